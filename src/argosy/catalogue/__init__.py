@@ -1,0 +1,1 @@
+"""What exists, and which nodes hold it."""

@@ -1,0 +1,266 @@
+"""The words of the catalogue: entries, replicas, volumes, uploads and what merging finds.
+
+A *volume* is one root directory of a node with an id of its own on the disk: it can move to another
+node and takes its replicas along. A *loc* is where a replica lies below its volume's root: a relative
+path as bytes, components joined by `/`. Times are nanoseconds since 1970, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from argosy import errors
+
+TreePath = tuple[bytes, ...]
+"""A path in the tree: its components. `()` is the root directory."""
+
+ROOT_ID = 1
+"""The root directory's FileId."""
+
+NAME_LIMIT = 255
+"""Bytes in one name: what ext4, XFS and ZFS take."""
+
+PATH_LIMIT = 3_900
+"""Bytes in a whole path: PATH_MAX is 4,096 on Linux, and a node's root stands before it."""
+
+RESERVED = b".argosy"
+"""The directory below each volume's root that is ours, so no name of the tree's root."""
+
+
+class Kind(StrEnum):
+    """What an entry is."""
+
+    DIRECTORY = "dir"
+    FILE = "file"
+
+
+class State(StrEnum):
+    """How far an entry is."""
+
+    LIVE = "live"
+    UPLOADING = "uploading"
+    """A placeholder: the name is taken, the first content is still arriving."""
+    PARTIAL = "partial"
+    """An upload was cut; what arrived is kept for REST and APPE."""
+    CONFLICT = "conflict"
+    """Other contents for a path that was taken, kept aside under a name of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in the tree.
+
+    `id` is minted once and never used again: names change, ids don't. `ver` is the version of the
+    content (the id of the upload that brought it, or minted at adoption); 0 for directories.
+    """
+
+    id: int
+    parent: int
+    name: bytes
+    kind: Kind
+    state: State
+    ver: int
+    size: int
+    mtime_ns: int
+    created_ns: int
+    owner: str
+    group: str
+    mode: int
+    crc32: int | None = None
+    digest: bytes | None = None
+    """XXH3-128 of the whole content, big-endian."""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return self.kind is Kind.DIRECTORY
+
+
+class Standing(StrEnum):
+    """What a replica is worth."""
+
+    GOOD = "good"
+    SUSPECT = "suspect"
+    """Found on a disk under a path that has a good copy elsewhere; contents not compared yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A whole copy of one version of a file on one volume."""
+
+    file: int
+    volume: int
+    node: str
+    ver: int
+    standing: Standing
+    loc: bytes
+    size: int
+    mtime_ns: int
+    """The time that the disk gives, by which a change made by hand is seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A root directory of a node, as the catalogue knows it."""
+
+    number: int
+    """Ours, small, in every replica row."""
+    store_id: str
+    """The disk's, 32 hex digits, written at its first join."""
+    node: str
+    acked: int
+    """The journal sequence number up to which this volume's changes are in the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that is arriving on one volume. Its id is the version it will become."""
+
+    id: int
+    file: int
+    volume: int
+    node: str
+    epoch: int
+    received: int
+    """Bytes of a partial upload; 0 while it runs."""
+    base: Replica | None = None
+    """The copy on the same volume that this upload goes on from (REST or APPE on a live file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a node says of a file that arrived whole and lies flushed on its disk."""
+
+    size: int
+    mtime_ns: int
+    crc32: int | None
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A physical deletion owed to a volume; only a file with just this size and time is meant."""
+
+    volume: int
+    loc: bytes
+    ver: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One line of a volume's file list."""
+
+    loc: bytes
+    size: int
+    mtime_ns: int
+    ver: int = 0
+    """The upload that brought it; 0 for a file put there by hand."""
+    crc32: int | None = None
+    digest: bytes | None = None
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class MergeReport:
+    """What one merged batch changed, counted."""
+
+    created: int = 0
+    added: int = 0
+    dropped: int = 0
+    changed: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    """Tree paths of the entries under which conflicts were kept aside, shown as text."""
+    compare: list[int] = field(default_factory=list)
+    """FileIds with a suspect replica: somebody should have the contents compared."""
+
+    def add(self, other: MergeReport) -> None:
+        """Add another batch's counts to these."""
+        self.created += other.created
+        self.added += other.added
+        self.dropped += other.dropped
+        self.changed += other.changed
+        self.conflicts += other.conflicts
+        self.compare += other.compare
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account as the catalogue keeps it."""
+
+    name: str
+    password: str
+    """An argon2id hash in PHC form."""
+    home: bytes = b"/"
+    admin: bool = False
+    may_write: bool = True
+    may_fxp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node as the catalogue remembers it, away or not."""
+
+    name: str
+    epoch: int
+    boot: str
+    revoked: bool
+    seen_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The tree in numbers."""
+
+    files: int
+    directories: int
+    bytes: int
+    damaged: int
+    """Files without a good replica."""
+    partial: int
+    conflicts: int
+    suspects: int
+    tombstones: int
+    by_volume: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Replicas and their bytes by volume number."""
+
+
+def check_name(name: bytes) -> bytes:
+    """Give the name back if a file may be called so.
+
+    Raises:
+        NameNotAllowed: Empty, `.`, `..`, too long, or with a NUL, CR, LF or slash in it.
+    """
+    if not name or name in (b".", b"..") or len(name) > NAME_LIMIT:
+        raise errors.NameNotAllowed(name[:80])
+    if any(byte in name for byte in (b"\0", b"\r", b"\n", b"/")):
+        raise errors.NameNotAllowed(name)
+    return name
+
+
+def check_path(path: TreePath) -> TreePath:
+    """Give the path back if a file or directory may be made there.
+
+    Raises:
+        NameNotAllowed: A name that may not be, the whole too long, or our own directory.
+    """
+    for name in path:
+        check_name(name)
+    if sum(map(len, path)) + len(path) > PATH_LIMIT:
+        raise errors.NameNotAllowed("path too long")
+    if not path or path[0] == RESERVED:
+        raise errors.NameNotAllowed(shown(path))
+    return path
+
+
+def shown(path: TreePath) -> str:
+    """Show a path to people: UTF-8 where it is, escaped where it isn't."""
+    return "/" + b"/".join(path).decode(errors="surrogateescape")
+
+
+def unplaced(ver: int) -> bytes:
+    """Give the loc of a content whose rightful place on the disk is taken for the moment."""
+    return b"%s/unplaced/%016x" % (RESERVED, ver)

@@ -1,0 +1,1 @@
+"""`argosy`: one word per job."""

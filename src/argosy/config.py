@@ -1,0 +1,281 @@
+"""One TOML file into frozen structs; an unknown key, a wrong type or a senseless value is named.
+
+`docs/operations/configuration.md` names every key; a test holds the two together. Durations are seconds,
+sizes are bytes, addresses are `host:port` with IPv6 hosts in brackets. Paths in a file are relative to
+the file's own directory.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from argosy.errors import ConfigError
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+_T = TypeVar("_T", bound=Table)
+
+
+class Link(Table, frozen=True, kw_only=True):
+    """`[link]`: where nodes reach the master, and how it watches them."""
+
+    listen: str = "127.0.0.1:2122"
+    """Address and port of the link; nodes dial it. TLS with certificates on both sides."""
+    beat_seconds: float = 5.0
+    """How often a node says that it is alive."""
+    lost_seconds: float = 15.0
+    """A node not heard of for so long is away, and its running transfers are given up."""
+    request_seconds: float = 30.0
+    """How long an order to a node may take to be answered."""
+    checksum_seconds: float = 3600.0
+    """How long a node may take to read a file for its checksum."""
+    window: int = 4
+    """Merge batches that a node may have under way at once."""
+    token_seconds: float = 3600.0
+    """How long a join token is good for."""
+    certificate_days: int = 90
+    """How long a node's certificate is good for; it is renewed at two thirds."""
+
+
+class FtpDoor(Table, frozen=True, kw_only=True):
+    """`[ftp]`: the FTP door."""
+
+    listen: str = "127.0.0.1:2121"
+    """Address and port of the control connection."""
+    advertise: str = ""
+    """The address for 227 replies when the master carries the data itself, behind NAT; empty: its own."""
+    passive_ports: tuple[int, int] = (0, 0)
+    """First and last port for data connections that the master carries itself; 0 to 0: any free one."""
+    greeting: str = "Argosy ready"
+    """The text of the 220 reply."""
+    require_tls: bool = False
+    """Refuse USER before AUTH TLS."""
+    certificate: str = ""
+    """Certificate chain for TLS, PEM; empty: one signed by the site's own authority."""
+    key: str = ""
+    """The certificate's key, PEM."""
+    epsv_after_pret: Literal["refuse", "relay"] = "refuse"
+    """What EPSV answers when PRET chose a node elsewhere: 500, so that the client falls back to PASV and
+    goes straight to the node, or a relay through the master."""
+    idle_seconds: float = 300.0
+    """Hang up after so long without a command. RFC 1123 section 4.1.3.2 asks for at least 300."""
+    login_seconds: float = 60.0
+    """Hang up on who hasn't logged in by then."""
+    login_failures: int = 5
+    """Hang up after so many wrong passwords."""
+    failure_pause_seconds: float = 1.0
+    """Wait before saying that a password was wrong; the wait doubles with each failure."""
+    connect_seconds: float = 30.0
+    """How long a data connection is waited for."""
+    stall_seconds: float = 120.0
+    """How long a data connection may stand still."""
+    line_limit: int = 8192
+    """Bytes in a command line: a path of PATH_MAX with every byte doubled."""
+    pipeline_limit: int = 100
+    """Commands read ahead of the one being answered; then the socket isn't read."""
+    session_limit: int = 5000
+    """Control connections at once; a further one hears 421."""
+    data_threads: int = 256
+    """Listings and relays that the master carries at once; a further one waits."""
+    relay_bytes: int = 1_048_576
+    """The pipe between the two sockets of a relay."""
+
+
+class Catalogue(Table, frozen=True, kw_only=True):
+    """`[catalogue]`: the master's record."""
+
+    directory: str = "catalogue"
+    """Where the database lies."""
+    cache_bytes: int = 64 * 1024 * 1024
+    """Page cache of the database, for each of its connections."""
+    batch_limit: int = 256
+    """Changes that share one commit at the most."""
+    partial_seconds: float = 86_400.0
+    """How long a cut upload is kept for REST and APPE."""
+    upkeep_seconds: float = 5.0
+    """How often owed deletions and moves on the nodes' disks are looked for."""
+
+
+class Section(Table, frozen=True, kw_only=True):
+    """`[sections.NAME]`: a subtree with rules of its own. The deepest that holds a path counts."""
+
+    path: str
+    """The subtree's root, as `/video`."""
+    prefer: tuple[str, ...] = ()
+    """Labels: nodes that have one are chosen first for uploads."""
+    require: tuple[str, ...] = ()
+    """Labels: only nodes that have all of them are chosen for uploads."""
+    flush: bool = True
+    """Flush uploads to the disk before 226. Without, a power cut can lose what was acknowledged."""
+
+
+class Placement(Table, frozen=True, kw_only=True):
+    """`[placement]`: what counts how much when a node is chosen. Points; the highest sum wins."""
+
+    free_share: float = 40.0
+    """For an empty disk; none for a full one. Uploads only."""
+    idle: float = 30.0
+    """For a node without transfers; falls with each one that runs."""
+    load: float = 10.0
+    """For a load average of nothing; none at one per processor."""
+    bandwidth: float = 20.0
+    """For a node that moved nothing of late; falls with the bytes it moves."""
+    preferred: float = 100.0
+    """For a label that the section prefers."""
+    reserve_bytes: int = 256 * 1024 * 1024
+    """Room on a volume below which it takes no uploads."""
+    fast_bytes_per_second: float = 125_000_000.0
+    """What counts as a node's full bandwidth: one gigabit."""
+
+
+class Paths(Table, frozen=True, kw_only=True):
+    """`[paths]`: what is kept where."""
+
+    keys: str = "keys"
+    """Certificates and keys."""
+    run: str = "run"
+    """The local socket for administration."""
+
+
+class Master(Table, frozen=True, kw_only=True):
+    """A master's whole file."""
+
+    paths: Paths = Paths()
+    link: Link = Link()
+    ftp: FtpDoor = FtpDoor()
+    catalogue: Catalogue = Catalogue()
+    placement: Placement = Placement()
+    sections: dict[str, Section] = {}
+
+
+class Node(Table, frozen=True, kw_only=True):
+    """A node's whole file."""
+
+    name: str
+    """What the master calls it; the certificate says the same."""
+    master: str
+    """The master's link, `host:port`."""
+    roots: tuple[str, ...]
+    """Directories that hold the files, a volume each."""
+    keys: str = "keys"
+    """Where the node's certificate and key lie."""
+    advertise: str = ""
+    """The address that clients are told; empty: the one that the master sees."""
+    listen: str = ""
+    """The local address for data connections; empty: all."""
+    ports: tuple[int, int] = (0, 0)
+    """First and last port for data connections; 0 to 0: any free one."""
+    labels: tuple[str, ...] = ()
+    """For the sections' `prefer` and `require`."""
+    listeners: int = 8
+    """Ports held open in advance, so that PASV costs no round trip."""
+    transfer_threads: int = 512
+    """Transfers at once; a further one waits."""
+    block_bytes: int = 262_144
+    """Read from a socket or a file in pieces of this size where sendfile can't serve."""
+    scan_seconds: float = 60.0
+    """How often the disks are read for changes made by hand; never more than a twentieth of the time."""
+    scan_loss_share: float = 0.05
+    """A scan that would lose a greater share of a volume's files stops and asks."""
+    scan_loss_files: int = 10_000
+    """A scan that would lose more files stops and asks."""
+    scan_loss_ignored: int = 100
+    """A scan that would lose no more files than this never asks."""
+    trash_seconds: float = 86_400.0
+    """How long deleted files stay in the volume's trash; 0: not at all."""
+    batch_files: int = 2_000
+    """Files in one merge batch."""
+    retry_first_seconds: float = 0.2
+    """Pause before the first try to reach a lost master; it doubles with each try."""
+    retry_most_seconds: float = 30.0
+    """The longest of those pauses."""
+    outcome_seconds: float = 900.0
+    """How long the outcome of a transfer is kept for a master that is away."""
+
+
+def load_master(path: Path) -> Master:
+    """Read a master's file.
+
+    Raises:
+        ConfigError: It can't be read, or says something that can't be; the message names the key.
+    """
+    master = _load(path, Master)
+    at = path.resolve().parent
+    ftp, link = master.ftp, master.link
+    if ftp.idle_seconds <= 0 or ftp.stall_seconds <= 0 or ftp.connect_seconds <= 0:
+        raise ConfigError("ftp: idle_seconds, stall_seconds and connect_seconds want more than 0")
+    if link.lost_seconds <= link.beat_seconds:
+        raise ConfigError("link.lost_seconds: want more than link.beat_seconds")
+    if bool(ftp.certificate) != bool(ftp.key):
+        raise ConfigError("ftp: certificate and key go together")
+    _check_ports("ftp.passive_ports", ftp.passive_ports)
+    for key, address in (("ftp.listen", ftp.listen), ("link.listen", link.listen)):
+        split_address(key, address)
+    for name, section in master.sections.items():
+        if not section.path.startswith("/"):
+            raise ConfigError(f"sections.{name}.path: want an absolute path, got {section.path!r}")
+    return msgspec.structs.replace(
+        master,
+        paths=Paths(keys=str(at / master.paths.keys), run=str(at / master.paths.run)),
+        catalogue=msgspec.structs.replace(master.catalogue, directory=str(at / master.catalogue.directory)),
+        ftp=msgspec.structs.replace(
+            ftp,
+            certificate=str(at / ftp.certificate) if ftp.certificate else "",
+            key=str(at / ftp.key) if ftp.key else "",
+        ),
+    )
+
+
+def load_node(path: Path) -> Node:
+    """Read a node's file.
+
+    Raises:
+        ConfigError: It can't be read, or says something that can't be; the message names the key.
+    """
+    node = _load(path, Node)
+    at = path.resolve().parent
+    if not node.roots:
+        raise ConfigError("roots: want at least one directory")
+    split_address("master", node.master)
+    _check_ports("ports", node.ports)
+    return msgspec.structs.replace(
+        node, roots=tuple(str(at / root) for root in node.roots), keys=str(at / node.keys)
+    )
+
+
+def split_address(key: str, address: str) -> tuple[str, int]:
+    """Split `host:port`, or `[host]:port` for IPv6.
+
+    Raises:
+        ConfigError: It isn't that; the message names `key`.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigError(f"{key}: want host:port, got {address!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """Write `host:port`, with brackets for IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _load(path: Path, table: type[_T]) -> _T:
+    try:
+        with path.open("rb") as file:
+            return msgspec.convert(tomllib.load(file), table)
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _check_ports(key: str, ports: tuple[int, int]) -> None:
+    first, last = ports
+    if ports != (0, 0) and not 1024 <= first <= last <= 65_535:
+        raise ConfigError(f"{key}: want 1024 to 65535 in order, or 0 to 0, got {first} to {last}")

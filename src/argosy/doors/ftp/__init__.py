@@ -1,0 +1,1 @@
+"""The FTP door: control connections, and the replies to every verb."""

@@ -1,0 +1,1 @@
+"""The asyncio and socket ends of the wire, used by every process."""

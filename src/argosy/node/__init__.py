@@ -1,0 +1,1 @@
+"""The storage agent: disks and data connections, no users and no FTP."""

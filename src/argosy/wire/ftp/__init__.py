@@ -1,0 +1,1 @@
+"""The FTP control connection as bytes and values."""
