@@ -20,6 +20,10 @@ FRAME_LIMIT = 16 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
 
+ALIVE = _LENGTH.pack(0)
+"""A frame of nothing: says only that the sender is alive."""
+
+
 class LinkError(Exception):
     """The peer sent what no peer may send; the link is closed."""
 
@@ -210,6 +214,8 @@ class Scanned(Message, tag="scanned"):
     files: int
     changes: int
     held_losses: int
+    seq: int = 0
+    """The journal's newest change now: once it is merged, so is the scan."""
 
 
 class Checksum(Message, tag="checksum"):
@@ -310,7 +316,7 @@ class Done(Message, tag="done"):
     """Empty: all went well. Else a refusal's class name in `argosy.errors`."""
     subject: str
     size: int = 0
-    """For `Receive`: the part's size now, sealed or not."""
+    """For `Receive`: the part's size now, sealed or not; -1: unknown."""
     mtime_ns: int = 0
     crc32: int | None = None
     digest: bytes | None = None
@@ -489,6 +495,9 @@ class FrameReader:
             end = start + _LENGTH.size + length
             if len(self._buffer) < end:
                 break
+            if not length:
+                start = end
+                continue
             try:
                 with memoryview(self._buffer) as view:
                     frame = _decoder.decode(view[start + _LENGTH.size : end])

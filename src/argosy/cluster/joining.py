@@ -1,0 +1,282 @@
+"""The master's side of the link: enrolling, joining, settling the past, and merging file lists.
+
+`docs/link-protocol.md` is the specification.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from argosy import errors
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.model import Found
+from argosy.cluster.roster import LiveVolume, Node, Roster, Standing, as_doomed
+from argosy.config import Master, split_address
+from argosy.net import tls
+from argosy.net.peer import Peer
+from argosy.net.pki import Authority
+from argosy.wire import link
+
+log = logging.getLogger("argosy.joining")
+
+VERDICTS = 1_000
+"""Tombstones, commits or parts in one order: some 100 KB."""
+
+
+class LinkServer:
+    """Where nodes dial in."""
+
+    def __init__(
+        self,
+        config: Master,
+        catalogue: Catalogue,
+        roster: Roster,
+        authority: Authority,
+        data_certificate: Callable[[], tuple[bytes, bytes]],
+    ) -> None:
+        """Put the parts together; nothing is opened yet.
+
+        Args:
+            config: The master's file.
+            catalogue: What merging changes.
+            roster: Where joined nodes are entered.
+            authority: Signs the nodes' certificates.
+            data_certificate: Gives the FTP door's certificate chain and key, PEM, as they are now.
+        """
+        self.config = config
+        self.catalogue = catalogue
+        self.roster = roster
+        self.authority = authority
+        self.data_certificate = data_certificate
+        self.suspects: set[int] = set()
+        """FileIds with a replica whose contents wait to be compared."""
+        self._tasks: asyncio.TaskGroup | None = None
+        self._peers: set[Peer] = set()
+
+    async def serve(self, opened: Callable[[str], None]) -> None:
+        """Take links until cancelled.
+
+        Args:
+            opened: Told the address in use, once it listens.
+        """
+        settings = self.config.link
+        host, port = split_address("link.listen", settings.listen)
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            server = await loop.create_server(
+                lambda: Peer(
+                    request_seconds=settings.request_seconds,
+                    silent_seconds=settings.lost_seconds,
+                    connected=self._connected,
+                ),
+                host,
+                port,
+                ssl=tls.link_server(Path(self.config.paths.keys)),
+                ssl_handshake_timeout=settings.lost_seconds,
+            )
+            opened("{}:{}".format(*server.sockets[0].getsockname()[:2]))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                server.close()
+                for peer in self._peers:
+                    peer.close()
+
+    def _connected(self, peer: Peer) -> None:
+        assert self._tasks is not None, "the server runs"
+        self._tasks.create_task(self._converse(peer))
+
+    async def _converse(self, peer: Peer) -> None:
+        self._peers.add(peer)
+        guest = Guest(self, peer)
+        try:
+            await peer.run(guest.answer)
+        finally:
+            self._peers.discard(peer)
+            guest.left()
+
+
+class Guest:
+    """Who is on one link: a stranger, who may enrol, or a node."""
+
+    def __init__(self, server: LinkServer, peer: Peer) -> None:
+        self._server = server
+        self._catalogue = server.catalogue
+        self._peer = peer
+        self._node: Node | None = None
+        self._catching_up: asyncio.Task[None] | None = None
+        self._awaited: dict[str, int] = {}
+        """By store id: the journal number at which a volume's file list is merged."""
+
+    async def answer(self, message: link.Body) -> link.Body | None:
+        """Answer one message.
+
+        Raises:
+            Denied: A stranger asks what only a node may.
+        """
+        match message:
+            case link.AskAuthority():
+                return link.Authority(self._server.authority.pem)
+            case link.Enrol():
+                return await self._enrol(message)
+            case link.Hello():
+                return await self._welcome(message)
+        if self._node is None:
+            raise errors.Denied("say hello first")
+        return await self._answer_node(self._node, message)
+
+    def left(self) -> None:
+        """The link is over: stop what went on for it."""
+        if self._catching_up:
+            self._catching_up.cancel()
+        if self._node and self._node.peer is self._peer:
+            log.warning("%s is away", self._node.name)
+
+    async def _answer_node(self, node: Node, message: link.Body) -> link.Body | None:
+        match message:
+            case link.Changes():
+                return await self._merge(node, message)
+            case link.Done():
+                if transfer := node.transfers.get(message.ticket):
+                    transfer.finish(message)
+            case link.Beat():
+                node.beat(message)
+            case link.Ports():
+                node.opened(message.ports)
+            case link.Held():
+                volume = node.volumes[message.store_id]
+                volume.standing, volume.held_losses = Standing.HELD, message.losses
+                log.error(
+                    "%s: a scan misses %d of %d files of volume %s; look, then `argosy nodes remerge %s`",
+                    *(node.name, message.losses, message.files, message.store_id, node.name),
+                )
+            case link.Renew():
+                return self._certificate(node.name, message.request)
+            case _:
+                raise errors.Unsupported(type(message).__name__)
+        return None
+
+    async def _enrol(self, wish: link.Enrol) -> link.Body:
+        known = next((node for node in self._catalogue.nodes() if node.name == wish.name), None)
+        if known and known.revoked:
+            raise errors.Denied(f"{wish.name} was revoked")
+        answer = self._certificate(wish.name, wish.request)
+        await self._catalogue.use_token(wish.token, wish.secret)
+        log.info("%s enrolled from %s", wish.name, self._peer.remote[0])
+        return answer
+
+    def _certificate(self, name: str, request: bytes) -> link.Body:
+        authority = self._server.authority
+        days = self._server.config.link.certificate_days
+        return link.Enrolled(authority.sign_node(request, name, days), authority.pem)
+
+    async def _welcome(self, hello: link.Hello) -> link.Body:
+        server, settings = self._server, self._server.config.link
+        who, _, name = tls.identity(self._peer.certificate).partition(":")
+        if who != "node":
+            raise errors.Denied("no certificate of a node")
+        if hello.version != link.VERSION:
+            raise errors.Unsupported(f"link version {hello.version}, this is {link.VERSION}")
+        for state in hello.volumes:
+            if (owner := server.roster.owner(state.store_id)) and owner.name != name:
+                raise errors.Exists(f"volume {state.store_id} is on {owner.name}, which is connected")
+        epoch = await self._catalogue.register(name, hello.boot)
+        volumes = [await self._catalogue.attach(state.store_id, name) for state in hello.volumes]
+        node = server.roster.nodes.setdefault(name, Node(name))
+        if node.online and node.peer and node.peer is not self._peer:
+            node.peer.close()  # the older link of a node that came back
+        node.joined(self._peer, hello, epoch)
+        self._node = node
+        lives = [
+            (server.roster.attach(node, volume, state), volume.acked, state)
+            for volume, state in zip(volumes, hello.volumes, strict=True)
+        ]
+        self._catching_up = asyncio.create_task(self._catch_up(node, lives))
+        log.info("%s joined from %s with %d volumes", name, self._peer.remote[0], len(lives))
+        certificate, key = server.data_certificate()
+        return link.Welcome(
+            version=link.VERSION,
+            epoch=epoch,
+            beat_seconds=settings.beat_seconds,
+            window=settings.window,
+            connect_seconds=server.config.ftp.connect_seconds,
+            stall_seconds=server.config.ftp.stall_seconds,
+            certificate=certificate,
+            key=key,
+        )
+
+    async def _catch_up(self, node: Node, lives: list[tuple[LiveVolume, int, link.VolumeState]]) -> None:
+        """Settle the past volume by volume, tombstones first, and have the changes sent."""
+        try:
+            for live, acked, state in lives:
+                await self._settle_past(node, live, state)
+                whole = acked > state.seq  # the node's journal was lost
+                await node.ask(link.Feed(live.store_id, acked, whole))
+                if whole or not acked:
+                    # May take long: the node answers when the scan of the whole disk is over.
+                    scanned = await node.ask(
+                        link.Scan(live.store_id, accept_losses=False),
+                        self._server.config.link.checksum_seconds,
+                    )
+                    assert isinstance(scanned, link.Scanned)
+                    state.seq = scanned.seq
+                if self._catalogue.volume(live.number).acked >= state.seq:
+                    self._merged(node, live)
+                else:
+                    self._awaited[live.store_id] = state.seq
+        except errors.Refused as refused:
+            log.warning("%s: joining stopped: %s", node.name, refused)
+            self._peer.close()  # it comes back and tries again
+
+    async def _settle_past(self, node: Node, live: LiveVolume, state: link.VolumeState) -> None:
+        while tombs := self._catalogue.tombs(live.number, VERDICTS):
+            await node.ask(link.Discard(live.store_id, [as_doomed(tomb) for tomb in tombs]))
+            await self._catalogue.buried(live.number, tombs)
+        running = {transfer.upload for transfer in node.transfers.values() if transfer.upload}
+        parts = [(part.upload, part.received, part.sealed) for part in state.parts]
+        verdict = await self._catalogue.reconcile(live.number, parts, running)
+        for start in range(0, len(verdict.commit), VERDICTS):
+            commits = [link.CommitPart(*part) for part in verdict.commit[start : start + VERDICTS]]
+            await node.ask(link.Commit(live.store_id, commits))
+        for start in range(0, len(verdict.forget), VERDICTS):
+            await node.ask(link.Forget(live.store_id, verdict.forget[start : start + VERDICTS]))
+
+    async def _merge(self, node: Node, batch: link.Changes) -> link.Body:
+        live = node.volumes[batch.store_id]
+        report = await self._catalogue.merge(
+            live.number,
+            [
+                Found(
+                    loc=b"%s/%s" % (group.directory, file.name) if group.directory else file.name,
+                    size=file.size,
+                    mtime_ns=file.mtime_ns,
+                    ver=file.ver,
+                    crc32=file.crc32,
+                    digest=file.digest,
+                    gone=file.gone,
+                )
+                for group in batch.groups
+                for file in group.files
+            ],
+            seq=batch.seq,
+            whole=batch.whole,
+            after=batch.after,
+            upto=batch.upto,
+        )
+        for path in report.conflicts:
+            log.warning("%s: other contents for a path that is taken, kept aside as %s", node.name, path)
+        self._server.suspects.update(report.compare)
+        awaited = self._awaited.get(batch.store_id)
+        if awaited is not None and batch.seq >= awaited and (not batch.whole or batch.upto is None):
+            self._merged(node, live)
+        return link.Merged(batch.seq)
+
+    def _merged(self, node: Node, live: LiveVolume) -> None:
+        self._awaited.pop(live.store_id, None)
+        if live.standing is Standing.MERGING:
+            live.standing = Standing.MERGED
+            log.info("%s: volume %s is merged", node.name, live.store_id)

@@ -1,0 +1,136 @@
+"""Choosing nodes: pure, and every choice gives its reasons.
+
+A volume that may serve gets points from each rule; the highest sum wins, and among equals (to a whole
+point) the one that waited longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from argosy.config import Placement, Section
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A volume of a node as placement sees it."""
+
+    node: str
+    volume: int
+    online: bool
+    labels: frozenset[str] = frozenset()
+    transfers: int = 0
+    """Running on the node now."""
+    load: float = 0.0
+    """Load average over processors."""
+    rate: float = 0.0
+    """Bytes per second that the node moves, both ways."""
+    total: int = 0
+    free: int = 0
+    turn: int = 0
+    """When it was last chosen, as a rising number; 0 for never."""
+    holds: bool = False
+    """It has the replaced version or the first part of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Points, and what for."""
+
+    points: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a candidate is worth for one transfer."""
+
+    candidate: Candidate
+    eligible: bool
+    reasons: tuple[Reason, ...]
+
+    @property
+    def points(self) -> float:
+        """The sum of the reasons."""
+        return sum(reason.points for reason in self.reasons)
+
+
+def rank_readers(candidates: Iterable[Candidate], weights: Placement) -> list[Score]:
+    """Order the volumes that hold a good copy: the first eligible one serves.
+
+    Args:
+        candidates: Volumes with a good replica, on nodes online or away.
+        weights: What counts how much.
+    """
+    return _ranked(_score(candidate, (), _busyness(candidate, weights)) for candidate in candidates)
+
+
+def rank_writers(candidates: Iterable[Candidate], weights: Placement, section: Section | None) -> list[Score]:
+    """Order the volumes that could take a new file: the first eligible one gets it.
+
+    Args:
+        candidates: All volumes.
+        weights: What counts how much.
+        section: The rules of the subtree that the file goes to, if it has any.
+    """
+    return _ranked(_writer(candidate, weights, section) for candidate in candidates)
+
+
+def _writer(candidate: Candidate, weights: Placement, section: Section | None) -> Score:
+    obstacles = []
+    if candidate.free < weights.reserve_bytes:
+        obstacles.append(f"only {candidate.free:,} bytes free, {weights.reserve_bytes:,} are kept in reserve")
+    if section and (missing := set(section.require) - candidate.labels):
+        obstacles.append(f"lacks the label {', '.join(sorted(missing))}")
+    share = candidate.free / candidate.total if candidate.total else 0.0
+    reasons = [
+        Reason(weights.free_share * share, f"{share:.0%} of the disk is free"),
+        *_busyness(candidate, weights),
+    ]
+    if section and (liked := candidate.labels.intersection(section.prefer)):
+        reasons.append(Reason(weights.preferred, f"has the preferred label {', '.join(sorted(liked))}"))
+    if candidate.holds:
+        reasons.append(Reason(weights.preferred, "has the file already"))
+    return _score(candidate, obstacles, reasons)
+
+
+def _busyness(candidate: Candidate, weights: Placement) -> list[Reason]:
+    transfers, load, rate = candidate.transfers, max(candidate.load, 0.0), max(candidate.rate, 0.0)
+    spare = max(0.0, 1.0 - rate / weights.fast_bytes_per_second)
+    return [
+        Reason(weights.idle / (1 + transfers), f"{transfers} transfers running"),
+        Reason(weights.load * max(0.0, 1.0 - load), f"load {load:.2f} per processor"),
+        Reason(weights.bandwidth * spare, f"moves {rate / 1e6:.1f} MB/s"),
+    ]
+
+
+def _score(candidate: Candidate, obstacles: Iterable[str], reasons: Iterable[Reason]) -> Score:
+    against = [] if candidate.online else ["is away"]
+    against += obstacles
+    if against:
+        return Score(candidate, eligible=False, reasons=tuple(Reason(0.0, why) for why in against))
+    return Score(candidate, eligible=True, reasons=tuple(reasons))
+
+
+def _ranked(scores: Iterable[Score]) -> list[Score]:
+    return sorted(
+        scores,
+        key=lambda score: (
+            not score.eligible,
+            -round(score.points),
+            score.candidate.turn,
+            score.candidate.node,
+            score.candidate.volume,
+        ),
+    )
+
+
+def section_for(sections: Mapping[str, Section], path: Sequence[bytes]) -> tuple[str, Section | None]:
+    """Give the name and rules of the deepest section that holds a path; none: an empty name."""
+    best: tuple[int, str, Section | None] = (-1, "", None)
+    for name, section in sections.items():
+        root = [part.encode() for part in section.path.split("/") if part]
+        if list(path[: len(root)]) == root:
+            best = max(best, (len(root), name, section), key=lambda found: found[0])
+    return best[1], best[2]

@@ -1,0 +1,254 @@
+"""The nodes that the master knows in this life: their links, volumes, ports and transfers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from argosy import errors
+from argosy.catalogue.model import Discard, Volume
+from argosy.cluster.placement import Candidate
+from argosy.cluster.transfers import Transfer
+from argosy.net.peer import Peer
+from argosy.wire import link
+
+
+class Standing(StrEnum):
+    """How far a volume's file list is in the catalogue."""
+
+    MERGING = "merging"
+    MERGED = "merged"
+    HELD = "held"
+    """A scan would lose so many files that the administrator is asked."""
+
+
+@dataclass(slots=True)
+class LiveVolume:
+    """A volume of a connected node."""
+
+    number: int
+    store_id: str
+    total: int = 0
+    free: int = 0
+    files: int = 0
+    standing: Standing = Standing.MERGING
+    held_losses: int = 0
+    turn: int = 0
+
+
+class Node:
+    """A node that has joined in this life of the master; it stays here when its link breaks."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.epoch = 0
+        self.boot = ""
+        self.advertise = ""
+        self.software = ""
+        self.labels: frozenset[str] = frozenset()
+        self.volumes: dict[str, LiveVolume] = {}
+        """By store id."""
+        self.transfers: dict[int, Transfer] = {}
+        """By ticket."""
+        self.load = self.in_rate = self.out_rate = 0.0
+        self.heard = 0.0
+        """When it last said something, on the monotonic clock."""
+        self.peer: Peer | None = None
+        self._ports: deque[int] = deque()
+        self._ports_came = asyncio.Event()
+
+    @property
+    def online(self) -> bool:
+        """Whether orders reach it now."""
+        return self.peer is not None and not self.peer.lost
+
+    @property
+    def merged(self) -> bool:
+        """Whether all of its file lists are in the catalogue."""
+        return all(volume.standing is not Standing.MERGING for volume in self.volumes.values())
+
+    def joined(self, peer: Peer, hello: link.Hello, epoch: int) -> None:
+        """Take a new link; transfers that the node doesn't know any more are lost."""
+        self.peer, self.epoch, self.boot = peer, epoch, hello.boot
+        self.advertise, self.software = hello.advertise, hello.software
+        self.labels = frozenset(hello.labels)
+        self.heard = time.monotonic()
+        self._ports.clear()
+        self.volumes = {}
+        known = set(hello.running)
+        for transfer in list(self.transfers.values()):
+            if transfer.ticket not in known:
+                transfer.lose()
+
+    def beat(self, beat: link.Beat) -> None:
+        """Take the figures of a heartbeat."""
+        self.heard = time.monotonic()
+        self.load, self.in_rate, self.out_rate = beat.load, beat.in_rate, beat.out_rate
+        for space in beat.volumes:
+            if volume := self.volumes.get(space.store_id):
+                volume.total, volume.free, volume.files = space.total, space.free, space.files
+        for running in beat.running:
+            if transfer := self.transfers.get(running.ticket):
+                transfer.moved = running.moved
+
+    def tell(self, order: link.Body) -> None:
+        """Send a note, if the node is there."""
+        if self.peer:
+            self.peer.tell(order)
+
+    async def ask(self, order: link.Body, seconds: float | None = None) -> link.Body:
+        """Send an order and wait for its answer.
+
+        Raises:
+            Unavailable: The node is away or doesn't answer in time.
+            Refused: What the node refused with.
+        """
+        if self.peer is None:
+            raise errors.Unavailable(self.name)
+        return await self.peer.ask(order, seconds)
+
+    def opened(self, ports: list[int]) -> None:
+        """Take ports that the node holds open in advance."""
+        self._ports.extend(ports)
+        self._ports_came.set()
+
+    async def draw_port(self, seconds: float) -> int:
+        """Take a port that listens at the node already; mostly without waiting.
+
+        Raises:
+            Unavailable: None came in time, or the node is away.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._ports:
+                    if not self.online:
+                        raise errors.Unavailable(self.name)
+                    self._ports_came.clear()
+                    await self._ports_came.wait()
+        except TimeoutError:
+            raise errors.Unavailable(f"{self.name} has no port left") from None
+        return self._ports.popleft()
+
+    def address(self, control: str) -> str:
+        """Give the address that a client is told for this node.
+
+        Args:
+            control: Our own address on the client's control connection: a node on the master's machine
+                that was told none is where the master is.
+        """
+        if self.advertise:
+            return self.advertise
+        assert self.peer is not None, "asked only of nodes that have joined"
+        remote = self.peer.remote[0]
+        return control if remote in (self.peer.local[0], "127.0.0.1", "::1") else remote
+
+
+class Roster:
+    """All nodes, and the volumes as placement sees them."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self._by_number: dict[int, tuple[Node, LiveVolume]] = {}
+        self._turns = itertools.count(1)
+
+    def __iter__(self) -> Iterator[Node]:
+        """Go through the nodes by name."""
+        return iter(sorted(self.nodes.values(), key=lambda node: node.name))
+
+    def node(self, name: str) -> Node:
+        """Give the node of this name, away or not.
+
+        Raises:
+            Unavailable: It hasn't joined in this life of the master.
+        """
+        try:
+            return self.nodes[name]
+        except KeyError:
+            raise errors.Unavailable(name) from None
+
+    def place(self, number: int) -> tuple[Node, LiveVolume]:
+        """Give the node and volume of a volume number.
+
+        Raises:
+            Unavailable: No connected node has it.
+        """
+        node, volume = self._by_number.get(number, (None, None))
+        if node is None or volume is None or not node.online:
+            raise errors.Unavailable(f"volume {number} is away")
+        return node, volume
+
+    def owner(self, store_id: str) -> Node | None:
+        """Give the connected node that has this volume."""
+        return next((node for node in self if node.online and store_id in node.volumes), None)
+
+    def attach(self, node: Node, volume: Volume, state: link.VolumeState) -> LiveVolume:
+        """Add a volume to a node that joins."""
+        live = LiveVolume(volume.number, volume.store_id, state.total, state.free)
+        if known := self._by_number.get(volume.number):
+            live.turn, live.files = known[1].turn, known[1].files
+        node.volumes[volume.store_id] = live
+        self._by_number[volume.number] = node, live
+        return live
+
+    def chosen(self, number: int) -> None:
+        """Note that a volume got a transfer, so that others have their turn."""
+        if known := self._by_number.get(number):
+            known[1].turn = next(self._turns)
+
+    def candidates(self, holders: set[int] | None = None) -> list[Candidate]:
+        """Give every volume that ever joined in this life, for placement.
+
+        Args:
+            holders: Volume numbers that have the file already.
+        """
+        return [
+            Candidate(
+                node=node.name,
+                volume=live.number,
+                online=node.online and live.store_id in node.volumes,
+                labels=node.labels,
+                transfers=len(node.transfers),
+                load=node.load,
+                rate=node.in_rate + node.out_rate,
+                total=live.total,
+                free=live.free,
+                turn=live.turn,
+                holds=live.number in (holders or ()),
+            )
+            for node, live in self._by_number.values()
+        ]
+
+    async def discard(self, doomed: list[Discard]) -> list[Discard]:
+        """Have files deleted where they lie, on the nodes that are there.
+
+        Returns:
+            Those that are gone now; the others stay owed as tombstones.
+        """
+        gone = []
+        for number, group in itertools.groupby(
+            sorted(doomed, key=lambda discard: discard.volume), key=lambda discard: discard.volume
+        ):
+            files = list(group)
+            try:
+                node, live = self.place(number)
+                await node.ask(link.Discard(live.store_id, [as_doomed(file) for file in files]))
+            except errors.Refused:
+                continue
+            gone += files
+        return gone
+
+    def forget(self, number: int, uploads: list[int]) -> None:
+        """Have parts removed that nobody goes on with; one that is missed is found at the next join."""
+        node, live = self._by_number.get(number, (None, None))
+        if node and live and uploads:
+            node.tell(link.Forget(live.store_id, uploads))
+
+
+def as_doomed(file: Discard) -> link.Doomed:
+    """Give a tombstone as the link's words."""
+    return link.Doomed(file.loc, file.ver, file.size, file.mtime_ns)

@@ -1,0 +1,133 @@
+"""A transfer at a node: one data connection, what moves over it, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Protocol
+
+from argosy import errors
+from argosy.catalogue.model import Replica, Upload
+from argosy.wire import link
+
+UNKNOWN = -1
+"""The size of a part on a node that went away in the middle."""
+
+
+class Host(Protocol):
+    """A node, as far as a transfer needs it."""
+
+    name: str
+    transfers: dict[int, Transfer]
+
+    @property
+    def online(self) -> bool:
+        """Whether orders reach it now."""
+        ...
+
+    def tell(self, order: link.Body) -> None:
+        """Send a note."""
+        ...
+
+
+class Transfer:
+    """A ticket for one data connection of one node.
+
+    It outlives the link: the node goes on while the link is away, and tells the outcome when it is back.
+    """
+
+    def __init__(self, node: Host) -> None:
+        """Draw a ticket.
+
+        Raises:
+            Unavailable: The node is away.
+        """
+        if not node.online:
+            raise errors.Unavailable(node.name)
+        self.node = node
+        self.ticket = secrets.randbits(63) or 1
+        self.moved = 0
+        """Bytes so far, as the node's last beat told."""
+        self.upload = 0
+        """The upload that it brings; 0 for none."""
+        self.started = False
+        self._done: asyncio.Future[link.Done] = asyncio.get_running_loop().create_future()
+        node.transfers[self.ticket] = self
+
+    def expect(self, port: int, *, peer: str, tls: bool) -> None:
+        """Have the node take the client's connection on a port that it holds open.
+
+        Args:
+            port: Drawn by `Node.draw_port`.
+            peer: The only address that may connect; empty for any.
+            tls: Shake hands as TLS server as soon as the client is there.
+        """
+        self.node.tell(link.Expect(self.ticket, port, peer, tls))
+
+    def dial(self, host: str, port: int, *, tls: bool) -> None:
+        """Have the node connect: to a client (PORT, EPRT) or, with no host, to a relay of ours."""
+        self.node.tell(link.Dial(self.ticket, host, port, tls))
+
+    def send(self, replica: Replica, store_id: str, *, size: int, offset: int, as_text: bool) -> None:
+        """Have the node send a file's bytes from `offset` up to `size`."""
+        self.started = True
+        self.node.tell(link.Send(self.ticket, store_id, replica.loc, replica.ver, size, offset, as_text))
+
+    def receive(
+        self,
+        upload: Upload,
+        store_id: str,
+        *,
+        offset: int,
+        as_text: bool,
+        announced: int,
+        flush: bool,
+    ) -> None:
+        """Have the node take an upload's bytes, from `offset` on.
+
+        Args:
+            upload: What the catalogue began.
+            store_id: The volume it goes to.
+            offset: Where the first byte goes; the ones before are there, or come from `upload.base`.
+            as_text: Turn CRLF into LF on the way.
+            announced: Bytes that ALLO announced; -1 for unknown.
+            flush: Flush to the disk before the outcome.
+        """
+        self.started = True
+        self.upload = upload.id
+        base = upload.base and link.Base(upload.base.loc, upload.base.ver, upload.base.size)
+        self.node.tell(
+            link.Receive(
+                *(self.ticket, store_id, upload.id, offset, base or None),
+                *(as_text, announced, flush),
+            )
+        )
+
+    def cancel(self) -> None:
+        """Have the node end it, or give the port up that nobody used."""
+        self.node.tell(link.Cancel(self.ticket))
+        if not self.started:
+            self.finish(link.Done(self.ticket, 0, errors.TransferCut.__name__, ""))
+
+    async def outcome(self) -> link.Done:
+        """Wait for the end; a node that is lost, or that forgot, ends it as cut, its size `UNKNOWN`.
+
+        Time limits are the node's (connecting, standing still) and the roster's (a node that is away).
+        """
+        return await asyncio.shield(self._done)
+
+    def finish(self, done: link.Done) -> None:
+        """Take the outcome; the first one counts."""
+        self.node.transfers.pop(self.ticket, None)
+        self.moved = done.moved
+        if not self._done.done():
+            self._done.set_result(done)
+
+    def lose(self) -> None:
+        """End it because the node is lost."""
+        self.finish(
+            link.Done(
+                *(self.ticket, self.moved, errors.TransferCut.__name__, f"{self.node.name} went away"),
+                size=UNKNOWN,
+            )
+        )

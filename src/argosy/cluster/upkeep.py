@@ -1,0 +1,119 @@
+"""What the master does by itself: debts to disks, contents to compare, uploads and nodes given up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from argosy import errors
+from argosy.catalogue.catalogue import Catalogue
+from argosy.cluster.roster import Roster, as_doomed
+from argosy.config import Master
+from argosy.wire import link
+
+log = logging.getLogger("argosy.upkeep")
+
+AT_ONCE = 1_000
+"""Debts looked at in one round."""
+
+
+class Upkeep:
+    """Rounds over what is owed, each `catalogue.upkeep_seconds`, or at once when `wake` is called."""
+
+    def __init__(self, config: Master, catalogue: Catalogue, roster: Roster, suspects: set[int]) -> None:
+        """Put it together.
+
+        Args:
+            config: The master's file.
+            catalogue: Knows the debts.
+            roster: Reaches the nodes.
+            suspects: FileIds with a replica to compare; taken out when that is done.
+        """
+        self._config = config
+        self._catalogue = catalogue
+        self._roster = roster
+        self._suspects = suspects
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Begin a round now: something is owed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._config.catalogue.upkeep_seconds):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            for chore in (self._give_up_lost, self._settle, self._bury, self._expire, self._compare):
+                try:
+                    await chore()
+                except errors.Refused as refused:
+                    log.info("later: %s", refused)
+                except Exception:
+                    log.exception("accident in %s", chore.__name__)
+
+    async def _give_up_lost(self) -> None:
+        """End the transfers of nodes that have been away for too long."""
+        patience = self._config.link.lost_seconds
+        for node in self._roster:
+            if not node.online and time.monotonic() - node.heard > patience:
+                for transfer in list(node.transfers.values()):
+                    transfer.lose()
+
+    async def _settle(self) -> None:
+        """Bring disks in line with names and times that changed in the tree."""
+        for debt in self._catalogue.settlements(AT_ONCE):
+            try:
+                node, live = self._roster.place(debt.volume)
+                await node.ask(
+                    link.Settle(live.store_id, debt.loc, debt.ver, debt.size, debt.to, debt.mtime_ns)
+                )
+            except errors.Unavailable:
+                continue
+            except errors.Refused as refused:
+                log.info("%s can't move %r to %r: %s", debt.node, debt.loc, debt.to, refused)
+                await self._catalogue.settled(debt, done=False)
+            else:
+                await self._catalogue.settled(debt, done=True)
+
+    async def _bury(self) -> None:
+        """Pay the deletions that couldn't be done at once."""
+        for node in self._roster:
+            for live in list(node.volumes.values()) if node.online else []:
+                while tombs := self._catalogue.tombs(live.number, AT_ONCE):
+                    await node.ask(link.Discard(live.store_id, [as_doomed(tomb) for tomb in tombs]))
+                    await self._catalogue.buried(live.number, tombs)
+
+    async def _expire(self) -> None:
+        """Let go of uploads that were cut and that nobody resumed."""
+        patience_ns = int(self._config.catalogue.partial_seconds * 1e9)
+        for volume, upload in await self._catalogue.forget_expired(time.time_ns() - patience_ns):
+            self._roster.forget(volume, [upload])
+
+    async def _compare(self) -> None:
+        """Have copies read that were found under the same name, and judge by their contents."""
+        for file in list(self._suspects):
+            digests = {}
+            for replica in self._catalogue.replicas(file):
+                node, live = self._roster.place(replica.volume)
+                answer = await node.ask(
+                    link.Checksum(live.store_id, replica.loc, replica.ver, replica.size, ["crc32", "xxh3"]),
+                    self._config.link.checksum_seconds,
+                )
+                assert isinstance(answer, link.Checksums)
+                digests[replica.volume] = (
+                    int(answer.values["crc32"], 16),
+                    bytes.fromhex(answer.values["xxh3"]),
+                )
+            self._suspects.discard(file)
+            if shown := await self._catalogue.compared(file, digests):
+                log.warning("other contents for a path that is taken, kept aside as %s", shown)
+
+    def remember_suspects(self) -> None:
+        """Take up the comparisons that a former life of the master left."""
+        self._suspects.update(self._catalogue.suspects(AT_ONCE))

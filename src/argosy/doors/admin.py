@@ -1,0 +1,229 @@
+"""The administrator's door: a local socket that only the master's own user can open.
+
+It answers `argosy nodes`, `status` and `why` with JSON documents, in the frames of the link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from argosy import __version__, errors
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.model import Replica, TreePath, shown
+from argosy.cluster.placement import Score
+from argosy.cluster.roster import Node, Roster, Standing
+from argosy.config import Master
+from argosy.net.peer import Peer
+from argosy.vfs import Vfs
+from argosy.wire import link
+
+Document = dict[str, Any]
+
+SHOWN = 100
+"""Conflicts that `status` names; all of them are listed over FTP."""
+
+
+class AdminDoor:
+    """Where the command line asks a running master."""
+
+    def __init__(self, config: Master, vfs: Vfs, live: Callable[[], Mapping[str, object]]) -> None:
+        """Put it together.
+
+        Args:
+            config: The master's file.
+            vfs: What there is to tell of.
+            live: Gives figures of other doors for `status`.
+        """
+        self._config = config
+        self._vfs = vfs
+        self._catalogue: Catalogue = vfs.catalogue
+        self._roster: Roster = vfs.roster
+        self._live = live
+        self._since = time.monotonic()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        path = Path(self._config.paths.run) / "master.sock"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                server = await asyncio.get_running_loop().create_unix_server(self._peer, str(path))
+                os.umask(before)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    server.close()
+        finally:
+            os.umask(before)
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+    def _peer(self) -> Peer:
+        settings = self._config.link
+        return Peer(
+            request_seconds=settings.request_seconds,
+            silent_seconds=settings.checksum_seconds,
+            connected=self._connected,
+        )
+
+    def _connected(self, peer: Peer) -> None:
+        assert self._tasks is not None, "the server runs"
+        self._tasks.create_task(peer.run(self._answer))
+
+    async def _answer(self, question: link.Body) -> link.Body:
+        match question:
+            case link.AskStatus():
+                document = self._status()
+            case link.AskNodes():
+                document = {"nodes": self._nodes()}
+            case link.AskWhy():
+                path = tuple(part for part in question.path.split(b"/") if part not in (b"", b"."))
+                document = self._why(path)
+            case link.AskRemerge():
+                document = await self._remerge(question.node, accept_losses=question.accept_losses)
+            case _:
+                raise errors.Unsupported(type(question).__name__)
+        return link.Report(msgspec.json.encode(document))
+
+    def _status(self) -> Document:
+        counts = self._catalogue.counts()
+        states = [node["state"] for node in self._nodes()]
+        return {
+            "version": __version__,
+            "uptime_seconds": round(time.monotonic() - self._since, 1),
+            **self._live(),
+            "transfers": sum(len(node.transfers) for node in self._roster),
+            "files": counts.files,
+            "directories": counts.directories,
+            "bytes": counts.bytes,
+            "damaged": counts.damaged,
+            "partial": counts.partial,
+            "conflicts": counts.conflicts,
+            "conflict_paths": [shown(path) for path in self._catalogue.conflicts(SHOWN)],
+            "suspects": counts.suspects,
+            "tombstones": counts.tombstones,
+            "nodes": {state: states.count(state) for state in ("ready", "merging", "away")},
+        }
+
+    def _nodes(self) -> list[Document]:
+        by_volume = self._catalogue.counts().by_volume
+        documents = []
+        for record in self._catalogue.nodes():
+            node = self._roster.nodes.get(record.name)
+            online = node is not None and node.online
+            volumes = []
+            for volume in self._catalogue.volumes(record.name):
+                live = node.volumes.get(volume.store_id) if node else None
+                files, size = by_volume.get(volume.number, (0, 0))
+                volumes.append(
+                    {
+                        "store_id": volume.store_id,
+                        "total": live.total if live else 0,
+                        "free": live.free if live else 0,
+                        "files": files,
+                        "bytes": size,
+                        "state": str(live.standing) if live and online else "away",
+                        "held_losses": live.held_losses if live else 0,
+                    }
+                )
+            documents.append({**_node(record.name, node), "epoch": record.epoch, "volumes": volumes})
+            if record.revoked:
+                documents[-1]["state"] = "revoked"
+        return documents
+
+    def _why(self, path: TreePath) -> Document:
+        told = self._vfs.explain(path)
+        entry = told.entry
+        kind = "missing" if entry is None else str(entry.kind)
+        return {
+            "path": shown(path),
+            "kind": kind,
+            "state": str(entry.state) if entry else "",
+            "id": entry.id if entry else 0,
+            "size": entry.size if entry else 0,
+            "mtime": entry.mtime_ns / 1e9 if entry else 0,
+            "section": told.section,
+            "replicas": [self._replica(replica) for replica in told.replicas],
+            "reading": _scores(told.readers) if kind == "file" else [],
+            "writing": _scores(told.writers),
+        }
+
+    def _replica(self, replica: Replica) -> Document:
+        node = self._roster.nodes.get(replica.node)
+        return {
+            "node": replica.node,
+            "volume": replica.volume,
+            "loc": replica.loc.decode(errors="backslashreplace"),
+            "standing": str(replica.standing),
+            "online": node is not None and node.online,
+        }
+
+    async def _remerge(self, name: str, *, accept_losses: bool) -> Document:
+        node = self._roster.node(name)
+        volumes = []
+        for live in list(node.volumes.values()):
+            scanned = await node.ask(
+                link.Scan(live.store_id, accept_losses), self._config.link.checksum_seconds
+            )
+            assert isinstance(scanned, link.Scanned)
+            await node.ask(link.Feed(live.store_id, self._catalogue.volume(live.number).acked, whole=True))
+            live.held_losses = scanned.held_losses
+            live.standing = Standing.HELD if scanned.held_losses else Standing.MERGED
+            volumes.append(
+                {
+                    "store_id": live.store_id,
+                    "files": scanned.files,
+                    "changes": scanned.changes,
+                    "held_losses": scanned.held_losses,
+                }
+            )
+        return {"node": name, "volumes": volumes}
+
+
+def _node(name: str, node: Node | None) -> Document:
+    if node is None:
+        return (
+            {"name": name, "state": "away", "address": "", "advertise": "", "labels": []}
+            | dict.fromkeys(("load", "in_rate", "out_rate", "transfers"), 0)
+            | {"seen_seconds_ago": None, "version": ""}
+        )
+    state = "away" if not node.online else "ready" if node.merged else "merging"
+    return {
+        "name": name,
+        "state": state,
+        "address": node.peer.remote[0] if node.peer else "",
+        "advertise": node.advertise,
+        "labels": sorted(node.labels),
+        "load": node.load,
+        "in_rate": node.in_rate,
+        "out_rate": node.out_rate,
+        "transfers": len(node.transfers),
+        "seen_seconds_ago": round(time.monotonic() - node.heard, 1),
+        "version": node.software,
+    }
+
+
+def _scores(scores: Iterable[Score]) -> list[Document]:
+    return [
+        {
+            "node": score.candidate.node,
+            "volume": score.candidate.volume,
+            "score": round(score.points, 1),
+            "eligible": score.eligible,
+            "chosen": place == 0 and score.eligible,
+            "reasons": [{"points": round(one.points, 1), "why": one.why} for one in score.reasons],
+        }
+        for place, score in enumerate(scores)
+    ]

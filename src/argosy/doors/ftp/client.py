@@ -1,0 +1,194 @@
+"""One client's session: what was agreed so far, and what the next transfer will use."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from argosy import errors
+from argosy.accounts import Accounts
+from argosy.catalogue.model import TreePath, User
+from argosy.cluster.roster import Node
+from argosy.config import FtpDoor
+from argosy.doors.ftp.control import Control
+from argosy.doors.ftp.data import Carriage, Channel, Passive
+from argosy.vfs import Files, Vfs
+from argosy.wire.ftp import listing
+from argosy.wire.ftp.arguments import Type
+from argosy.wire.ftp.replies import Reply
+
+Replies = AsyncGenerator[Reply, None]
+"""What a handler yields: preliminary replies, then one that is final, in the order they are spoken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What all clients of the door share."""
+
+    config: FtpDoor
+    vfs: Vfs
+    accounts: Accounts
+    carriage: Carriage
+    control_tls: ssl.SSLContext
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What PRET fixed: who will carry the next transfer."""
+
+    node: Node | None
+    """None: the master, for a listing."""
+
+
+class Client:
+    """A client on the control connection, from its first byte to its last."""
+
+    def __init__(self, hall: Hall, control: Control) -> None:
+        self.hall = hall
+        self.control = control
+        self.session = control.session
+        self.name = ""
+        """What USER said."""
+        self.failures = 0
+        self.since = time.monotonic()
+        self.files: Files | None = None
+        self.cwd: TreePath = ()
+        self.type = Type.ASCII
+        self.offset = 0
+        self.announced = -1
+        self.renaming: TreePath | None = None
+        self.facts = listing.FACTS
+        self.plan: Plan | None = None
+        self.channel: Channel | None = None
+        """Prepared for the next transfer."""
+        self.moving: Channel | None = None
+        """In use by the transfer that runs."""
+        self.doing = ""
+        """The transfer that runs, for STAT."""
+
+    @property
+    def tree(self) -> Files:
+        """The files of the user who is logged in; the verbs that get here need a login."""
+        assert self.files is not None, "logged in"
+        return self.files
+
+    @property
+    def as_text(self) -> bool:
+        """Whether lines are converted (TYPE A)."""
+        return self.type is Type.ASCII
+
+    def log_in(self, user: User) -> None:
+        """Begin as this user, in its home if that is there."""
+        self.files = self.hall.vfs.files(user)
+        self.cwd = ()
+        home = self.path(user.home)
+        try:
+            self.files.directory(home)
+        except errors.Refused:
+            return
+        self.cwd = home
+
+    def log_out(self) -> None:
+        """Forget all but the connection."""
+        self.drop_channel()
+        self.name, self.files, self.cwd = "", None, ()
+        self.type, self.offset, self.announced, self.renaming = Type.ASCII, 0, -1, None
+        self.facts, self.plan = listing.FACTS, None
+
+    def path(self, argument: bytes) -> TreePath:
+        """Give the path that an argument means: absolute, or from where the client is.
+
+        `..` goes up, and stays at the root; `.` and empty parts mean nothing.
+        """
+        path = [] if argument.startswith(b"/") else list(self.cwd)
+        for name in argument.split(b"/"):
+            if name == b"..":
+                del path[-1:]
+            elif name not in (b"", b"."):
+                path.append(name)
+        return tuple(path)
+
+    # --- the next transfer
+
+    def prepare(self, channel: Channel) -> None:
+        """Keep a channel for the next transfer, in place of an unused one."""
+        self.drop_channel()
+        self.channel = channel
+
+    def drop_channel(self) -> None:
+        """Give a channel up that was not used."""
+        if self.channel:
+            self.channel.cut()
+        self.channel = None
+
+    def listen_here(self) -> Passive:
+        """Open a port of ours for the next transfer."""
+        user = self.tree.user
+        passive = Passive(
+            self.hall.carriage,
+            self.control.local[0],
+            "" if user.may_fxp else self.control.remote[0],
+            protected=self.session.protected,
+        )
+        self.prepare(passive)
+        return passive
+
+    def check_target(self, host: str, port: int) -> None:
+        """Check where PORT or EPRT wants data to go.
+
+        Raises:
+            Denied: A third party without the right to FXP, or a port below 1024 (RFC 2577 section 3).
+        """
+        if port < 1024:
+            raise errors.Denied("ports below 1024 aren't dialled")
+        if not self.tree.user.may_fxp and _plain(host) != _plain(self.control.remote[0]):
+            raise errors.Denied("this isn't your address, and you may not FXP")
+
+    @contextmanager
+    def transferring(self, doing: str) -> Iterator[Channel]:
+        """Lend the prepared channel to a transfer; whatever goes wrong, it is cut.
+
+        Args:
+            doing: What runs, for STAT.
+
+        Raises:
+            NoDataConnection: None was prepared.
+        """
+        channel, self.channel = self.channel, None
+        self.plan = None
+        if channel is None:
+            raise errors.NoDataConnection("say PASV, EPSV, PORT or EPRT first")
+        self.moving, self.doing = channel, doing
+        try:
+            yield channel
+        except BaseException:
+            channel.cut()
+            raise
+        finally:
+            self.moving, self.doing = None, ""
+
+    def abort(self) -> None:
+        """Stop the transfer that runs."""
+        if self.moving:
+            self.moving.cut()
+
+    def taken_offset(self) -> int:
+        """Give REST's offset; it counts once."""
+        offset, self.offset = self.offset, 0
+        return offset
+
+    def taken_announced(self) -> int:
+        """Give ALLO's size, -1 for none; it counts once."""
+        announced, self.announced = self.announced, -1
+        return announced
+
+
+def _plain(address: str) -> str:
+    """Give an address so that it can be compared: IPv4 in IPv6's dress as IPv4."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)

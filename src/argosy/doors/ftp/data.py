@@ -1,0 +1,275 @@
+"""How a data connection comes about, and who carries its bytes.
+
+Three ways, one for each thing that a client can say: PASV after PRET (`Direct`: the client meets the node),
+PASV or EPSV alone (`Passive`: it meets us, and we relay), PORT or EPRT (`Active`: the node dials it). A
+listing is ours to send, in each way that leads to us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from argosy import errors
+from argosy.cluster.roster import Node
+from argosy.cluster.transfers import Transfer
+from argosy.config import FtpDoor
+from argosy.net import tls
+from argosy.net.dataconn import DataConnection, open_listener
+from argosy.net.relay import Relay
+from argosy.wire import link
+
+Start = Callable[[Transfer], None]
+"""Tells the node what to move over a ticket's data connection."""
+
+
+@dataclass(slots=True)
+class Carriage:
+    """What every way of carrying needs, one for the door."""
+
+    config: FtpDoor
+    threads: Executor
+    """For listings and relays."""
+    client_tls: ssl.SSLContext
+    """The door's certificate, for clients on data connections of ours."""
+    node_tls: ssl.SSLContext
+    """Our end of the link's TLS, for the node's leg of a relay."""
+    relayed_bytes: int = 0
+    """File bytes that went through the master in this life."""
+
+    def expect(self, listen: str, *, peer: str, context: ssl.SSLContext | None) -> tuple[int, DataConnection]:
+        """Open a port of ours for one connection.
+
+        Raises:
+            NoDataConnection: Every port of the range is taken.
+        """
+        listener = open_listener(listen, self.config.passive_ports)
+        port = listener.getsockname()[1]
+        return port, DataConnection.expect(
+            listener,
+            peer=peer,
+            tls=context,
+            connect_seconds=self.config.connect_seconds,
+            stall_seconds=self.config.stall_seconds,
+        )
+
+
+class Channel(Protocol):
+    """A data connection that PASV, EPSV, PORT or EPRT has prepared; good for one transfer."""
+
+    @property
+    def node(self) -> Node | None:
+        """The only node that can use it; None: any."""
+        ...
+
+    async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
+        """Have a node move a file over it.
+
+        Args:
+            node: Who has the file, or takes it.
+            start: Tells it so.
+            inward: An upload.
+
+        Raises:
+            NoDataConnection: It didn't come about; nothing was moved.
+        """
+        ...
+
+    async def list(self, pages: Iterator[bytes]) -> int:
+        """Send a listing, page by page from a thread, and give its bytes.
+
+        Raises:
+            NoDataConnection: It didn't come about.
+            TransferCut: The client went away in the middle.
+        """
+        ...
+
+    def cut(self) -> None:
+        """Stop at once (ABOR), or give up what was never used."""
+        ...
+
+
+class Direct:
+    """The client connects to a port of the node that PRET chose."""
+
+    def __init__(self, transfer: Transfer, node: Node) -> None:
+        self._transfer = transfer
+        self._node = node
+
+    @property
+    def node(self) -> Node:
+        """The node that PRET chose."""
+        return self._node
+
+    async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
+        """See `Channel`."""
+        del node, inward
+        start(self._transfer)
+        return await self._transfer.outcome()
+
+    async def list(self, pages: Iterator[bytes]) -> int:
+        """Refuse: the client is on its way to a node, which knows nothing of listings."""
+        del pages
+        raise errors.NoDataConnection("PRET named a file, not a listing")
+
+    def cut(self) -> None:
+        """See `Channel`."""
+        self._transfer.cancel()
+
+
+class Active:
+    """The client listens, and the node (or for a listing the master) dials it."""
+
+    def __init__(self, carriage: Carriage, host: str, port: int, *, protected: bool) -> None:
+        self._carriage = carriage
+        self._host, self._port, self._protected = host, port, protected
+        self._transfer: Transfer | None = None
+        self._connection: DataConnection | None = None
+        self.node = None
+
+    async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
+        """See `Channel`."""
+        del inward
+        self._transfer = Transfer(node)
+        self._transfer.dial(self._host, self._port, tls=self._protected)
+        start(self._transfer)
+        return await self._transfer.outcome()
+
+    async def list(self, pages: Iterator[bytes]) -> int:
+        """See `Channel`."""
+        config = self._carriage.config
+        self._connection = DataConnection.dial(
+            self._host,
+            self._port,
+            tls=self._carriage.client_tls if self._protected else None,
+            server_side=True,
+            connect_seconds=config.connect_seconds,
+            stall_seconds=config.stall_seconds,
+        )
+        return await _send_pages(self._carriage, self._connection, pages)
+
+    def cut(self) -> None:
+        """See `Channel`."""
+        if self._transfer:
+            self._transfer.cancel()
+        if self._connection:
+            self._connection.cut()
+
+
+class Passive:
+    """The client connects to a port of ours; file bytes are relayed to or from the node, which dials us."""
+
+    def __init__(self, carriage: Carriage, listen: str, peer: str, *, protected: bool) -> None:
+        """Open the port.
+
+        Args:
+            carriage: The door's.
+            listen: Our address on the control connection.
+            peer: The only address that may connect; empty: any (FXP).
+            protected: PROT P.
+
+        Raises:
+            NoDataConnection: Every port of the range is taken.
+        """
+        self._carriage = carriage
+        self._protected = protected
+        self.port, self._client = carriage.expect(
+            listen, peer=peer, context=carriage.client_tls if protected else None
+        )
+        self._node_leg: DataConnection | None = None
+        self._transfer: Transfer | None = None
+        self.node = None
+
+    async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
+        """See `Channel`. With PROT P the node's leg has TLS too, with certificates on both sides."""
+        if node.peer is None:
+            raise errors.Unavailable(node.name)
+        port, leg = self._carriage.expect(
+            node.peer.local[0],
+            peer=node.peer.remote[0],
+            context=self._carriage.node_tls if self._protected else None,
+        )
+        self._node_leg = leg
+        self._transfer = transfer = Transfer(node)
+        try:
+            transfer.dial("", port, tls=self._protected)
+            start(transfer)
+            client, far = await self._client.ready(), await leg.ready()
+            _check_node(far, node)
+            source, sink = (client, far) if inward else (far, client)
+            await self._relay(Relay(source, sink, block_bytes=self._carriage.config.relay_bytes), inward)
+            done = await transfer.outcome()
+        except errors.NoDataConnection:
+            self.cut()
+            done = await transfer.outcome()
+            if done.refusal in ("", errors.TransferCut.__name__):
+                raise
+            return done  # the node's own reason says more: it has no such file, say
+        except asyncio.CancelledError:
+            self.cut()
+            raise
+        leg.abort()
+        if done.refusal:
+            self._client.abort()  # a plain end would look like the end of the file
+        else:
+            await self._off_the_loop(self._client.close)
+        return done
+
+    async def list(self, pages: Iterator[bytes]) -> int:
+        """See `Channel`."""
+        return await _send_pages(self._carriage, self._client, pages)
+
+    def cut(self) -> None:
+        """See `Channel`."""
+        if self._transfer:
+            self._transfer.cancel()
+        self._client.cut()
+        if self._node_leg:
+            self._node_leg.cut()
+
+    async def _relay(self, relay: Relay, inward: bool) -> None:
+        """Carry; a break on one side becomes a break on the other, and the node tells the outcome."""
+        assert self._node_leg is not None, "made by carry"
+        try:
+            await self._off_the_loop(relay.run)
+            if inward:
+                await self._off_the_loop(self._node_leg.close)
+        except OSError:
+            self._node_leg.abort()
+            self._client.abort()
+        finally:
+            self._carriage.relayed_bytes += relay.moved
+
+    async def _off_the_loop(self, work: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._carriage.threads, work)
+
+
+def _check_node(far: socket.socket, node: Node) -> None:
+    if isinstance(far, ssl.SSLSocket) and tls.identity(far.getpeercert()) != f"node:{node.name}":
+        raise errors.NoDataConnection("a stranger came instead of the node")
+
+
+async def _send_pages(carriage: Carriage, connection: DataConnection, pages: Iterator[bytes]) -> int:
+    client = await connection.ready()
+
+    def send() -> int:
+        sent = 0
+        try:
+            for page in pages:
+                client.sendall(page)
+                sent += len(page)
+        except OSError as error:
+            connection.abort()
+            raise errors.TransferCut(str(error)) from error
+        except BaseException:
+            connection.abort()
+            raise
+        connection.close()
+        return sent
+
+    return await asyncio.get_running_loop().run_in_executor(carriage.threads, send)

@@ -1,0 +1,164 @@
+"""LIST, NLST, MLSD, MLST and STAT."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from argosy import __version__, errors
+from argosy.catalogue.model import Entry, TreePath
+from argosy.doors.ftp.client import Client, Replies
+from argosy.vfs import Files, Listed
+from argosy.wire.ftp import arguments, listing, replies
+from argosy.wire.ftp.commands import Command
+from argosy.wire.ftp.listing import Line
+from argosy.wire.ftp.replies import Reply
+
+Format = Callable[[Sequence[Line]], bytes]
+
+FILE_PERM, DIRECTORY_PERM = ("adfrw", "r"), ("cdeflmp", "el")
+"""What a client that may write, or that may not, can do with an entry. RFC 3659 section 7.5.5."""
+
+WILD = b"*?["
+
+
+async def for_people(client: Client, command: Command) -> Replies:
+    """LIST: as `ls -l` does. RFC 959 section 4.1.3."""
+    now_ns = time.time_ns()
+    pages = _find(client, arguments.parse_listed(command.argument), prefixed=False)
+    async for reply in _send(client, command, pages, lambda lines: listing.unix(lines, now_ns)):
+        yield reply
+
+
+async def names(client: Client, command: Command) -> Replies:
+    """NLST: names that RETR would take. RFC 959 section 4.1.3, RFC 1123 section 4.1.2.7."""
+    pages = _find(client, arguments.parse_listed(command.argument), prefixed=True)
+    async for reply in _send(client, command, pages, listing.names):
+        yield reply
+
+
+async def for_programs(client: Client, command: Command) -> Replies:
+    """MLSD: a directory's facts. RFC 3659 section 7."""
+    directory = client.tree.directory(client.path(command.argument))
+    facts = client.facts
+    pages = _children(client.tree, directory, with_holders="x.nodes" in facts)
+    async for reply in _send(client, command, pages, lambda lines: listing.mlsd(lines, facts)):
+        yield reply
+
+
+async def one_for_programs(client: Client, command: Command) -> Replies:
+    """MLST: one entry's facts. RFC 3659 section 7."""
+    path = client.path(command.argument)
+    entry = client.tree.entry(path)
+    shown = b"/" + b"/".join(path)
+    line = _line(client.tree, entry, shown, client.tree.holders(entry))
+    yield replies.entry(shown, listing.mlst(line, client.facts))
+
+
+async def status(client: Client, command: Command) -> Replies:
+    """STAT: how things are; with a path, LIST over the control connection. RFC 959 section 4.1.3."""
+    if not command.argument:
+        yield Reply(211, ("Argosy " + __version__, *_how(client), "End of status"))
+        return
+    argument = arguments.parse_listed(command.argument)
+    now_ns = time.time_ns()
+    # By hand rather than as one Reply: a directory of 100,000 files is streamed, not held.
+    pages = _find(client, argument, prefixed=False)
+    await client.control.say_page(b"213-Status of %b:\r\n" % (argument or b"/" + b"/".join(client.cwd)))
+    for page in pages:
+        await client.control.say_page(b" " + listing.unix(page, now_ns).replace(b"\r\n", b"\r\n ")[:-1])
+    yield Reply.of(213, "End of status")
+
+
+def transfer_status(client: Client) -> Reply:
+    """Answer STAT while a transfer runs. RFC 959 section 4.1.3."""
+    return Reply(211, ("Argosy " + __version__, *_how(client), "End of status"))
+
+
+def _how(client: Client) -> list[str]:
+    user = client.files.user.name if client.files else ""
+    return [
+        f"Connected from {client.control.remote[0]}",
+        f"Logged in as {user}" if user else "Not logged in",
+        f"TYPE {client.type.value}, MODE S, STRU F",
+        f"Control connection {_privacy(client.session.secure)}, data {_privacy(client.session.protected)}",
+        f"Under way: {client.doing}" if client.doing else "No transfer is under way",
+    ]
+
+
+def _privacy(encrypted: bool) -> str:
+    return "encrypted" if encrypted else "in clear"
+
+
+async def _send(client: Client, command: Command, pages: Iterator[list[Line]], form: Format) -> Replies:
+    with client.transferring(str(command)) as channel:
+        yield Reply.of(150, "Here comes the listing")
+        sent = await channel.list(form(page) for page in pages)
+    yield Reply.of(226, f"Sent {sent} bytes")
+
+
+def _find(client: Client, argument: bytes, *, prefixed: bool) -> Iterator[list[Line]]:
+    """Give what LIST, NLST or STAT means: a directory's children, a file, or what a pattern matches.
+
+    Args:
+        client: Whose directory it starts from.
+        argument: A path; wildcards count in the last part, and only where no such name exists.
+        prefixed: Show children with the path that was asked for before them, so that RETR takes them.
+
+    Raises:
+        NotFound: Nothing is there.
+    """
+    path = client.path(argument)
+    try:
+        entry = client.tree.entry(path)
+    except errors.NotFound:
+        if not path or not any(sign in path[-1] for sign in WILD):
+            raise
+        return _matching(client.tree, path, argument, prefixed=prefixed)
+    if entry.is_directory:
+        prefix = argument.rstrip(b"/") + b"/" if prefixed and argument.strip(b"/.") else b""
+        return _children(client.tree, entry, prefix=prefix)
+    return iter([[_line(client.tree, entry, argument)]])
+
+
+def _matching(files: Files, path: TreePath, argument: bytes, *, prefixed: bool) -> Iterator[list[Line]]:
+    before, slash, _ = argument.rpartition(b"/")
+    prefix = before + slash if prefixed else b""
+    directory = files.directory(path[:-1])
+    pattern = path[-1]
+
+    def matching() -> Iterator[list[Line]]:
+        for page in _children(files, directory, prefix=prefix):
+            yield [line for line in page if fnmatch.fnmatchcase(line.name[len(prefix) :], pattern)]
+
+    return matching()
+
+
+def _children(
+    files: Files, directory: Entry, *, prefix: bytes = b"", with_holders: bool = False
+) -> Iterator[list[Line]]:
+    return (_lines(files, page, prefix) for page in files.pages(directory, with_holders=with_holders))
+
+
+def _lines(files: Files, page: Listed, prefix: bytes) -> list[Line]:
+    return [
+        _line(files, entry, prefix + entry.name, page.holders.get(entry.id, ())) for entry in page.entries
+    ]
+
+
+def _line(files: Files, entry: Entry, name: bytes, holders: Sequence[str] = ()) -> Line:
+    perms = DIRECTORY_PERM if entry.is_directory else FILE_PERM
+    return Line(
+        name=name,
+        is_directory=entry.is_directory,
+        size=entry.size,
+        mtime_ns=entry.mtime_ns,
+        created_ns=entry.created_ns,
+        mode=entry.mode,
+        owner=entry.owner,
+        group=entry.group,
+        unique=entry.id,
+        perm=perms[0] if files.writable else perms[1],
+        nodes=tuple(holders),
+    )

@@ -1,0 +1,156 @@
+"""What the next transfer will be like, and where its data connection goes."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+
+from argosy import errors
+from argosy.cluster.roster import Node
+from argosy.cluster.transfers import Transfer
+from argosy.doors.ftp.client import Client, Plan, Replies
+from argosy.doors.ftp.data import Active, Direct
+from argosy.wire.ftp import addresses, arguments, commands, replies
+from argosy.wire.ftp.addresses import EpsvWish
+from argosy.wire.ftp.commands import Command
+from argosy.wire.ftp.replies import Reply
+
+
+async def representation(client: Client, command: Command) -> Replies:
+    """TYPE: bytes as they are, or lines with CRLF. RFC 959 section 4.1.2."""
+    client.type = arguments.parse_type(command.argument)
+    yield Reply.of(200, f"Type is {client.type.value}")
+
+
+async def mode(client: Client, command: Command) -> Replies:
+    """MODE: stream only. RFC 959 section 4.1.2."""
+    del client
+    arguments.check_mode(command.argument)
+    yield Reply.of(200, "Mode is S")
+
+
+async def structure(client: Client, command: Command) -> Replies:
+    """STRU: files only. RFC 959 section 4.1.2."""
+    del client
+    arguments.check_structure(command.argument)
+    yield Reply.of(200, "Structure is F")
+
+
+async def restart(client: Client, command: Command) -> Replies:
+    """REST: where the next transfer begins. RFC 3659 section 5."""
+    client.offset = arguments.parse_offset(command.argument)
+    yield Reply.of(350, f"The next transfer begins at {client.offset}")
+
+
+async def allocate(client: Client, command: Command) -> Replies:
+    """ALLO: how long the next upload will be; fewer bytes will count as a failure. RFC 959 section 4.1.3."""
+    client.announced = arguments.parse_allocation(command.argument)
+    yield Reply.of(200, "Noted")
+
+
+async def announce(client: Client, command: Command) -> Replies:
+    """PRET: hear what is next, so that PASV can name the node that will do it. draft-dd-pret-00."""
+    upcoming = commands.parse_pret(command.argument)
+    client.drop_channel()
+    client.plan = None
+    path = client.path(upcoming.argument)
+    match upcoming.verb:
+        case "RETR":
+            client.plan = Plan(client.tree.plan_download(path).node)
+        case "STOR" | "APPE":
+            client.plan = Plan(client.tree.plan_upload(path).node)
+        case _:
+            client.plan = Plan(None)
+    yield Reply.of(200, f"Planned for {upcoming.verb}")
+
+
+async def passive(client: Client, command: Command) -> Replies:
+    """PASV: after PRET the port is the node's, else ours. RFC 959 section 4.1.2."""
+    del command
+    plan, client.plan = client.plan, None
+    if plan and plan.node:
+        host = await _ipv4(plan.node.address(client.control.local[0]))
+        yield replies.entering_passive(host, await _meet(client, plan.node))
+        return
+    host = await _ipv4(client.hall.config.advertise or client.control.local[0])
+    yield replies.entering_passive(host, client.listen_here().port)
+
+
+async def extended_passive(client: Client, command: Command) -> Replies:
+    """EPSV: a port at this very address: ours, or that of a node at it. RFC 2428 section 3."""
+    ours = client.control.local[0]
+    version = 6 if ":" in ours else 4
+    try:
+        wish = addresses.parse_epsv(command.argument)
+    except errors.Unsupported:
+        yield replies.wrong_protocol(1 if version == 4 else 2)
+        return
+    if wish is EpsvWish.ALL:
+        yield Reply.of(200, "EPSV it is, for good")
+        return
+    if wish is (EpsvWish.IPV6 if version == 4 else EpsvWish.IPV4):
+        yield replies.wrong_protocol(1 if version == 4 else 2)
+        return
+    node = client.plan.node if client.plan else None
+    if node and node.address(ours) == ours:
+        client.plan = None
+        yield replies.entering_extended_passive(await _meet(client, node))
+    elif node and client.hall.config.epsv_after_pret == "refuse" and not client.session.extended_only:
+        # 500 makes every client fall back to PASV, and so to the node; 502 and 522 make some give up.
+        yield Reply.of(500, "EPSV can't lead to another machine, use PASV")
+    else:
+        client.plan = None
+        yield replies.entering_extended_passive(client.listen_here().port)
+
+
+async def port(client: Client, command: Command) -> Replies:
+    """PORT: the node will dial this address. RFC 959 section 4.1.2."""
+    yield _dial(client, *addresses.parse_port(command.argument))
+
+
+async def extended_port(client: Client, command: Command) -> Replies:
+    """EPRT: PORT for both kinds of address. RFC 2428 section 2."""
+    try:
+        host, number = addresses.parse_eprt(command.argument)
+    except errors.Unsupported:
+        yield replies.wrong_protocol(1, 2)
+        return
+    yield _dial(client, host, number)
+
+
+def _dial(client: Client, host: str, number: int) -> Reply:
+    client.check_target(host, number)
+    client.prepare(Active(client.hall.carriage, host, number, protected=client.session.protected))
+    return Reply.of(200, "You will be dialled")
+
+
+async def _meet(client: Client, node: Node) -> int:
+    """Have a node take the client's connection, and give the port."""
+    number = await node.draw_port(client.hall.config.connect_seconds)
+    transfer = Transfer(node)
+    peer = "" if client.tree.user.may_fxp else client.control.remote[0]
+    transfer.expect(number, peer=peer, tls=client.session.protected)
+    client.prepare(Direct(transfer, node))
+    return number
+
+
+async def _ipv4(host: str) -> str:
+    """Give an address that 227 can hold.
+
+    Raises:
+        NoDataConnection: It has none; EPSV is for IPv6.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, family=socket.AF_INET)
+        except OSError as error:
+            raise errors.NoDataConnection(f"{host}: {error}") from error
+        return str(found[0][4][0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        raise errors.NoDataConnection("use EPSV")
+    return host

@@ -1,0 +1,62 @@
+"""RETR, STOR, APPE and ABOR."""
+
+from __future__ import annotations
+
+from argosy.doors.ftp.client import Client, Replies
+from argosy.net.peer import refusal
+from argosy.wire.ftp.commands import Command
+from argosy.wire.ftp.replies import Reply
+
+
+async def retrieve(client: Client, command: Command) -> Replies:
+    """RETR: the node that has the file sends it. RFC 959 section 4.1.3."""
+    offset = client.taken_offset()
+    with client.transferring(str(command)) as channel:
+        download = client.tree.plan_download(client.path(command.argument), node=channel.node)
+        download.check(offset)
+        yield Reply.of(150, f"Sending {download.entry.size - offset} bytes from {download.node.name}")
+        done = await channel.carry(
+            download.node,
+            lambda transfer: download.start(transfer, offset=offset, as_text=client.as_text),
+            inward=False,
+        )
+    if done.refusal:
+        raise refusal(done.refusal, done.subject)
+    yield Reply.of(226, f"Sent {done.moved} bytes")
+
+
+def store(client: Client, command: Command) -> Replies:
+    """STOR: a node takes the file; 226 means that it is flushed there. RFC 959 section 4.1.3."""
+    return _store(client, command, client.taken_offset())
+
+
+def append(client: Client, command: Command) -> Replies:
+    """APPE: go on where the file ends. RFC 959 section 4.1.3."""
+    offset = client.taken_offset()
+    return _store(client, command, offset or None)
+
+
+async def _store(client: Client, command: Command, offset: int | None) -> Replies:
+    announced = client.taken_announced()
+    with client.transferring(str(command)) as channel:
+        storing = client.tree.plan_upload(client.path(command.argument), node=channel.node)
+        await storing.begin(offset=offset)
+        try:
+            yield Reply.of(150, f"Ready, to {storing.node.name}")
+            done = await channel.carry(
+                storing.node,
+                lambda transfer: storing.start(transfer, as_text=client.as_text, announced=announced),
+                inward=True,
+            )
+        except BaseException:
+            await storing.give_up()
+            raise
+        entry = await storing.end(done, alive=not client.control.gone)
+    yield Reply.of(226, f"Stored, {entry.size} bytes on {storing.node.name}")
+
+
+async def abort(client: Client, command: Command) -> Replies:
+    """ABOR: the transfer, if one ran, has been stopped when this is answered. RFC 959 section 4.1.3."""
+    del command
+    client.drop_channel()
+    yield Reply.of(226, "Nothing is under way")

@@ -1,0 +1,106 @@
+"""The master, put together: it reads as a table of contents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import uvloop
+
+from argosy.accounts import Accounts
+from argosy.catalogue.catalogue import Catalogue
+from argosy.cluster.joining import LinkServer
+from argosy.cluster.roster import Roster
+from argosy.cluster.upkeep import Upkeep
+from argosy.config import Master, split_address
+from argosy.doors.admin import AdminDoor
+from argosy.doors.ftp.client import Hall
+from argosy.doors.ftp.data import Carriage
+from argosy.doors.ftp.server import FtpDoor
+from argosy.net import tls
+from argosy.net.pki import Authority
+from argosy.vfs import Vfs
+
+log = logging.getLogger("argosy.master")
+
+DAY_SECONDS = 86_400
+
+
+def run(config: Master) -> None:
+    """Run a master until TERM or INT.
+
+    Raises:
+        ConfigError: A certificate or directory can't be used.
+    """
+    uvloop.run(_serve_until_told(config))
+
+
+async def _serve_until_told(config: Master) -> None:
+    loop = asyncio.get_running_loop()
+    service = asyncio.ensure_future(serve(config))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.cancel)
+    try:
+        await service
+    except asyncio.CancelledError:
+        log.info("stopped")
+
+
+async def serve(config: Master) -> None:
+    """Open the catalogue and all doors, and serve until cancelled."""
+    keys = Path(config.paths.keys)
+    authority = Authority.open(keys)
+    authority.issue_master()
+    certificate, key = _ftp_certificate(config, authority)
+    catalogue = Catalogue(config.catalogue)
+    await catalogue.open()
+    accounts = Accounts(catalogue)
+    threads = ThreadPoolExecutor(config.ftp.data_threads, thread_name_prefix="data")
+    try:
+        await catalogue.recover()
+        roster = Roster()
+        data_pem = (certificate.read_bytes(), key.read_bytes())
+        links = LinkServer(config, catalogue, roster, authority, lambda: data_pem)
+        upkeep = Upkeep(config, catalogue, roster, links.suspects)
+        vfs = Vfs(config, catalogue, roster, owed=upkeep.wake)
+        carriage = Carriage(
+            config=config.ftp,
+            threads=threads,
+            client_tls=tls.data_server(*data_pem),
+            node_tls=tls.link_server(keys),
+        )
+        door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, tls.ftp_server(certificate, key)))
+        addresses = {"ftp": "", "link": ""}
+        admin = AdminDoor(
+            config,
+            vfs,
+            lambda: {
+                **addresses,
+                "sessions": len(door.clients),
+                "relayed_bytes": carriage.relayed_bytes,
+            },
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
+            tasks.create_task(door.serve(lambda at: addresses.update(ftp=at)))
+            tasks.create_task(admin.serve())
+            tasks.create_task(upkeep.run())
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        accounts.close()
+        await catalogue.close()
+
+
+def _ftp_certificate(config: Master, authority: Authority) -> tuple[Path, Path]:
+    """Give the door's certificate and key: the configured ones, or some of our own making."""
+    if config.ftp.certificate:
+        return Path(config.ftp.certificate), Path(config.ftp.key)
+    host = split_address("ftp.listen", config.ftp.listen)[0]
+    wanted = [host, config.ftp.advertise, "localhost", "127.0.0.1"]
+    everywhere = ("", "0.0.0.0", "::")  # noqa: S104 - left out, not bound
+    authority.issue_ftp([name for name in dict.fromkeys(wanted) if name not in everywhere])
+    keys = Path(config.paths.keys)
+    return keys / "ftp.pem", keys / "ftp.key"

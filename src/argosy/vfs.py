@@ -1,0 +1,452 @@
+"""The one view of files that every door sees; rights are checked here, once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from argosy import errors
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.model import (
+    Entry,
+    Replica,
+    Sealed,
+    Standing,
+    State,
+    TreePath,
+    Upload,
+    User,
+    check_path,
+    shown,
+)
+from argosy.cluster import placement
+from argosy.cluster.placement import Score
+from argosy.cluster.roster import LiveVolume, Node, Roster
+from argosy.cluster.transfers import UNKNOWN, Transfer
+from argosy.config import Master, Section
+from argosy.net.peer import refusal
+from argosy.wire import link
+
+log = logging.getLogger("argosy.vfs")
+
+PAGE = 1_000
+"""Entries read at once for a listing: some 3 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a directory."""
+
+    entries: list[Entry]
+    holders: Mapping[int, list[str]]
+    """Names of the nodes that have a copy, by FileId; empty unless asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a path lies, and who would serve it."""
+
+    entry: Entry | None
+    section: str
+    replicas: list[Replica]
+    readers: list[Score]
+    writers: list[Score]
+
+
+class Vfs:
+    """The files of the site."""
+
+    def __init__(
+        self, config: Master, catalogue: Catalogue, roster: Roster, *, owed: Callable[[], None]
+    ) -> None:
+        """Put it together.
+
+        Args:
+            config: The master's file.
+            catalogue: What exists.
+            roster: Who is there.
+            owed: Told when a disk has to follow a change of the tree.
+        """
+        self.config = config
+        self.catalogue = catalogue
+        self.roster = roster
+        self.owed = owed
+
+    def files(self, user: User) -> Files:
+        """Give the files as a user sees them."""
+        return Files(self, user)
+
+    def section(self, path: TreePath) -> tuple[str, Section | None]:
+        """Give the name and rules of the deepest section that holds a path; none: an empty name."""
+        return placement.section_for(self.config.sections, path)
+
+    def explain(self, path: TreePath) -> Explanation:
+        """Say where a path lies, who would serve it now and who would take an upload to it."""
+        entry = self.catalogue.find_or_none(path)
+        replicas = self.catalogue.replicas(entry.id) if entry else []
+        return Explanation(
+            entry=entry,
+            section=self.section(path)[0],
+            replicas=replicas,
+            readers=self.readers(replicas),
+            writers=self.writers(path, replicas),
+        )
+
+    def readers(self, replicas: Iterable[Replica]) -> list[Score]:
+        """Rank the volumes with a good copy for a download."""
+        good = {replica.volume: replica for replica in replicas if replica.standing is Standing.GOOD}
+        known = [one for one in self.roster.candidates(set(good)) if one.holds]
+        away = good.keys() - {one.volume for one in known}
+        strangers = [placement.Candidate(good[number].node, number, online=False) for number in away]
+        return placement.rank_readers([*known, *strangers], self.config.placement)
+
+    def writers(self, path: TreePath, replicas: Iterable[Replica]) -> list[Score]:
+        """Rank the volumes for an upload to a path.
+
+        While a volume that has the replaced version is there with room, only such come first: the client may
+        yet say REST or APPE, which goes on from what is there.
+        """
+        holders = {replica.volume for replica in replicas}
+        scores = placement.rank_writers(
+            self.roster.candidates(holders), self.config.placement, self.section(path)[1]
+        )
+        return sorted(scores, key=lambda score: not (score.eligible and score.candidate.holds))
+
+
+class Files:
+    """The tree as one user sees it."""
+
+    def __init__(self, vfs: Vfs, user: User) -> None:
+        self._vfs = vfs
+        self._catalogue = vfs.catalogue
+        self.user = user
+
+    # --- reading the tree
+
+    def entry(self, path: TreePath) -> Entry:
+        """Give the entry at a path.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file stands in the way.
+        """
+        return self._catalogue.find(path)
+
+    def directory(self, path: TreePath) -> Entry:
+        """Give the directory at a path.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file is.
+        """
+        entry = self.entry(path)
+        if not entry.is_directory:
+            raise errors.NotADirectory(shown(path))
+        return entry
+
+    def pages(self, directory: Entry, *, with_holders: bool) -> Iterator[Listed]:
+        """Go through a directory in order of name, page by page; for a thread.
+
+        Args:
+            directory: Whose children.
+            with_holders: Also find the nodes that have each file.
+        """
+        after = b""
+        while entries := self._catalogue.children(directory.id, after=after, limit=PAGE):
+            upto = entries[-1].name
+            holders = self._catalogue.holders(directory.id, after, upto) if with_holders else {}
+            yield Listed(entries, holders)
+            after = upto
+
+    def holders(self, entry: Entry) -> list[str]:
+        """Give the names of the nodes that have a copy."""
+        return sorted({replica.node for replica in self._catalogue.replicas(entry.id)})
+
+    @property
+    def writable(self) -> bool:
+        """Whether the user may change anything."""
+        return self.user.may_write
+
+    # --- changing the tree
+
+    async def make_directory(self, path: TreePath) -> Entry:
+        """Make a directory.
+
+        Raises:
+            Exists: The name is taken.
+            NotFound: Its parent isn't there.
+        """
+        self._check_write(path)
+        return await self._catalogue.make_directory(path, owner=self.user.name)
+
+    async def remove_directory(self, path: TreePath) -> None:
+        """Remove an empty directory.
+
+        Raises:
+            NotEmpty: Something is in it.
+        """
+        self._check_write(path)
+        await self._catalogue.remove_directory(path)
+
+    async def delete(self, path: TreePath) -> None:
+        """Delete a file; the copies follow as their nodes can.
+
+        Raises:
+            IsADirectory: It is one.
+            Busy: It is being uploaded.
+        """
+        self._check_write(path)
+        self._pay(await self._catalogue.delete(path))
+
+    async def rename(self, source: TreePath, target: TreePath) -> None:
+        """Rename or move; a plain file in the way is replaced.
+
+        Raises:
+            IsADirectory: A directory is in the way.
+            BadArgument: A directory would go into itself.
+        """
+        self._check_write(source)
+        self._check_write(target)
+        self._pay(await self._catalogue.rename(source, target))
+
+    async def set_mtime(self, path: TreePath, mtime_ns: int) -> None:
+        """Set the modification time."""
+        self._check_write(path)
+        await self._catalogue.set_attributes(path, mtime_ns=mtime_ns)
+        self._vfs.owed()
+
+    async def set_mode(self, path: TreePath, mode: int) -> None:
+        """Set the permission bits: they are shown, and change nobody's rights."""
+        self._check_write(path)
+        await self._catalogue.set_attributes(path, mode=mode & 0o7777)
+
+    async def checksum(self, path: TreePath, algorithm: str, *, offset: int = 0, length: int = -1) -> str:
+        """Give a checksum in hex digits: the recorded one, else a node reads the file.
+
+        Args:
+            path: The file.
+            algorithm: As in `link.Checksum`.
+            offset: First byte.
+            length: Bytes from there; -1: all.
+
+        Raises:
+            Unavailable: No node with a good copy is there.
+        """
+        entry = self.entry(path)
+        whole = offset == 0 and length in (-1, entry.size)
+        if algorithm == "crc32" and whole and entry.crc32 is not None and not entry.is_directory:
+            return f"{entry.crc32:08x}"
+        download = self.plan_download(path)
+        answer = await download.node.ask(
+            link.Checksum(
+                *(download.live.store_id, download.replica.loc, download.replica.ver, entry.size),
+                *([algorithm], offset, length),
+            ),
+            self._vfs.config.link.checksum_seconds,
+        )
+        assert isinstance(answer, link.Checksums)
+        return answer.values[algorithm]
+
+    # --- moving bytes
+
+    def plan_download(self, path: TreePath, *, node: Node | None = None) -> Download:
+        """Choose the copy that serves a download.
+
+        Args:
+            path: The file.
+            node: Only this node will do: the client is connected to it.
+
+        Raises:
+            IsADirectory: It is one.
+            Busy: Its first content is still arriving.
+            Damaged: No good copy is left anywhere.
+            Unavailable: No node with a good copy is there now.
+        """
+        entry = self.entry(path)
+        if entry.is_directory:
+            raise errors.IsADirectory(shown(path))
+        if entry.state in (State.UPLOADING, State.PARTIAL):
+            raise errors.Busy(f"{shown(path)} is not complete")
+        replicas = {
+            replica.volume: replica
+            for replica in self._catalogue.replicas(entry.id)
+            if replica.standing is Standing.GOOD
+        }
+        if not replicas:
+            raise errors.Damaged(shown(path))
+        for score in self._vfs.readers(replicas.values()):
+            if score.eligible and (node is None or score.candidate.node == node.name):
+                host, live = self._vfs.roster.place(score.candidate.volume)
+                self._vfs.roster.chosen(live.number)
+                return Download(path, entry, replicas[live.number], host, live)
+        raise errors.Unavailable(shown(path))
+
+    def plan_upload(self, path: TreePath, *, node: Node | None = None) -> Storing:
+        """Choose the volume that takes an upload.
+
+        Args:
+            path: The file, new or to be replaced.
+            node: Only this node will do: the client is connected to it.
+
+        Raises:
+            NameNotAllowed: No file may be called so.
+            NotFound: The directory isn't there.
+            IsADirectory: The name is a directory's.
+            NoSpace: No node that is there has room.
+            Unavailable: No node is there, or not the one with the beginning.
+        """
+        self._check_write(path)
+        parent = self.directory(path[:-1])
+        entry = self._catalogue.find_or_none(path)
+        if entry and entry.is_directory:
+            raise errors.IsADirectory(shown(path))
+        del parent
+        if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
+            with_part = self._host(part.volume)
+            if with_part and (node is None or with_part[0] is node):
+                return Storing(self._vfs, path, self.user, *with_part)
+        replicas = self._catalogue.replicas(entry.id) if entry else []
+        scores = self._vfs.writers(path, replicas)
+        for score in scores:
+            if score.eligible and (node is None or score.candidate.node == node.name):
+                host, live = self._vfs.roster.place(score.candidate.volume)
+                self._vfs.roster.chosen(live.number)
+                return Storing(self._vfs, path, self.user, host, live)
+        if any(score.candidate.online for score in scores):
+            raise errors.NoSpace(shown(path))
+        raise errors.Unavailable(shown(path))
+
+    def _host(self, volume: int) -> tuple[Node, LiveVolume] | None:
+        try:
+            return self._vfs.roster.place(volume)
+        except errors.Unavailable:
+            return None
+
+    def _check_write(self, path: TreePath) -> None:
+        if not self.user.may_write:
+            raise errors.Denied(shown(path))
+        check_path(path)
+
+    def _pay(self, removal: object) -> None:
+        forgotten = getattr(removal, "forgotten", ())
+        for volume, upload in forgotten:
+            self._vfs.roster.forget(volume, [upload])
+        self._vfs.owed()
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A copy chosen for one download."""
+
+    path: TreePath
+    entry: Entry
+    replica: Replica
+    node: Node
+    live: LiveVolume
+
+    def check(self, offset: int) -> None:
+        """Check where the download begins.
+
+        Raises:
+            BadArgument: Behind the end.
+        """
+        if offset > self.entry.size:
+            raise errors.BadArgument(f"REST {offset} is behind the end, at {self.entry.size}")
+
+    def start(self, transfer: Transfer, *, offset: int, as_text: bool) -> None:
+        """Have the node send from `offset` on."""
+        transfer.send(self.replica, self.live.store_id, size=self.entry.size, offset=offset, as_text=as_text)
+
+
+class Storing:
+    """A volume chosen for one upload, and the upload itself from `begin` to `end`."""
+
+    def __init__(self, vfs: Vfs, path: TreePath, user: User, node: Node, live: LiveVolume) -> None:
+        self._vfs = vfs
+        self.path = path
+        self._user = user
+        self.node = node
+        self.live = live
+        self._upload: Upload | None = None
+        self._offset = 0
+
+    async def begin(self, *, offset: int | None) -> None:
+        """Take the name.
+
+        Args:
+            offset: Where the first byte goes (REST); None: behind the last one there (APPE).
+
+        Raises:
+            Busy: Somebody else uploads to it.
+            BadArgument: The offset is behind the end of what is there.
+        """
+        upload = await self._vfs.catalogue.begin(
+            self.path,
+            volume=self.live.number,
+            node=self.node.name,
+            epoch=self.node.epoch,
+            user=self._user.name,
+            resume=offset is None or offset > 0,
+        )
+        there = upload.base.size if upload.base else upload.received
+        self._upload, self._offset = upload, there if offset is None else offset
+        if self._offset > there:
+            await self.give_up()
+            raise errors.BadArgument(f"REST {offset} is behind the end, at {there}")
+
+    def start(self, transfer: Transfer, *, as_text: bool, announced: int) -> None:
+        """Have the node take the bytes."""
+        assert self._upload is not None, "begun"
+        section = self._vfs.section(self.path)[1]
+        transfer.receive(
+            self._upload,
+            self.live.store_id,
+            offset=self._offset,
+            as_text=as_text,
+            announced=announced,
+            flush=section.flush if section else True,
+        )
+
+    async def end(self, done: link.Done, *, alive: bool) -> Entry:
+        """Acknowledge or keep as partial.
+
+        Args:
+            done: How the node's part went.
+            alive: Whether the client is still there to hear the answer: a killed client's upload ends
+                just like a whole one.
+
+        Raises:
+            Refused: What the node said, or `TransferCut` for a client that is gone.
+        """
+        assert self._upload is not None, "begun"
+        if done.refusal or not alive:
+            await self._cut(None if done.size == UNKNOWN else done.size)
+            raise refusal(done.refusal or errors.TransferCut.__name__, done.subject)
+        sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
+        try:
+            entry, replica, discards = await self._vfs.catalogue.commit(
+                self._upload.id, sealed, epoch=self.node.epoch
+            )
+        except errors.Refused:
+            await self._cut(done.size)
+            raise
+        self.node.tell(
+            link.Commit(
+                self.live.store_id,
+                [link.CommitPart(self._upload.id, replica.loc, replica.mtime_ns)],
+            )
+        )
+        if discards:
+            self._vfs.owed()
+        return entry
+
+    async def give_up(self) -> None:
+        """The data connection never came: leave things as they were."""
+        assert self._upload is not None, "begun"
+        await self._cut(self._upload.received)
+
+    async def _cut(self, received: int | None) -> None:
+        assert self._upload is not None, "begun"
+        if await self._vfs.catalogue.cut(self._upload.id, received):
+            self._vfs.roster.forget(self.live.number, [self._upload.id])
