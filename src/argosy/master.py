@@ -64,7 +64,7 @@ async def serve(config: Master) -> None:
         roster = Roster()
         data_pem = (certificate.read_bytes(), key.read_bytes())
         links = LinkServer(config, catalogue, roster, authority, lambda: data_pem)
-        upkeep = Upkeep(config, catalogue, roster, links.suspects)
+        upkeep = Upkeep(config, catalogue, roster)
         vfs = Vfs(config, catalogue, roster, owed=upkeep.wake)
         carriage = Carriage(
             config=config.ftp,

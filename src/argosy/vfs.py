@@ -10,6 +10,8 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import (
     Entry,
+    PartName,
+    Removal,
     Replica,
     Sealed,
     Standing,
@@ -76,6 +78,11 @@ class Vfs:
     def files(self, user: User) -> Files:
         """Give the files as a user sees them."""
         return Files(self, user)
+
+    def forget(self, parts: Iterable[PartName]) -> None:
+        """Have parts removed that nobody goes on with."""
+        for volume, upload in parts:
+            self.roster.forget(volume, [upload])
 
     def section(self, path: TreePath) -> tuple[str, Section | None]:
         """Give the name and rules of the deepest section that holds a path; none: an empty name."""
@@ -328,10 +335,8 @@ class Files:
             raise errors.Denied(shown(path))
         check_path(path)
 
-    def _pay(self, removal: object) -> None:
-        forgotten = getattr(removal, "forgotten", ())
-        for volume, upload in forgotten:
-            self._vfs.roster.forget(volume, [upload])
+    def _pay(self, removal: Removal) -> None:
+        self._vfs.forget(removal.forgotten)
         self._vfs.owed()
 
 
@@ -389,6 +394,7 @@ class Storing:
             user=self._user.name,
             resume=offset is None or offset > 0,
         )
+        self._vfs.forget(upload.forgotten)
         there = upload.base.size if upload.base else upload.received
         self._upload, self._offset = upload, there if offset is None else offset
         if self._offset > there:

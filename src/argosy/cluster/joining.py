@@ -51,8 +51,6 @@ class LinkServer:
         self.roster = roster
         self.authority = authority
         self.data_certificate = data_certificate
-        self.suspects: set[int] = set()
-        """FileIds with a replica whose contents wait to be compared."""
         self._tasks: asyncio.TaskGroup | None = None
         self._peers: set[Peer] = set()
 
@@ -224,7 +222,7 @@ class Guest:
                     )
                     assert isinstance(scanned, link.Scanned)
                     state.seq = scanned.seq
-                if self._catalogue.volume(live.number).acked >= state.seq:
+                if live.acked >= state.seq:
                     self._merged(node, live)
                 else:
                     self._awaited[live.store_id] = state.seq
@@ -243,7 +241,7 @@ class Guest:
             commits = [link.CommitPart(*part) for part in verdict.commit[start : start + VERDICTS]]
             await node.ask(link.Commit(live.store_id, commits))
         for start in range(0, len(verdict.forget), VERDICTS):
-            await node.ask(link.Forget(live.store_id, verdict.forget[start : start + VERDICTS]))
+            await node.ask(link.Forget(live.store_id, list(verdict.forget[start : start + VERDICTS])))
 
     async def _merge(self, node: Node, batch: link.Changes) -> link.Body:
         live = node.volumes[batch.store_id]
@@ -269,7 +267,7 @@ class Guest:
         )
         for path in report.conflicts:
             log.warning("%s: other contents for a path that is taken, kept aside as %s", node.name, path)
-        self._server.suspects.update(report.compare)
+        live.acked = batch.seq
         awaited = self._awaited.get(batch.store_id)
         if awaited is not None and batch.seq >= awaited and (not batch.whole or batch.upto is None):
             self._merged(node, live)

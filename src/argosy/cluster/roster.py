@@ -38,7 +38,10 @@ class LiveVolume:
     files: int = 0
     standing: Standing = Standing.MERGING
     held_losses: int = 0
+    acked: int = 0
+    """Journal number up to which its changes are in the catalogue."""
     turn: int = 0
+    """When it was last chosen for a transfer, as a rising number."""
 
 
 class Node:
@@ -182,13 +185,23 @@ class Roster:
             raise errors.Unavailable(f"volume {number} is away")
         return node, volume
 
+    def online(self) -> list[int]:
+        """Give the numbers of the volumes that orders reach now."""
+        return [
+            number
+            for number, (node, live) in self._by_number.items()
+            if node.online and live.store_id in node.volumes
+        ]
+
     def owner(self, store_id: str) -> Node | None:
         """Give the connected node that has this volume."""
         return next((node for node in self if node.online and store_id in node.volumes), None)
 
     def attach(self, node: Node, volume: Volume, state: link.VolumeState) -> LiveVolume:
         """Add a volume to a node that joins."""
-        live = LiveVolume(volume.number, volume.store_id, state.total, state.free)
+        live = LiveVolume(
+            volume.number, volume.store_id, total=state.total, free=state.free, acked=volume.acked
+        )
         if known := self._by_number.get(volume.number):
             live.turn, live.files = known[1].turn, known[1].files
         node.volumes[volume.store_id] = live
@@ -222,25 +235,6 @@ class Roster:
             )
             for node, live in self._by_number.values()
         ]
-
-    async def discard(self, doomed: list[Discard]) -> list[Discard]:
-        """Have files deleted where they lie, on the nodes that are there.
-
-        Returns:
-            Those that are gone now; the others stay owed as tombstones.
-        """
-        gone = []
-        for number, group in itertools.groupby(
-            sorted(doomed, key=lambda discard: discard.volume), key=lambda discard: discard.volume
-        ):
-            files = list(group)
-            try:
-                node, live = self.place(number)
-                await node.ask(link.Discard(live.store_id, [as_doomed(file) for file in files]))
-            except errors.Refused:
-                continue
-            gone += files
-        return gone
 
     def forget(self, number: int, uploads: list[int]) -> None:
         """Have parts removed that nobody goes on with; one that is missed is found at the next join."""

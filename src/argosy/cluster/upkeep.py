@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
@@ -21,19 +23,17 @@ AT_ONCE = 1_000
 class Upkeep:
     """Rounds over what is owed, each `catalogue.upkeep_seconds`, or at once when `wake` is called."""
 
-    def __init__(self, config: Master, catalogue: Catalogue, roster: Roster, suspects: set[int]) -> None:
+    def __init__(self, config: Master, catalogue: Catalogue, roster: Roster) -> None:
         """Put it together.
 
         Args:
             config: The master's file.
             catalogue: Knows the debts.
             roster: Reaches the nodes.
-            suspects: FileIds with a replica to compare; taken out when that is done.
         """
         self._config = config
         self._catalogue = catalogue
         self._roster = roster
-        self._suspects = suspects
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -42,20 +42,27 @@ class Upkeep:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rounds(self._give_up_lost, self._settle, self._bury))
+            tasks.create_task(self._rounds(self._compare, self._expire, woken=False))
+
+    async def _rounds(self, *chores: Callable[[], Awaitable[None]], woken: bool = True) -> None:
+        """Do some chores again and again; one that reads whole files doesn't delay the others."""
+        pause = self._config.catalogue.upkeep_seconds
         while True:
-            try:
-                async with asyncio.timeout(self._config.catalogue.upkeep_seconds):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
-            self._woken.clear()
-            for chore in (self._give_up_lost, self._settle, self._bury, self._expire, self._compare):
+            for chore in chores:
                 try:
                     await chore()
                 except errors.Refused as refused:
                     log.info("later: %s", refused)
                 except Exception:
-                    log.exception("accident in %s", chore.__name__)
+                    log.exception("accident in upkeep")
+            if woken:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), pause)
+                self._woken.clear()
+            else:
+                await asyncio.sleep(pause)
 
     async def _give_up_lost(self) -> None:
         """End the transfers of nodes that have been away for too long."""
@@ -67,19 +74,23 @@ class Upkeep:
 
     async def _settle(self) -> None:
         """Bring disks in line with names and times that changed in the tree."""
-        for debt in self._catalogue.settlements(AT_ONCE):
-            try:
-                node, live = self._roster.place(debt.volume)
-                await node.ask(
-                    link.Settle(live.store_id, debt.loc, debt.ver, debt.size, debt.to, debt.mtime_ns)
-                )
-            except errors.Unavailable:
-                continue
-            except errors.Refused as refused:
-                log.info("%s can't move %r to %r: %s", debt.node, debt.loc, debt.to, refused)
-                await self._catalogue.settled(debt, done=False)
-            else:
-                await self._catalogue.settled(debt, done=True)
+        while debts := await self._catalogue.settlements(AT_ONCE, self._roster.online()):
+            done, refused = [], []
+            for debt in debts:
+                try:
+                    node, live = self._roster.place(debt.volume)
+                    await node.ask(
+                        link.Settle(live.store_id, debt.loc, debt.ver, debt.size, debt.to, debt.mtime_ns)
+                    )
+                except errors.Unavailable:
+                    continue
+                except errors.Refused as reason:
+                    log.info("%s can't move %r to %r: %s", debt.node, debt.loc, debt.to, reason)
+                    refused.append(debt)
+                else:
+                    done.append(debt)
+            await self._catalogue.settled(done)
+            await self._catalogue.postponed(refused)
 
     async def _bury(self) -> None:
         """Pay the deletions that couldn't be done at once."""
@@ -97,23 +108,23 @@ class Upkeep:
 
     async def _compare(self) -> None:
         """Have copies read that were found under the same name, and judge by their contents."""
-        for file in list(self._suspects):
-            digests = {}
-            for replica in self._catalogue.replicas(file):
-                node, live = self._roster.place(replica.volume)
-                answer = await node.ask(
-                    link.Checksum(live.store_id, replica.loc, replica.ver, replica.size, ["crc32", "xxh3"]),
-                    self._config.link.checksum_seconds,
-                )
-                assert isinstance(answer, link.Checksums)
-                digests[replica.volume] = (
-                    int(answer.values["crc32"], 16),
-                    bytes.fromhex(answer.values["xxh3"]),
-                )
-            self._suspects.discard(file)
-            if shown := await self._catalogue.compared(file, digests):
-                log.warning("other contents for a path that is taken, kept aside as %s", shown)
+        for file in self._catalogue.suspects(AT_ONCE):
+            try:
+                await self._compare_file(file)
+            except errors.Refused as refused:
+                log.info("comparing waits: %s", refused)
 
-    def remember_suspects(self) -> None:
-        """Take up the comparisons that a former life of the master left."""
-        self._suspects.update(self._catalogue.suspects(AT_ONCE))
+    async def _compare_file(self, file: int) -> None:
+        digests = {}
+        replicas = self._catalogue.replicas(file)
+        for replica in replicas:
+            node, live = self._roster.place(replica.volume)
+            answer = await node.ask(
+                link.Checksum(live.store_id, replica.loc, replica.ver, replica.size, ["crc32", "xxh3"]),
+                self._config.link.checksum_seconds,
+            )
+            assert isinstance(answer, link.Checksums)
+            values = answer.values
+            digests[replica.volume] = int(values["crc32"], 16), bytes.fromhex(values["xxh3"])
+        if shown := await self._catalogue.compared(file, digests, ver=replicas[0].ver):
+            log.warning("other contents for a path that is taken, kept aside as %s", shown)
