@@ -1,0 +1,142 @@
+"""A real site for tests: `argosy up` in a directory of its own, on free ports, stopped by pid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+ARGOSY = (sys.executable, "-m", "argosy.cli.main")
+USER, PASSWORD = "ann", "secret word"
+
+
+class Site:
+    """A master and its nodes, run by `argosy up` as a user would."""
+
+    def __init__(self, directory: Path, *options: str, prefix: Sequence[str] = ()) -> None:
+        """Prepare; `start` starts.
+
+        Args:
+            directory: The site's own.
+            options: More words for `argosy up`.
+            prefix: Command before it, as `ip netns exec NAME`.
+        """
+        self.directory = directory
+        self.options = options
+        self.prefix = tuple(prefix)
+        self.output = ""
+        self.host, self.port = "127.0.0.1", 0
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until a client can log in."""
+        log = self.directory.parent / f"{self.directory.name}.up.log"
+        with log.open("w") as out:
+            self._process = subprocess.Popen(
+                [
+                    *(*self.prefix, *ARGOSY, "up", "--dir", str(self.directory), "--port", "0"),
+                    *("--link-port", "0", "--user", f"{USER}:{PASSWORD}", *self.options),
+                ],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            self.output = log.read_text()
+            if re.search(r"^ready", self.output, re.MULTILINE):
+                self.host, port = self.status()["ftp"].rsplit(":", 1)
+                self.port = int(port)
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"argosy up didn't get ready:\n{self.output}\n{self.logs()}")
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C would, and give its exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    def logs(self) -> str:
+        """Give what the processes wrote."""
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text()[-4000:]}"
+            for path in sorted((self.directory / "log").glob("*.log"))
+        )
+
+    def argosy(self, *words: str) -> Any:
+        """Ask the command line, and give its JSON."""
+        done = subprocess.run(
+            [*self.prefix, *ARGOSY, *words, "--dir", str(self.directory), "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def status(self) -> Any:
+        """Give `argosy status`."""
+        return self.argosy("status")
+
+    def pid(self, name: str) -> int:
+        """Give the pid of `master`, `n1`, ..."""
+        return int((self.directory / "run" / f"{name}.pid").read_text())
+
+    def kill(self, name: str) -> None:
+        """Kill a process as a power cut would."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def wait_for(self, what: str, true: Any, seconds: float = 30.0) -> None:
+        """Wait until something holds."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                if true():
+                    return
+            except (AssertionError, OSError, KeyError):
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"waited {seconds} s in vain for: {what}\n{self.logs()}")
+
+    def wait_until_ready(self) -> None:
+        """Wait until every node has merged."""
+        self.wait_for(
+            "all nodes ready",
+            lambda: all(node["state"] == "ready" for node in self.argosy("nodes")["nodes"]),
+        )
+
+
+async def run(*words: str, seconds: float = 60.0, cwd: Path | None = None) -> tuple[int, bytes, str]:
+    """Run a client to its end, and give its exit status, its output and its complaints."""
+    process = await asyncio.create_subprocess_exec(
+        *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return process.returncode, out, err.decode(errors="replace")
