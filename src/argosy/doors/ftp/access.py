@@ -50,7 +50,7 @@ async def leave(client: Client, command: Command) -> Replies:
 
 
 async def reinitialize(client: Client, command: Command) -> Replies:
-    """REIN: begin anew; TLS stays. RFC 959 section 4.1.1, RFC 4217 section 11."""
+    """REIN: begin anew; TLS stays. RFC 959 section 4.1.1."""
     del command
     client.log_out()
     yield Reply.of(220, client.hall.config.greeting)
@@ -65,15 +65,19 @@ async def authenticate(client: Client, command: Command) -> Replies:
 
 
 async def buffer_size(client: Client, command: Command) -> Replies:
-    """PBSZ: 0 it is, whatever was asked for. RFC 4217 section 8."""
+    """PBSZ: 0 it is, whatever was asked for. RFC 4217 section 9."""
     del client, command
     yield Reply.of(200, "PBSZ=0")
 
 
 async def protect(client: Client, command: Command) -> Replies:
-    """PROT: encrypt data connections or don't; the session notes which. RFC 4217 section 9."""
+    """PROT: encrypt data connections or don't; the session notes which. RFC 2228 section 3, RFC 4217 section 9."""
     del client
-    private = arguments.parse_protection(command.argument)
+    try:
+        private = arguments.parse_protection(command.argument)
+    except errors.Unsupported as refused:
+        yield Reply.of(536, str(refused))
+        return
     yield Reply.of(200, "Data will be encrypted" if private else "Data will be in clear")
 
 

@@ -117,8 +117,8 @@ class Control(asyncio.Protocol):
         self._write(self.session.reply(reply))
 
     async def say_page(self, page: bytes) -> None:
-        """Send a part of a long reply, when the client has read enough of what came before."""
-        self._write(page)
+        """Send whole lines of a long reply, when the client has read enough of what came before."""
+        self._write(page.replace(b"\xff", b"\xff\xff"))  # Telnet's escape, RFC 854
         async with asyncio.timeout(self._config.stall_seconds):
             await self._writable.wait()
 

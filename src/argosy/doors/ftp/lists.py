@@ -63,12 +63,17 @@ async def status(client: Client, command: Command) -> Replies:
         return
     argument = arguments.parse_listed(command.argument)
     now_ns = time.time_ns()
-    # By hand rather than as one Reply: a directory of 100,000 files is streamed, not held.
     pages = _find(client, argument, prefixed=False)
-    await client.control.say_page(b"213-Status of %b:\r\n" % (argument or b"/" + b"/".join(client.cwd)))
+    try:
+        code = 212 if client.tree.entry(client.path(argument)).is_directory else 213
+    except errors.NotFound:
+        code = 212  # a pattern
+    # By hand rather than as one Reply: a directory of 100,000 files is streamed, not held.
+    shown = argument or b"/" + b"/".join(client.cwd)
+    await client.control.say_page(b"%d-Status of %b:\r\n" % (code, shown))
     for page in pages:
         await client.control.say_page(b" " + listing.unix(page, now_ns).replace(b"\r\n", b"\r\n ")[:-1])
-    yield Reply.of(213, "End of status")
+    yield Reply.of(code, "End of status")
 
 
 def transfer_status(client: Client) -> Reply:

@@ -1,0 +1,245 @@
+"""Commands as they stand on the line, with the one table of what we understand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from argosy import errors
+
+
+class Argument(Enum):
+    """What may follow a verb."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What is to know of a verb before its work begins."""
+
+    argument: Argument
+    rfc: str
+    """Where it is specified."""
+    help: str
+    """Its line of HELP: what follows the verb, then what it does."""
+    needs_login: bool = True
+    verbatim: bool = False
+    """The argument ends in a path or a password: blanks at its end belong to it."""
+    at_once: bool = False
+    """It is answered while a transfer runs; the others wait."""
+    feature: str = ""
+    """Its line of FEAT, empty for what RFC 959 has anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the client's. `argument` is byte for byte what came."""
+
+    verb: str
+    """Upper case, and never an alias."""
+    argument: bytes
+
+    @property
+    def text(self) -> str:
+        """The argument for people, and for names of ours that are text, as a user's."""
+        return self.argument.decode(errors="surrogateescape")
+
+    def __str__(self) -> str:
+        """Write the command for a log: without the password, and with nothing that breaks a line."""
+        if self.verb in ("PASS", "ACCT"):
+            return f"{self.verb} ****"
+        return f"{self.verb} {ascii(self.text)[1:-1]}" if self.argument else self.verb
+
+
+_NONE, _OPTIONAL, _REQUIRED = Argument.NONE, Argument.OPTIONAL, Argument.REQUIRED
+
+VERBS: Mapping[str, Verb] = {
+    "USER": Verb(_REQUIRED, "RFC 959 section 4.1.1", "name: say who you are", needs_login=False),
+    "PASS": Verb(_OPTIONAL, "RFC 959 section 4.1.1", "password: prove it", needs_login=False, verbatim=True),
+    "ACCT": Verb(
+        _REQUIRED, "RFC 959 section 4.1.1", "account: not needed here", needs_login=False, verbatim=True
+    ),
+    "QUIT": Verb(_NONE, "RFC 959 section 4.1.1", "end the session", needs_login=False),
+    "REIN": Verb(_NONE, "RFC 959 section 4.1.1", "begin anew, as another user", needs_login=False),
+    "SYST": Verb(_NONE, "RFC 959 section 4.1.3", "say what system this is", needs_login=False),
+    "FEAT": Verb(_NONE, "RFC 2389 section 3", "list the extensions", needs_login=False),
+    "OPTS": Verb(_REQUIRED, "RFC 2389 section 4", "command option: set an option", needs_login=False),
+    "TYPE": Verb(_REQUIRED, "RFC 959 section 4.1.2", "A, I or L 8: how data is represented"),
+    "MODE": Verb(_REQUIRED, "RFC 959 section 4.1.2", "S: data comes as a stream"),
+    "STRU": Verb(_REQUIRED, "RFC 959 section 4.1.2", "F: files have no inner structure"),
+    "PWD": Verb(_NONE, "RFC 959 section 4.1.3", "say which directory you are in"),
+    "CWD": Verb(_REQUIRED, "RFC 959 section 4.1.1", "path: go to a directory", verbatim=True),
+    "CDUP": Verb(_NONE, "RFC 959 section 4.1.1", "go to the directory above"),
+    "LIST": Verb(_OPTIONAL, "RFC 959 section 4.1.3", "path: list, for people", verbatim=True),
+    "NLST": Verb(_OPTIONAL, "RFC 959 section 4.1.3", "path: list names only", verbatim=True),
+    "MLSD": Verb(_OPTIONAL, "RFC 3659 section 7", "path: list a directory, for programs", verbatim=True),
+    "MLST": Verb(_OPTIONAL, "RFC 3659 section 7", "path: tell of one entry, for programs", verbatim=True),
+    "STAT": Verb(
+        _OPTIONAL,
+        "RFC 959 section 4.1.3",
+        "path: list over this connection; alone: how are things",
+        verbatim=True,
+        at_once=True,
+    ),
+    "SIZE": Verb(
+        _REQUIRED, "RFC 3659 section 4", "path: how many bytes RETR would send", verbatim=True, feature="SIZE"
+    ),
+    "MDTM": Verb(
+        _REQUIRED,
+        "RFC 3659 section 3",
+        "path: when it was modified; time path: set that",
+        verbatim=True,
+        feature="MDTM",
+    ),
+    "MFMT": Verb(
+        _REQUIRED,
+        "draft-somers-ftp-mfxx-04 section 3",
+        "time path: set when it was modified",
+        verbatim=True,
+        feature="MFMT",
+    ),
+    "SITE": Verb(
+        _REQUIRED,
+        "RFC 959 section 4.1.3",
+        "command: what only this server knows, see SITE HELP",
+        verbatim=True,
+    ),
+    "PRET": Verb(
+        _REQUIRED,
+        "draft-dd-pret-00",
+        "command path: say what PASV is for, to be sent straight to the node",
+        verbatim=True,
+        feature="PRET",
+    ),
+    "PASV": Verb(_NONE, "RFC 959 section 4.1.2", "open a port for the next transfer"),
+    "EPSV": Verb(_OPTIONAL, "RFC 2428 section 3", "open a port here, for IPv4 or IPv6", feature="EPSV"),
+    "PORT": Verb(_REQUIRED, "RFC 959 section 4.1.2", "h1,h2,h3,h4,p1,p2: dial me for the next transfer"),
+    "EPRT": Verb(_REQUIRED, "RFC 2428 section 2", "|1|address|port|: dial me, IPv4 or IPv6", feature="EPRT"),
+    "REST": Verb(
+        _REQUIRED, "RFC 3659 section 5", "offset: begin the next transfer there", feature="REST STREAM"
+    ),
+    "RETR": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: fetch a file", verbatim=True),
+    "STOR": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: store a file", verbatim=True),
+    "APPE": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: go on at a file's end", verbatim=True),
+    "ABOR": Verb(_NONE, "RFC 959 section 4.1.3", "stop the transfer", needs_login=False, at_once=True),
+    "RNFR": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: rename this", verbatim=True),
+    "RNTO": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: to that", verbatim=True),
+    "DELE": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: delete a file", verbatim=True),
+    "MKD": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: make a directory", verbatim=True),
+    "RMD": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: remove an empty directory", verbatim=True),
+    "ALLO": Verb(_REQUIRED, "RFC 959 section 4.1.3", "size: how long the next file will be"),
+    "NOOP": Verb(_OPTIONAL, "RFC 959 section 4.1.3", "do nothing", needs_login=False),
+    "HELP": Verb(_OPTIONAL, "RFC 959 section 4.1.3", "verb: this text", needs_login=False),
+    "AUTH": Verb(
+        _REQUIRED, "RFC 4217 section 4", "TLS: encrypt this connection", needs_login=False, feature="AUTH TLS"
+    ),
+    "PBSZ": Verb(_REQUIRED, "RFC 4217 section 9", "0: comes before PROT", needs_login=False, feature="PBSZ"),
+    "PROT": Verb(
+        _REQUIRED, "RFC 4217 section 9", "P or C: encrypt data, or don't", needs_login=False, feature="PROT"
+    ),
+    "XCRC": Verb(
+        _REQUIRED, "no RFC, GlobalSCAPE", "path start end: CRC-32 of a file", verbatim=True, feature="XCRC"
+    ),
+    "CLNT": Verb(_OPTIONAL, "no RFC", "program: say what you run", needs_login=False),
+}
+"""Every verb that we answer."""
+
+ALIASES: Mapping[str, str] = {"XPWD": "PWD", "XCWD": "CWD", "XCUP": "CDUP", "XMKD": "MKD", "XRMD": "RMD"}
+"""Names from before RFC 959 (RFC 775) that old clients send: RFC 1123 section 4.1.3.1."""
+
+NOT_IMPLEMENTED = frozenset({"STOU", "SMNT", "CCC", "ADAT", "CONF", "ENC", "MIC"})
+"""What RFC 959 and RFC 2228 have, and we don't: 502 rather than 500."""
+
+SITE_VERBS: Mapping[str, Verb] = {
+    "CHMOD": Verb(_REQUIRED, "no RFC", "mode path: set the permission bits", verbatim=True),
+    "UTIME": Verb(
+        _REQUIRED, "no RFC", "time path, or path time time time UTC: set when it was modified", verbatim=True
+    ),
+    "HELP": Verb(_OPTIONAL, "no RFC", "this text"),
+}
+"""What may follow SITE."""
+
+_LINE = re.compile(rb"([A-Za-z]+)(?: (.*))?", re.DOTALL)
+
+
+def parse(line: bytes, verbs: Mapping[str, Verb] = VERBS) -> Command:
+    """Read a command line: a verb, and after just one blank its argument.
+
+    Further blanks belong to the argument, since a name may begin with one. At its end they are kept
+    for a verb that takes a path or password, and for verbs we don't know.
+
+    Args:
+        line: Without CR and LF.
+        verbs: The table that says which arguments are kept as they are.
+
+    Raises:
+        BadArgument: Empty, no verb, or with a NUL, CR or LF, which no name can hold. Answer 500.
+    """
+    found = _LINE.fullmatch(line)
+    if not found or any(byte in line for byte in (b"\0", b"\r", b"\n")):
+        raise errors.BadArgument("a command is a word, a blank and a line of text")
+    verb = found[1].decode("ascii").upper()
+    verb = ALIASES.get(verb, verb) if verbs is VERBS else verb
+    argument = found[2] or b""
+    known = verbs.get(verb)
+    if known and not known.verbatim:
+        argument = argument.strip(b" ")
+    return Command(verb, argument)
+
+
+def parse_site(argument: bytes) -> Command:
+    """Read what follows SITE: a command of its own table.
+
+    Raises:
+        BadArgument: No command, or one without the argument that it needs. Answer 501.
+        Unsupported: A command that isn't in the table. Answer 504.
+    """
+    command = parse(argument, SITE_VERBS)
+    if command.verb not in SITE_VERBS:
+        raise errors.Unsupported(f"SITE {command.verb}")
+    if SITE_VERBS[command.verb].argument is Argument.REQUIRED and not command.argument:
+        raise errors.BadArgument(f"SITE {command.verb}")
+    return command
+
+
+PLANNABLE = frozenset({"RETR", "STOR", "APPE", "LIST", "NLST", "MLSD"})
+"""What PRET may announce: everything that moves data."""
+
+
+def parse_pret(argument: bytes) -> Command:
+    """Read what follows PRET: the command that the next data connection is for.
+
+    Raises:
+        BadArgument: No command, or one without the path that it needs. Answer 501.
+        Unsupported: A command that moves no data. Answer 504.
+    """
+    command = parse(argument)
+    if command.verb not in PLANNABLE:
+        raise errors.Unsupported(f"PRET {command.verb}")
+    if VERBS[command.verb].argument is Argument.REQUIRED and not command.argument:
+        raise errors.BadArgument(f"PRET {command.verb}")
+    return command
+
+
+def features(mlst: str, *, tls: bool) -> tuple[str, ...]:
+    """Give FEAT's lines, in order of the alphabet.
+
+    Args:
+        mlst: The line that tells of MLST's facts; it changes with OPTS MLST, RFC 3659 section 7.8.
+        tls: Whether AUTH TLS can be had.
+    """
+    lines = {verb.feature for verb in VERBS.values() if verb.feature}
+    if not tls:
+        lines -= {VERBS[verb].feature for verb in ("AUTH", "PBSZ", "PROT")}
+    # UTF8: RFC 2640 section 3.1; TVFS: paths as Unix has them, RFC 3659 section 6
+    return tuple(sorted({*lines, mlst, "UTF8", "TVFS"}))
+
+
+def help_lines(verbs: Mapping[str, Verb] = VERBS) -> tuple[str, ...]:
+    """Give the lines of HELP or SITE HELP, one for each verb."""
+    return tuple(f"{name} {verb.help}" for name, verb in sorted(verbs.items()))

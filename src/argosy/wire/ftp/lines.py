@@ -1,0 +1,80 @@
+"""The control connection's bytes cut into lines, with Telnet taken out.
+
+RFC 959 section 4.1.3 has ABOR come after Telnet's IP and DM (RFC 854), part of them as urgent data,
+which a socket leaves out of the stream. So a line may begin with pieces of them, and does with lftp.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TELNET = re.compile(
+    rb"\xff(?:"
+    rb"(?P<byte>\xff)"  # IAC IAC: the byte 255 itself
+    rb"|[\xfb-\xfe][\x00-\xff]"  # WILL, WONT, DO, DONT and an option; none is ever agreed to
+    rb"|[\xf1-\xf9]"  # NOP, DM, BRK, IP, AO, AYT, EC, EL, GA
+    rb")",
+    re.DOTALL,
+)
+_LEFT_OVER = bytes(range(0xF0, 0x100))
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """Stands where a line was that went over the limit."""
+
+
+class LineReader:
+    """Cut a stream of bytes into lines, wherever the network cut it.
+
+    An IAC that no Telnet command follows is kept: to clients that send Latin-1 without doubling it, it
+    is a letter of a name. Such a name with a letter from 0xF1 to 0xFE right after it can't be told from
+    Telnet and loses both. Subnegotiation (SB) isn't known: without an agreed option none can come.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Take lines of at most `limit` bytes, the LF not counted."""
+        self._limit = limit
+        self._pending = bytearray()
+        self._dropping = False
+
+    def feed(self, data: bytes) -> list[bytes | TooLong]:
+        """Take bytes as they come and give each line that is whole now, without CR and LF.
+
+        A `TooLong` comes as soon as a line is over the limit; the rest of that line is dropped.
+        """
+        lines: list[bytes | TooLong] = []
+        *ended, rest = data.split(b"\n")
+        for piece in ended:
+            if self._keep(piece, lines):
+                lines.append(_clean(bytes(self._pending)))
+            self.forget()
+        self._keep(rest, lines)
+        return lines
+
+    def forget(self) -> None:
+        """Forget a line that has begun.
+
+        What somebody on the way wrote before AUTH TLS must not count as said after it.
+        """
+        self._pending.clear()
+        self._dropping = False
+
+    def _keep(self, piece: bytes, lines: list[bytes | TooLong]) -> bool:
+        if self._dropping:
+            return False
+        if len(self._pending) + len(piece) > self._limit:
+            self._pending.clear()
+            self._dropping = True
+            lines.append(TooLong())
+            return False
+        self._pending += piece
+        return True
+
+
+def _clean(line: bytes) -> bytes:
+    line = line.removesuffix(b"\r")
+    if line.isascii():
+        return line
+    return _TELNET.sub(lambda found: found["byte"] or b"", line).lstrip(_LEFT_OVER)
