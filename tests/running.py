@@ -6,30 +6,51 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 ARGOSY = (sys.executable, "-m", "argosy.cli.main")
 USER, PASSWORD = "ann", "secret word"
 
+Settings = Mapping[str, Mapping[str, object]]
+"""Tables of the master's config file, and their keys."""
+
+
+def needs(program: str) -> str:
+    """Give the path of a program; without it the test is skipped."""
+    path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"needs {program}")
+    return path
+
 
 class Site:
     """A master and its nodes, run by `argosy up` as a user would."""
 
-    def __init__(self, directory: Path, *options: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        prefix: Sequence[str] = (),
+        settings: Settings | None = None,
+    ) -> None:
         """Prepare; `start` starts.
 
         Args:
             directory: The site's own.
             options: More words for `argosy up`.
             prefix: Command before it, as `ip netns exec NAME`.
+            settings: For the master, where they differ from the defaults.
         """
         self.directory = directory
         self.options = options
@@ -37,6 +58,14 @@ class Site:
         self.output = ""
         self.host, self.port = "127.0.0.1", 0
         self._process: subprocess.Popen[str] | None = None
+        self._guests: list[subprocess.Popen[bytes]] = []
+        if settings:
+            write_master(directory, settings)
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that clients trust."""
+        return self.directory / "keys" / "authority.pem"
 
     def start(self) -> None:
         """Start, and wait until a client can log in."""
@@ -66,6 +95,9 @@ class Site:
     def stop(self) -> int:
         """Stop it as Ctrl-C would, and give its exit status."""
         assert self._process is not None
+        for guest in self._guests:
+            guest.kill()
+            guest.wait()
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
@@ -94,12 +126,56 @@ class Site:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def add_user(self, name: str, *options: str) -> None:
+        """Add an account with the password that all have here."""
+        done = subprocess.run(
+            [*self.prefix, *ARGOSY, "user", "add", name, *options, "--dir", str(self.directory)],
+            input=f"{PASSWORD}\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def join(self, name: str, home: Path, *, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Have another machine's node join: nobody starts it again when it dies.
+
+        Args:
+            name: What to call it.
+            home: Its machine's directory; the files lie in `home/files`.
+            prefix: Command before it, as `ip netns exec NAME`.
+        """
+        token = self.argosy("token")
+        home.mkdir(exist_ok=True)
+        with (home / "log").open("w") as log:
+            node = subprocess.Popen(
+                [
+                    *(*prefix, *ARGOSY, "node", "join", token["link"], "--token", token["token"]),
+                    *("--name", name, "--root", str(home / "files"), "--dir", str(home / "site")),
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._guests.append(node)
+        self.wait_for(
+            f"{name} to be ready",
+            lambda: (
+                {"ready"} == {one["state"] for one in self.argosy("nodes")["nodes"] if one["name"] == name}
+            ),
+        )
+        return node
+
     def status(self) -> Any:
         """Give `argosy status`."""
         return self.argosy("status")
 
+    def node(self, name: str) -> Any:
+        """Give what `argosy nodes` says of one."""
+        return next(one for one in self.argosy("nodes")["nodes"] if one["name"] == name)
+
     def pid(self, name: str) -> int:
-        """Give the pid of `master`, `n1`, ..."""
+        """Give the pid of `master`, `node1`, ..."""
         return int((self.directory / "run" / f"{name}.pid").read_text())
 
     def kill(self, name: str) -> None:
@@ -113,7 +189,7 @@ class Site:
             try:
                 if true():
                     return
-            except (AssertionError, OSError, KeyError):
+            except (AssertionError, OSError, KeyError, StopIteration):
                 pass
             time.sleep(0.1)
         raise AssertionError(f"waited {seconds} s in vain for: {what}\n{self.logs()}")
@@ -126,14 +202,52 @@ class Site:
         )
 
 
-async def run(*words: str, seconds: float = 60.0, cwd: Path | None = None) -> tuple[int, bytes, str]:
-    """Run a client to its end, and give its exit status, its output and its complaints."""
+def write_master(directory: Path, settings: Settings) -> Path:
+    """Write a master's config file as `argosy up` lays a site out, and give its path."""
+    tables: dict[str, dict[str, object]] = {
+        "paths": {"keys": "../keys", "run": "../run"},
+        "catalogue": {"directory": "../catalogue"},
+        "link": {"listen": "127.0.0.1:0"},
+        "ftp": {"listen": "127.0.0.1:0"},
+    }
+    for name, keys in settings.items():
+        tables.setdefault(name, {}).update(keys)
+    file = directory / "config" / "master.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    for name, keys in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+async def run(
+    *words: str,
+    seconds: float = 60.0,
+    cwd: Path | None = None,
+    said: bytes = b"",
+    env: Mapping[str, str] | None = None,
+) -> tuple[int, bytes, str]:
+    """Run a client to its end, and give its exit status, its output and its complaints.
+
+    Args:
+        words: Its command line.
+        seconds: How long it may take.
+        cwd: Where it runs.
+        said: What it reads from stdin.
+        env: The environment, where it differs from ours.
+    """
     process = await asyncio.create_subprocess_exec(
-        *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd
+        *words,
+        stdin=subprocess.PIPE if said else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
     )
     try:
         async with asyncio.timeout(seconds):
-            out, err = await process.communicate()
+            out, err = await process.communicate(said or None)
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -97,6 +97,8 @@ class Catalogue(Table, frozen=True, kw_only=True):
     """Page cache of the database, for each of its connections."""
     batch_limit: int = 256
     """Changes that share one commit at the most."""
+    busy_seconds: float = 30.0
+    """How long a change waits for one that another process is making."""
     partial_seconds: float = 86_400.0
     """How long a cut upload is kept for REST and APPE."""
     upkeep_seconds: float = 5.0
@@ -198,6 +200,12 @@ class Node(Table, frozen=True, kw_only=True):
     """The longest of those pauses."""
     outcome_seconds: float = 900.0
     """How long the outcome of a transfer is kept for a master that is away."""
+    request_seconds: float = 30.0
+    """How long connecting to the master, and each report to it, may take."""
+    lost_seconds: float = 15.0
+    """A master not heard of for so long is lost, and dialled again."""
+    stop_seconds: float = 3.0
+    """How long running transfers may go on when the node is told to stop."""
 
 
 def load_master(path: Path) -> Master:

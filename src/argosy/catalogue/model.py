@@ -114,6 +114,10 @@ class Volume:
     """The journal sequence number up to which this volume's changes are in the catalogue."""
 
 
+PartName = tuple[int, int]
+"""A part: the number of the volume where it lies, and the upload's id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A file that is arriving on one volume. Its id is the version it will become."""
@@ -127,6 +131,8 @@ class Upload:
     """Bytes of a partial upload; 0 while it runs."""
     base: Replica | None = None
     """The copy on the same volume that this upload goes on from (REST or APPE on a live file)."""
+    forgotten: tuple[PartName, ...] = ()
+    """Parts that beginning this upload made worthless: their volumes may be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,40 @@ class Discard:
     ver: int
     size: int
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a name that went out of the tree leaves to be done on the volumes."""
+
+    discards: tuple[Discard, ...] = ()
+    """Deletions, owed from now on and kept until they are `buried`."""
+    forgotten: tuple[PartName, ...] = ()
+    """Parts that nobody will go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One file on one volume whose place or time on the disk is behind the tree."""
+
+    file: int
+    volume: int
+    node: str
+    loc: bytes
+    ver: int
+    size: int
+    to: bytes
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of the parts that a volume came back with."""
+
+    commit: tuple[tuple[int, bytes, int], ...] = ()
+    """Upload, loc, mtime_ns of what the catalogue has committed."""
+    forget: tuple[int, ...] = ()
+    """Uploads that nobody will go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +276,7 @@ def check_name(name: bytes) -> bytes:
     """
     if not name or name in (b".", b"..") or len(name) > NAME_LIMIT:
         raise errors.NameNotAllowed(name[:80])
-    if any(byte in name for byte in (b"\0", b"\r", b"\n", b"/")):
+    if name.translate(None, b"\0\r\n/") != name:
         raise errors.NameNotAllowed(name)
     return name
 

@@ -108,12 +108,15 @@ class Peer(asyncio.Protocol):
         """Whether the link is over."""
         return self._lost.is_set()
 
-    async def ask(self, message: link.Body, seconds: float | None = None) -> link.Body:
+    async def ask(
+        self, message: link.Body, seconds: float | None = None, *, written: asyncio.Event | None = None
+    ) -> link.Body:
         """Send a request and wait for its reply.
 
         Args:
             message: The request.
             seconds: How long to wait; default: the link's `request_seconds`.
+            written: Set once it is on its way: what is said after that comes after it.
 
         Raises:
             Unavailable: The link ended, or the time was over. The far side may have done it all the same.
@@ -130,6 +133,8 @@ class Peer(asyncio.Protocol):
                 self._asked[number] = loop.create_future()
                 try:
                     self._write(link.Frame(number, False, message))
+                    if written is not None:
+                        written.set()
                     body = await self._asked[number]
                 finally:
                     del self._asked[number]

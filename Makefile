@@ -1,0 +1,49 @@
+# `make run` starts a site from a fresh clone; `make check` is for each change, `make test` for all of it.
+# ARGS go to `argosy up`, e.g.: make run ARGS="--dir /tmp/site --port 0"; TESTS to pytest: make test TESTS=tests/door
+
+ARGS ?=
+TESTS ?= tests
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix bench docs clients
+
+help:
+	@echo "make run     start a site on this machine: a master and two nodes (ARGS: as for argosy up)"
+	@echo "make check   lint, types, import contracts, unit tests: seconds"
+	@echo "make test    all tests, with real FTP clients; installs those that it may"
+	@echo "make fix     format, and mend what can be mended by itself"
+	@echo "make bench   the numbers"
+	@echo "make docs    do the documents name what the code has?"
+
+run: .venv/.run
+	@exec .venv/bin/argosy up $(ARGS)
+
+check: .venv/.dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/pytest -q tests/unit
+
+test: .venv/.dev clients
+	.venv/bin/pytest $(TESTS)
+
+clients:
+	@scripts/clients
+
+fix: .venv/.dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: .venv/.dev
+	$(PY) bench/run.py
+
+docs: .venv/.dev
+	.venv/bin/pytest -q tests/unit/test_docs.py
+
+.venv/.run: uv.lock pyproject.toml scripts/environment
+	@scripts/environment run
+
+.venv/.dev: uv.lock pyproject.toml scripts/environment
+	@scripts/environment dev

@@ -1,0 +1,442 @@
+"""Merging: what a volume's file list means for the tree. Pure decisions, one step at a time.
+
+The one who asks carries out each step before taking the next, so a step sees what those before it did.
+Nothing that was found is lost: it becomes a file, a copy of one, or is kept aside under a name of its own.
+The one exception is what is about to be deleted anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from typing import Protocol
+
+from argosy import errors
+from argosy.catalogue import model
+from argosy.catalogue.model import Found, Kind, Standing, State
+
+# --- what is known ----
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A replica on the volume whose list is merged."""
+
+    loc: bytes
+    file: int
+    ver: int
+    standing: Standing
+    size: int
+    mtime_ns: int
+    listed: bool
+    """Whether this volume's list has shown it here. Until it has, a list that was read before can't say
+    that it is gone."""
+    summed: bool
+    """Whether its file's checksums are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What has a name in the tree."""
+
+    id: int
+    parent: int
+    name: bytes
+    kind: Kind
+    state: State
+    ver: int
+    size: int
+    crc32: int | None
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A replica on any volume."""
+
+    loc: bytes
+    standing: Standing
+
+
+class Tree(Protocol):
+    """What merging asks about the catalogue, as it is after the steps so far."""
+
+    @property
+    def volume(self) -> int:
+        """The number of the volume whose list is merged."""
+
+    @property
+    def node(self) -> str:
+        """Its node, for names that say where something was found."""
+
+    def known(self, loc: bytes) -> Known | None:
+        """Find what we believe to lie at a place of this volume."""
+
+    def child(self, parent: int, name: bytes) -> Holder | None:
+        """Find a name in a directory."""
+
+    def entry(self, file: int) -> Holder:
+        """Give what is known of a replica's file."""
+
+    def version(self, ver: int) -> Holder | None:
+        """Find the file whose content this upload became."""
+
+    def copies(self, file: int) -> Mapping[int, Copy]:
+        """Give a file's replicas by volume."""
+
+    def doomed(self, found: Found) -> bool:
+        """Whether a deletion of just this content is owed to the volume."""
+
+
+# --- what shall be done ----
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDirectory:
+    """A directory that is missing on the way to a file."""
+
+    parent: int
+    name: bytes
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new file with this content and a good replica. As `CONFLICT` it is one that is kept aside."""
+
+    parent: int
+    name: bytes
+    state: State
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """This volume holds a copy of the file; one that was there before is renewed."""
+
+    file: int
+    standing: Standing
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """The replica is what it was, and its time on the disk is this."""
+
+    file: int
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The replica lies elsewhere on the volume now."""
+
+    file: int
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """The file's checksums, which weren't known."""
+
+    file: int
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The file has other content, a version of its own, and this is its good replica."""
+
+    file: int
+    ver: int
+    """0: mint one."""
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The volume has no copy any more."""
+
+    file: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The last good copy is gone: believe the suspect on this volume."""
+
+    file: int
+    volume: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The file goes: it was kept aside, and its last copy is gone."""
+
+    file: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """The file has copies of which nobody knows whether they are alike."""
+
+    file: int
+
+
+Step = MakeDirectory | Create | Add | Refresh | Move | Learn | Change | Drop | Promote | Remove | Compare
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Where the files of one directory of the volume belong."""
+
+    at: int
+    """The directory, or the nearest there is."""
+    reached: bool
+    """False: something is in the way, and what was found is kept aside in `at`."""
+
+
+def merge(tree: Tree, found: Sequence[Found], expected: Iterable[bytes] = ()) -> Iterator[Step]:
+    """Compare a batch of a volume's list with what is known.
+
+    Args:
+        tree: The catalogue; it must reflect each step before the next is asked for.
+        found: The batch, each loc once, and each version at one loc.
+        expected: Locs that the batch must show, because it is the whole list of a range.
+
+    Yields:
+        Steps. Merging the same batch again after them yields none but `Compare`.
+    """
+    present = {file.loc for file in found if not file.gone}
+    merging = _Merging(tree, present)
+    for file in found:
+        if not file.gone:
+            yield from merging.take(file)
+    # What is there counts before what is gone: so a move inside a batch is a move.
+    gone = (file.loc for file in found if file.gone)
+    for loc in chain(gone, expected):
+        known = None if loc in present else tree.known(loc)
+        if known is not None and known.listed:
+            yield from lose(tree, known.file)
+
+
+def lose(tree: Tree, file: int) -> Iterator[Step]:
+    """Take this volume's copy of a file away, and see what the others are worth without it."""
+    yield Drop(file)
+    left = tree.copies(file)
+    if not left:
+        if tree.entry(file).state is State.CONFLICT:
+            yield Remove(file)
+    elif not _has_good(left):
+        yield Promote(file, min(left))
+        if len(left) > 1:
+            yield Compare(file)
+
+
+class _Merging:
+    """One batch under way."""
+
+    def __init__(self, tree: Tree, present: Collection[bytes]) -> None:
+        self._tree = tree
+        self._present = present
+        self._folders: dict[bytes, _Folder] = {b"": _Folder(model.ROOT_ID, reached=True)}
+
+    def take(self, found: Found) -> Iterator[Step]:
+        """Find the place of a file that is there."""
+        tree = self._tree
+        known = tree.known(found.loc)
+        if known is not None:
+            if _same(known, found):
+                yield from self._confirm(known, found)
+            elif known.listed and not tree.doomed(found):
+                yield from self._change(tree.entry(known.file), found)
+            return
+        if tree.doomed(found):
+            return
+        owner = tree.version(found.ver) if found.ver else None
+        if owner is not None:
+            here = tree.copies(owner.id).get(tree.volume)
+            if here is None or (here.standing is Standing.GOOD and here.loc not in self._present):
+                yield Add(owner.id, Standing.GOOD, found) if here is None else Move(owner.id, found)
+                yield from _learn(owner, found)
+                return
+            found = replace(found, ver=0)  # a version is one file's
+        yield from self._place(found)
+
+    def _confirm(self, known: Known, found: Found) -> Iterator[Step]:
+        """Take what the list says of a replica that is what it was."""
+        if known.standing is Standing.SUSPECT:
+            yield from self._weigh(self._tree.entry(known.file), found, known)
+            return
+        if not known.listed or known.mtime_ns != found.mtime_ns:
+            yield Refresh(known.file, found)
+        if not known.summed:
+            yield from _learn(self._tree.entry(known.file), found)
+
+    def _weigh(self, entry: Holder, found: Found, known: Known) -> Iterator[Step]:
+        """Look whether by now a suspect can be told from the good copies."""
+        alike = _alike(entry, found)
+        if alike is not None:
+            yield from self._change(entry, found)
+            return
+        if not known.listed or known.mtime_ns != found.mtime_ns:
+            yield Refresh(known.file, found)
+        yield Compare(known.file)
+
+    def _change(self, entry: Holder, found: Found) -> Iterator[Step]:
+        """Somebody wrote into a file on the disk."""
+        others = dict(self._tree.copies(entry.id))
+        others.pop(self._tree.volume, None)
+        alike = _alike(entry, found)
+        if alike:
+            yield Add(entry.id, Standing.GOOD, found)
+        elif not _has_good(others):
+            yield Change(entry.id, self._version_for(found), found)
+            if others:
+                yield Compare(entry.id)
+        elif alike is None:
+            yield Add(entry.id, Standing.SUSPECT, found)
+            yield Compare(entry.id)
+        else:
+            yield Drop(entry.id)
+            directory, _, name = found.loc.rpartition(b"/")
+            yield from self._keep_aside(self._nearest(directory), name, found)
+
+    def _place(self, found: Found) -> Iterator[Step]:
+        """Put a file that nobody knew at its path or, where that is taken, aside."""
+        directory, _, name = found.loc.rpartition(b"/")
+        folder = self._folders.get(directory)
+        if folder is None:
+            folder = yield from self._reach(directory, found.mtime_ns)
+        if not folder.reached or not _allowed(folder.at, name):
+            yield from self._keep_aside(folder.at, name, found)
+            return
+        holder = self._tree.child(folder.at, name)
+        if holder is None:
+            yield Create(folder.at, name, State.LIVE, found)
+        elif holder.kind is Kind.DIRECTORY or holder.state in (State.UPLOADING, State.PARTIAL):
+            yield from self._keep_aside(folder.at, name, found)
+        else:
+            yield from self._meet(holder, found)
+
+    def _meet(self, holder: Holder, found: Found) -> Iterator[Step]:
+        """Hold a file against the one that has its path."""
+        copies = self._tree.copies(holder.id)
+        alike = _alike(holder, found)
+        if self._tree.volume in copies:  # one copy on a volume: this is another file
+            yield from self._keep_aside(holder.parent, holder.name, found)
+        elif alike:
+            yield Add(holder.id, Standing.GOOD, found)
+        elif not _has_good(copies):
+            yield Change(holder.id, self._version_for(found), found)
+        elif alike is None:
+            yield Add(holder.id, Standing.SUSPECT, found)
+            yield Compare(holder.id)
+        else:
+            yield from self._keep_aside(holder.parent, holder.name, found)
+
+    def _version_for(self, found: Found) -> int:
+        """Give the version that changed content comes with, if no other file has it."""
+        return found.ver if found.ver and self._tree.version(found.ver) is None else 0
+
+    def _keep_aside(self, parent: int, name: bytes, found: Found) -> Iterator[Step]:
+        if found.ver != (ver := self._version_for(found)):
+            found = replace(found, ver=ver)
+        yield Create(parent, aside_name(self._tree, parent, name), State.CONFLICT, found)
+
+    def _nearest(self, directory: bytes) -> int:
+        """Give the deepest directory there is on the way, without making any."""
+        at = model.ROOT_ID
+        for name in directory.split(b"/"):
+            holder = self._tree.child(at, name)
+            if holder is None or holder.kind is not Kind.DIRECTORY:
+                break
+            at = holder.id
+        return at
+
+    def _reach(self, directory: bytes, mtime_ns: int) -> Generator[Step, None, _Folder]:
+        """Go to a directory and make what is missing on the way."""
+        folder = self._folders[b""]
+        names = directory.split(b"/")
+        for depth in range(1, len(names) + 1):
+            path = b"/".join(names[:depth])
+            below = self._folders.get(path)
+            if below is None:
+                below = yield from self._step_into(folder, names[depth - 1], mtime_ns)
+                self._folders[path] = below
+            folder = below
+        return folder
+
+    def _step_into(self, folder: _Folder, name: bytes, mtime_ns: int) -> Generator[Step, None, _Folder]:
+        if not folder.reached or not _allowed(folder.at, name):
+            return _Folder(folder.at, reached=False)
+        holder = self._tree.child(folder.at, name)
+        if holder is None:
+            yield MakeDirectory(folder.at, name, mtime_ns)
+            holder = self._tree.child(folder.at, name)
+            assert holder is not None, "the step was not carried out"
+        if holder.kind is not Kind.DIRECTORY:
+            return _Folder(folder.at, reached=False)
+        return _Folder(holder.id, reached=True)
+
+
+def aside_name(tree: Tree, parent: int, name: bytes) -> bytes:
+    """Give a free name for what can't have its own: `NAME.conflict-NODE`, then `-2` and so on."""
+    clean = name.translate(_UNFIT) or b"_"
+    mark = b".conflict-" + tree.node.encode()
+    for number in count(1):
+        suffix = mark if number == 1 else b"%s-%d" % (mark, number)
+        free = _cut(clean, model.NAME_LIMIT - len(suffix)) + suffix
+        if tree.child(parent, free) is None:
+            break
+    return free
+
+
+_UNFIT = bytes.maketrans(b"\0\r\n/", b"____")
+
+
+def _cut(name: bytes, limit: int) -> bytes:
+    """Shorten a name, not inside a character of UTF-8."""
+    if len(name) <= limit:
+        return name
+    while limit > 0 and name[limit] & 0xC0 == 0x80:
+        limit -= 1
+    return name[:limit]
+
+
+def _allowed(parent: int, name: bytes) -> bool:
+    """Whether the tree can have this name; a disk takes more."""
+    try:
+        model.check_name(name)
+    except errors.NameNotAllowed:
+        return False
+    return parent != model.ROOT_ID or name != model.RESERVED
+
+
+def _same(known: Known, found: Found) -> bool:
+    """Whether a replica is what it was: by its version, or by its time where the version says nothing."""
+    if found.size != known.size:
+        return False
+    return found.mtime_ns == known.mtime_ns or (found.ver != 0 and found.ver == known.ver)
+
+
+def _alike(entry: Holder, found: Found) -> bool | None:
+    """Whether contents are the same, as far as can be told without reading them."""
+    if entry.size != found.size:
+        return False
+    if entry.digest is not None and found.digest is not None:
+        return entry.digest == found.digest
+    if entry.crc32 is not None and found.crc32 is not None and entry.crc32 != found.crc32:
+        return False
+    return None
+
+
+def _learn(entry: Holder, found: Found) -> Iterator[Step]:
+    """Take the checksums that a list brings, where we have none."""
+    news = found.crc32 is not None or found.digest is not None
+    if news and entry.crc32 is None and entry.digest is None:
+        yield Learn(entry.id, found)
+
+
+def _has_good(copies: Mapping[int, Copy]) -> bool:
+    return any(copy.standing is Standing.GOOD for copy in copies.values())

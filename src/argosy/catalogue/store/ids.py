@@ -1,0 +1,49 @@
+"""Ids: 63 bits, minted once and never again, rising with time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+
+EPOCH_MS = 1_577_836_800_000
+"""Milliseconds are counted from 2020 on: so 41 bits last until 2089."""
+
+RANDOM_BITS = 22
+
+
+class Mint:
+    """Where FileIds, uploads and versions come from: time above, chance below, always more than before.
+
+    Threads may mint at once: the writer does during merges.
+    """
+
+    def __init__(self, clock_ns: Callable[[], int], draw: Callable[[int], int]) -> None:
+        self._now = clock_ns
+        self._draw = draw
+        self._last = 1
+        self._lock = threading.Lock()
+
+    def __call__(self) -> int:
+        """Mint an id."""
+        with self._lock:
+            since_ms = self._now() // 1_000_000 - EPOCH_MS
+            drawn = (max(since_ms, 0) << RANDOM_BITS) | self._draw(RANDOM_BITS)
+            self._last = max(self._last + 1, drawn)
+            return self._last
+
+    def resume(self, db: sqlite3.Connection) -> None:
+        """Begin above every id that is written anywhere: a clock that was set back repeats none."""
+        highest = [
+            db.execute("SELECT coalesce(max(id), 1) FROM ent").fetchone()[0],
+            db.execute("SELECT coalesce(max(ver), 1) FROM ent WHERE ver <> 0").fetchone()[0],
+            db.execute("SELECT coalesce(max(id), 1) FROM upload").fetchone()[0],
+            db.execute("SELECT coalesce(max(ver), 1) FROM tomb").fetchone()[0],
+            db.execute("SELECT coalesce(max(value), 1) FROM meta WHERE key = 'minted'").fetchone()[0],
+        ]
+        self._last = max(self._last, *highest)
+        db.execute(
+            "INSERT INTO meta(key, value) VALUES('minted', ?)"
+            " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+            (self(),),
+        )

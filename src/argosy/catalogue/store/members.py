@@ -1,0 +1,105 @@
+"""Nodes, their volumes, and the tokens by which new ones join."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sqlite3
+
+from argosy import errors
+from argosy.catalogue.model import NodeRecord, Volume
+
+_VOLUME = "number, store_id, node, acked"
+
+
+def add_token(db: sqlite3.Connection, token: str, secret: str, expires_ns: int, now_ns: int) -> None:
+    """Write a token; of its secret only a hash. Those that are over go."""
+    db.execute("DELETE FROM token WHERE expires_ns < ?", (now_ns,))
+    db.execute(
+        "INSERT INTO token(id, secret, expires_ns, used) VALUES(?, ?, ?, 0)",
+        (token, _hashed(secret), expires_ns),
+    )
+
+
+def use_token(db: sqlite3.Connection, token: str, secret: str, now_ns: int) -> None:
+    """Use a token up.
+
+    Raises:
+        Denied: Unknown, used or over; which of these isn't told.
+    """
+    row = db.execute("SELECT secret, expires_ns, used FROM token WHERE id = ?", (token,)).fetchone()
+    expected, expires_ns, used = row or (b"", 0, 1)
+    same = hmac.compare_digest(bytes(expected), _hashed(secret))
+    if not same or used or expires_ns < now_ns:
+        raise errors.Denied("this token is unknown, used or over")
+    db.execute("UPDATE token SET used = 1 WHERE id = ?", (token,))
+
+
+def _hashed(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
+
+
+def register(db: sqlite3.Connection, node: str, boot: str, now_ns: int) -> int:
+    """Note that a node is there, and give its epoch: another one for another life of its process.
+
+    Raises:
+        Denied: Its right to be one was revoked.
+    """
+    row = db.execute("SELECT epoch, boot, revoked FROM node WHERE name = ?", (node,)).fetchone()
+    if row is None:
+        db.execute(
+            "INSERT INTO node(name, epoch, boot, revoked, seen_ns) VALUES(?, 1, ?, 0, ?)",
+            (node, boot, now_ns),
+        )
+        return 1
+    epoch, last, revoked = row
+    if revoked:
+        raise errors.Denied(node)
+    if boot != last:
+        epoch += 1
+    db.execute("UPDATE node SET epoch = ?, boot = ?, seen_ns = ? WHERE name = ?", (epoch, boot, now_ns, node))
+    return int(epoch)
+
+
+def revoke(db: sqlite3.Connection, node: str, *, revoked: bool) -> None:
+    """Take a node's right to join away, or give it back.
+
+    Raises:
+        NotFound: No such node was ever here.
+    """
+    if not db.execute("UPDATE node SET revoked = ? WHERE name = ?", (revoked, node)).rowcount:
+        raise errors.NotFound(node)
+
+
+def seen(db: sqlite3.Connection, node: str, now_ns: int) -> None:
+    """Note when a node was last heard of."""
+    db.execute("UPDATE node SET seen_ns = ? WHERE name = ?", (now_ns, node))
+
+
+def nodes(db: sqlite3.Connection) -> list[NodeRecord]:
+    """List every node that ever joined."""
+    rows = db.execute("SELECT name, epoch, boot, revoked, seen_ns FROM node ORDER BY name").fetchall()
+    return [
+        NodeRecord(name, epoch, boot, bool(revoked), seen_ns) for name, epoch, boot, revoked, seen_ns in rows
+    ]
+
+
+def attach(db: sqlite3.Connection, store_id: str, node: str) -> Volume:
+    """Say that a volume is at a node; it is made at first sight, and moves with its disk."""
+    db.execute(
+        "INSERT INTO volume(number, store_id, node, acked)"
+        " SELECT coalesce(max(number), 0) + 1, ?, ?, 0 FROM volume WHERE true"
+        " ON CONFLICT(store_id) DO UPDATE SET node = excluded.node",
+        (store_id, node),
+    )
+    row = db.execute(f"SELECT {_VOLUME} FROM volume WHERE store_id = ?", (store_id,)).fetchone()  # noqa: S608
+    return Volume(*row)
+
+
+def volumes(db: sqlite3.Connection, node: str | None) -> list[Volume]:
+    """List the volumes of a node, or all."""
+    rows = db.execute(
+        f"SELECT {_VOLUME} FROM volume WHERE node = ?1 OR ?1 IS NULL ORDER BY number",  # noqa: S608 - constant
+        (node,),
+    )
+    return [Volume(*row) for row in rows.fetchall()]

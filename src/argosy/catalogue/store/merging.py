@@ -1,0 +1,470 @@
+"""Merging, the part that reads and writes: a batch's page of the tables, prefetched and written in bulk.
+
+`merge` decides, one step at a time; a `Page` answers what it asks and carries the steps out. A batch of
+thousands of files costs a few statements, not thousands: what it can touch is read in advance, and new rows
+wait in lists until something has to see them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from argosy.catalogue import merge as merging
+from argosy.catalogue import model
+from argosy.catalogue.merge import Copy, Holder, Known, Step
+from argosy.catalogue.model import Found, Kind, MergeReport, Standing, State
+from argosy.catalogue.store import replicas, tree
+from argosy.catalogue.store.replicas import STANDINGS
+from argosy.catalogue.store.tree import KINDS, STATE_CODES, STATES
+
+CHUNK = 256
+"""Values in one `IN`: few enough for every engine, and every chunk but the last is the same statement."""
+
+BIGGEST = 2**63 - 1
+"""What a BIGINT holds. A disk can have times beyond, after the year 2262; they count as the last."""
+
+_ADOPTED = ("argosy", "argosy")
+"""Owner and group of what was found on a disk."""
+
+_HOLDERS = "SELECT e.id, e.parent, e.name, e.kind, e.state, e.ver, e.size, e.crc32, e.digest FROM ent e WHERE"
+_KNOWN = (
+    "SELECT r.loc, r.file, r.ver, r.standing, r.size, r.mtime_ns, r.listed,"
+    " e.crc32 IS NOT NULL OR e.digest IS NOT NULL"
+    " FROM replica r JOIN ent e ON e.id = r.file WHERE r.volume = ?"
+)
+
+
+def _to_holder(row: Any) -> Holder:
+    file, parent, name, kind, state, ver, size, crc32, digest = row
+    return Holder(file, parent, name, KINDS[kind], STATES[state], ver, size, crc32, digest)
+
+
+def _to_known(row: Any) -> Known:
+    loc, file, ver, standing, size, mtime_ns, listed, summed = row
+    return Known(loc, file, ver, STANDINGS[standing], size, mtime_ns, bool(listed), bool(summed))
+
+
+def merge(
+    db: sqlite3.Connection,
+    volume: int,
+    changes: Sequence[Found],
+    *,
+    seq: int,
+    between: tuple[bytes, bytes | None] | None,
+    mint: Callable[[], int],
+    now_ns: int,
+) -> MergeReport:
+    """Bring a batch of a volume's list into the tables; `between` says of which range it is the whole."""
+    page = Page(db, volume, mint=mint, now_ns=now_ns)
+    found = [_within_limits(file) for file in changes]
+    expected = page.prefetch(found, between)
+    page.carry_out(merging.merge(page, found, expected))
+    db.execute("UPDATE volume SET acked = ? WHERE number = ?", (seq, volume))
+    return page.report
+
+
+def lose(db: sqlite3.Connection, volume: int, file: int, *, mint: Callable[[], int], now_ns: int) -> None:
+    """Drop a volume's replica of a file, with what follows for the file."""
+    page = Page(db, volume, mint=mint, now_ns=now_ns)
+    page.carry_out(merging.lose(page, file))
+
+
+def _within_limits(found: Found) -> Found:
+    if -BIGGEST <= found.mtime_ns <= BIGGEST and 0 <= found.ver <= BIGGEST:
+        return found
+    mtime_ns = max(-BIGGEST, min(found.mtime_ns, BIGGEST))
+    ver = found.ver if 0 <= found.ver <= BIGGEST else 0
+    return Found(found.loc, found.size, mtime_ns, ver, found.crc32, found.digest, found.gone)
+
+
+def compared(
+    db: sqlite3.Connection,
+    file: int,
+    digests: Mapping[int, tuple[int | None, bytes]],
+    *,
+    ver: int | None,
+    mint: Callable[[], int],
+    now_ns: int,
+) -> str | None:
+    """Draw the conclusion from a comparison of a file's copies; give the path of one kept aside."""
+    row = db.execute("SELECT ver, parent, name, digest FROM ent WHERE id = ?", (file,)).fetchone()
+    if row is None or ver not in (None, row[0]):
+        return None
+    ver, parent, name, digest = row
+    copies = [copy for copy in replicas.of(db, file) if copy.volume in digests]
+    good = [digests[copy.volume] for copy in copies if copy.standing is Standing.GOOD]
+    if not good:
+        return None
+    crc32, digest = next((sums for sums in good if sums[1] == digest), good[0])
+    db.execute(
+        "UPDATE ent SET crc32 = coalesce(crc32, ?), digest = ? WHERE id = ? AND digest IS NULL",
+        (crc32, digest, file),
+    )
+    aside = None
+    for copy in copies:
+        if copy.standing is Standing.GOOD:
+            continue
+        if digests[copy.volume][1] == digest:
+            db.execute(
+                "UPDATE replica SET standing = 0, ver = ? WHERE file = ? AND volume = ?",
+                (ver, file, copy.volume),
+            )
+            replicas.owe(db, file, directory=False, now_ns=now_ns)
+            continue
+        page = Page(db, copy.volume, mint=mint, now_ns=now_ns)
+        found = Found(copy.loc, copy.size, copy.mtime_ns, 0, *digests[copy.volume])
+        free = merging.aside_name(page, parent, name)
+        apart = (merging.Drop(file), merging.Create(parent, free, State.CONFLICT, found))
+        page.carry_out(iter(apart))
+        aside = page.report.conflicts[0]
+    return aside
+
+
+class Page:
+    """What one batch can touch. It is a `merge.Tree`, and carries steps out."""
+
+    def __init__(self, db: sqlite3.Connection, volume: int, *, mint: Callable[[], int], now_ns: int) -> None:
+        (self.node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
+        self.volume = volume
+        self.report = MergeReport()
+        self._db = db
+        self._mint = mint
+        self._now_ns = now_ns
+        self._known: dict[bytes, Known | None] = {}
+        self._children: dict[tuple[int, bytes], Any] = {}
+        self._names: dict[int, tuple[int, bytes]] = {}
+        self._versions: dict[int, Holder | None] = {}
+        self._copies: dict[int, dict[int, Copy]] = {}
+        self._doomed: set[tuple[bytes, int, int]] = set()
+        self._doomed_versions: set[int] = set()
+        self._new_entries: list[tuple[object, ...]] = []
+        self._new_replicas: list[tuple[object, ...]] = []
+        self._grown: set[int] = set()
+        self._fresh: set[int] = set()  # directories of this batch: all that is in them is in `_children`
+
+    # --- answers ----
+
+    def known(self, loc: bytes) -> Known | None:
+        """Find what we believe to lie at a place of this volume."""
+        if loc not in self._known:
+            row = self._ask(f"{_KNOWN} AND r.loc = ?", self.volume, loc).fetchone()
+            self._known[loc] = None if row is None else _to_known(row)
+        return self._known[loc]
+
+    def child(self, parent: int, name: bytes) -> Holder | None:
+        """Find a name in a directory."""
+        held: Holder | None
+        key = (parent, name)
+        if key not in self._children:
+            if parent in self._fresh:
+                return None
+            self._hold_children(parent, [name])
+        held = self._children[key]
+        if type(held) is tuple:  # a row that has just been written: seldom asked for, so not unpacked before
+            held = _to_holder((*held[:7], *held[-2:]))
+            self._hold(held)
+        return held
+
+    def entry(self, file: int) -> Holder:
+        """Give what is known of a replica's file."""
+        key = self._names.get(file)
+        held: Holder | None = None if key is None else self.child(*key)
+        if held is None:
+            held = _to_holder(self._ask(f"{_HOLDERS} e.id = ?", file).fetchone())
+            self._hold(held)
+        return held
+
+    def version(self, ver: int) -> Holder | None:
+        """Find the file whose content this upload became."""
+        if ver not in self._versions:
+            row = self._ask(f"{_HOLDERS} e.ver = ? AND e.ver <> 0 ORDER BY e.id", ver).fetchone()
+            self._versions[ver] = None if row is None else _to_holder(row)
+        return self._versions[ver]
+
+    def copies(self, file: int) -> Mapping[int, Copy]:
+        """Give a file's replicas by volume."""
+        if file not in self._copies:
+            self._hold_copies([file])
+        return self._copies[file]
+
+    def doomed(self, found: Found) -> bool:
+        """Whether a deletion of just this content is owed to the volume."""
+        if found.ver:
+            return found.ver in self._doomed_versions
+        return (found.loc, found.size, found.mtime_ns) in self._doomed
+
+    # --- reading in advance ----
+
+    def prefetch(self, found: Sequence[Found], between: tuple[bytes, bytes | None] | None) -> list[bytes]:
+        """Read what a batch will ask for. Gives the locs that a whole list must show."""
+        expected: list[bytes] = []
+        if between is None:
+            rows = self._chunked(f"{_KNOWN} AND r.loc IN", (self.volume,), [file.loc for file in found])
+            self._known = {row[0]: _to_known(row) for row in rows}
+        else:
+            after, upto = between
+            end, bounds = ("", (after,)) if upto is None else (" AND r.loc <= ?", (after, upto))
+            rows = self._ask(f"{_KNOWN} AND r.loc > ?{end} ORDER BY r.loc", self.volume, *bounds)
+            self._known = {row[0]: _to_known(row) for row in rows}
+            expected = list(self._known)
+        known = self._known
+        for file in found:
+            known.setdefault(file.loc, None)
+        self._hold_tombs(found)
+        strangers = [file for file in found if not file.gone and known[file.loc] is None]
+        self._hold_versions([file.ver for file in strangers if file.ver])
+        self._hold_paths([file.loc for file in strangers if not file.ver or self._versions[file.ver] is None])
+        return expected
+
+    def _hold_tombs(self, found: Sequence[Found]) -> None:
+        owed = self._ask("SELECT 1 FROM tomb WHERE volume = ? LIMIT 1", self.volume).fetchone()
+        if owed is None:
+            return
+        rows = self._chunked(
+            "SELECT loc, size, mtime_ns FROM tomb WHERE volume = ? AND loc IN",
+            (self.volume,),
+            [file.loc for file in found],
+        )
+        self._doomed.update(rows)
+        versions = self._chunked(
+            "SELECT ver FROM tomb WHERE volume = ? AND ver IN",
+            (self.volume,),
+            [file.ver for file in found if file.ver],
+        )
+        self._doomed_versions.update(ver for (ver,) in versions)
+
+    def _hold_versions(self, versions: Sequence[int]) -> None:
+        rows = list(self._chunked(f"{_HOLDERS} e.ver <> 0 AND e.ver IN", (), versions))
+        self._versions = dict.fromkeys(versions)
+        self._versions.update({row[5]: _to_holder(row) for row in rows})
+        self._hold_copies([row[0] for row in rows])
+
+    def _hold_paths(self, locs: Sequence[bytes]) -> None:
+        """Read what has the paths of files that nobody knows, a directory at a time."""
+        by_directory: dict[bytes, list[bytes]] = {}
+        for loc in locs:
+            directory, _, name = loc.rpartition(b"/")
+            by_directory.setdefault(directory, []).append(name)
+        files: list[int] = []
+        for directory, names in by_directory.items():
+            parent = self._directory(directory)
+            if parent is not None:
+                files += self._hold_children(parent, names)
+        self._hold_copies(files)
+
+    def _directory(self, path: bytes) -> int | None:
+        at = model.ROOT_ID
+        for name in path.split(b"/") if path else ():
+            holder = self.child(at, name)
+            if holder is None:
+                return None
+            at = holder.id
+        return at
+
+    def _hold_children(self, parent: int, names: Sequence[bytes]) -> list[int]:
+        """Read names of a directory; give the FileIds of those that are there."""
+        rows = list(self._chunked(f"{_HOLDERS} e.parent = ? AND e.name IN", (parent,), names))
+        for name in names:
+            self._children[parent, name] = None
+        for row in rows:
+            self._hold(_to_holder(row))
+        return [row[0] for row in rows]
+
+    def _hold(self, holder: Holder) -> None:
+        key = (holder.parent, holder.name)
+        self._children[key] = holder
+        self._names[holder.id] = key
+
+    def _hold_copies(self, files: Sequence[int]) -> None:
+        for file in files:
+            self._copies[file] = {}
+        rows = self._chunked("SELECT file, volume, loc, standing FROM replica WHERE file IN", (), files)
+        for file, volume, loc, standing in rows:
+            self._copies[file][volume] = Copy(loc, STANDINGS[standing])
+
+    def _ask(self, question: str, *values: object) -> sqlite3.Cursor:
+        self._flush()
+        return self._db.execute(question, values)
+
+    def _chunked(
+        self, question: str, before: tuple[object, ...], values: Sequence[object]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Ask about many values, with so many in one statement."""
+        self._flush()
+        for first in range(0, len(values), CHUNK):
+            chunk = values[first : first + CHUNK]
+            marks = ", ".join("?" * len(chunk))
+            yield from self._db.execute(f"{question} ({marks})", (*before, *chunk)).fetchall()
+
+    # --- carrying out ----
+
+    def carry_out(self, steps: Iterator[Step]) -> None:
+        """Carry out step after step; each sees those before it."""
+        for step in steps:
+            self._carriers[type(step)](self, step)
+        self._flush()
+        self._db.executemany(
+            "UPDATE ent SET mtime_ns = ? WHERE id = ?", [(self._now_ns, folder) for folder in self._grown]
+        )
+
+    def _flush(self) -> None:
+        """Write the rows that wait."""
+        if self._new_entries:
+            self._db.executemany(
+                f"INSERT INTO ent({tree.COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                self._new_entries,
+            )
+            self._new_entries = []
+        if self._new_replicas:
+            self._db.executemany(
+                "INSERT INTO replica(volume, loc, file, ver, standing, size, mtime_ns, listed)"
+                " VALUES(?, ?, ?, ?, ?, ?, ?, 1)",
+                self._new_replicas,
+            )
+            self._new_replicas = []
+
+    def _make_directory(self, step: merging.MakeDirectory) -> None:
+        number, parent, name = self._mint(), step.parent, step.name
+        self._fresh.add(number)
+        self._new_entries.append(
+            (number, parent, name, 0, 0, 0, 0, step.mtime_ns, self._now_ns, *_ADOPTED, 0o755, None, None)
+        )
+        self._hold(Holder(number, parent, name, Kind.DIRECTORY, State.LIVE, 0, 0, None, None))
+
+    def _create(self, step: merging.Create) -> None:
+        found, parent, name = step.found, step.parent, step.name
+        number = self._mint()
+        ver = found.ver or number
+        code = STATE_CODES[step.state]
+        row = (
+            number, parent, name, 1, code, ver, found.size, found.mtime_ns, self._now_ns,
+            *_ADOPTED, 0o644, found.crc32, found.digest,
+        )  # fmt: skip
+        self._new_entries.append(row)
+        self._children[parent, name] = row
+        self._grown.add(parent)
+        if found.ver:
+            self._versions.pop(ver, None)
+        self._write_replica(number, ver, Standing.GOOD, found)
+        if step.state is State.LIVE:
+            self.report.created += 1
+        else:
+            self._flush()
+            self.report.conflicts.append(model.shown(tree.path_of(self._db, number)))
+
+    def _write_replica(self, file: int, ver: int, standing: Standing, found: Found) -> None:
+        loc = found.loc
+        code = replicas.GOOD if standing is Standing.GOOD else replicas.SUSPECT
+        self._new_replicas.append((self.volume, loc, file, ver, code, found.size, found.mtime_ns))
+        self._known.pop(loc, None)
+        self._copies.pop(file, None)
+        if loc.startswith(model.RESERVED):  # there because its place was taken: it may be free by now
+            self._flush()
+            replicas.owe(self._db, file, directory=False, now_ns=self._now_ns)
+
+    def _drop_replica(self, file: int) -> None:
+        row = self._ask(
+            "DELETE FROM replica WHERE file = ? AND volume = ? RETURNING loc", file, self.volume
+        ).fetchone()
+        if row is not None:
+            self._known[row[0]] = None
+        if file in self._copies:
+            self._copies[file].pop(self.volume, None)
+
+    def _add(self, step: merging.Add) -> None:
+        if self.volume in self.copies(step.file):
+            self._drop_replica(step.file)
+        ver = self.entry(step.file).ver if step.standing is Standing.GOOD else 0
+        self._write_replica(step.file, ver, step.standing, step.found)
+        self.report.added += 1
+
+    def _move(self, step: merging.Move) -> None:
+        self._drop_replica(step.file)
+        self._write_replica(step.file, self.entry(step.file).ver, Standing.GOOD, step.found)
+        self.report.changed += 1
+
+    def _refresh(self, step: merging.Refresh) -> None:
+        found = step.found
+        known = self.known(found.loc)
+        assert known is not None
+        self._ask(
+            "UPDATE replica SET mtime_ns = ?, listed = 1 WHERE volume = ? AND loc = ?",
+            *(found.mtime_ns, self.volume, found.loc),
+        )
+        self._known[found.loc] = Known(
+            *(known.loc, known.file, known.ver, known.standing, known.size, found.mtime_ns),
+            listed=True,
+            summed=known.summed,
+        )
+
+    def _learn(self, step: merging.Learn) -> None:
+        self._ask(
+            "UPDATE ent SET crc32 = ?, digest = ? WHERE id = ?",
+            *(step.found.crc32, step.found.digest, step.file),
+        )
+        self._forget_entry(step.file)
+
+    def _change(self, step: merging.Change) -> None:
+        found = step.found
+        ver = step.ver or self._mint()
+        self._ask(
+            "UPDATE ent SET ver = ?, size = ?, mtime_ns = ?, crc32 = ?, digest = ? WHERE id = ?",
+            *(ver, found.size, found.mtime_ns, found.crc32, found.digest, step.file),
+        )
+        self._forget_entry(step.file)
+        self._drop_replica(step.file)
+        self._write_replica(step.file, ver, Standing.GOOD, found)
+        self.report.changed += 1
+
+    def _drop(self, step: merging.Drop) -> None:
+        self._drop_replica(step.file)
+        self.report.dropped += 1
+
+    def _promote(self, step: merging.Promote) -> None:
+        ver = self._mint()
+        self._ask(
+            "UPDATE replica SET standing = 0, ver = ? WHERE file = ? AND volume = ?",
+            *(ver, step.file, step.volume),
+        )
+        self._ask(
+            "UPDATE ent SET ver = ?, crc32 = NULL, digest = NULL, (size, mtime_ns) ="
+            " (SELECT size, mtime_ns FROM replica WHERE file = ? AND volume = ?) WHERE id = ?",
+            *(ver, step.file, step.volume, step.file),
+        )
+        self._copies.pop(step.file, None)
+        self._forget_entry(step.file)
+        self.report.changed += 1
+
+    def _remove(self, step: merging.Remove) -> None:
+        # An upload that overwrites it right now gives it a content again.
+        self._ask(
+            "DELETE FROM ent WHERE id = ? AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.file = ent.id)",
+            step.file,
+        )
+        self._forget_entry(step.file)
+
+    def _compare(self, step: merging.Compare) -> None:
+        self.report.compare.append(step.file)
+
+    def _forget_entry(self, file: int) -> None:
+        """Read it anew when it is asked for again."""
+        key = self._names.pop(file, None)
+        if key is not None:
+            self._children.pop(key, None)
+        self._versions.clear()
+
+    _carriers: ClassVar[Mapping[type, Callable[[Page, Any], None]]] = {
+        merging.MakeDirectory: _make_directory,
+        merging.Create: _create,
+        merging.Add: _add,
+        merging.Move: _move,
+        merging.Refresh: _refresh,
+        merging.Learn: _learn,
+        merging.Change: _change,
+        merging.Drop: _drop,
+        merging.Promote: _promote,
+        merging.Remove: _remove,
+        merging.Compare: _compare,
+    }

@@ -1,0 +1,144 @@
+"""Replicas and tombstones: what lies on the volumes, and what shall not lie there any longer."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from argosy.catalogue.model import Counts, Discard, Replica, Standing
+
+STANDINGS = (Standing.GOOD, Standing.SUSPECT)
+"""What the numbers in the table mean, by place."""
+
+GOOD, SUSPECT = range(len(STANDINGS))
+
+_SELECT = (
+    "SELECT r.file, r.volume, v.node, r.ver, r.standing, r.loc, r.size, r.mtime_ns"
+    " FROM replica r JOIN volume v ON v.number = r.volume"
+)
+
+
+def to_replica(row: Any) -> Replica:
+    """Make a replica of a row of `_SELECT`."""
+    file, volume, node, ver, standing, loc, size, mtime_ns = row
+    return Replica(file, volume, node, ver, STANDINGS[standing], loc, size, mtime_ns)
+
+
+def of(db: sqlite3.Connection, file: int) -> list[Replica]:
+    """List the replicas of a file, by volume."""
+    rows = db.execute(f"{_SELECT} WHERE r.file = ? ORDER BY r.volume", (file,))
+    return [to_replica(row) for row in rows.fetchall()]
+
+
+def holders(db: sqlite3.Connection, folder: int, after: bytes, upto: bytes) -> dict[int, list[str]]:
+    """Name the nodes with a good copy of each file of a directory with `after < name <= upto`."""
+    rows = db.execute(
+        "SELECT e.id, v.node FROM ent e JOIN replica r ON r.file = e.id AND r.standing = 0"
+        " JOIN volume v ON v.number = r.volume"
+        " WHERE e.parent = ? AND e.name > ? AND e.name <= ?",
+        (folder, after, upto),
+    )
+    held: dict[int, list[str]] = {}
+    for file, node in rows.fetchall():
+        held.setdefault(file, []).append(node)
+    return held
+
+
+def insert(db: sqlite3.Connection, replica: Replica, *, listed: bool) -> None:
+    """Write a replica whose place nobody has."""
+    db.execute(
+        "INSERT INTO replica(volume, loc, file, ver, standing, size, mtime_ns, listed)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(replica.volume, replica.loc, replica.file, replica.ver),
+            *(STANDINGS.index(replica.standing), replica.size, replica.mtime_ns, listed),
+        ),
+    )
+
+
+def held_by(db: sqlite3.Connection, volume: int, loc: bytes) -> int | None:
+    """Say which file lies at a place, if any does."""
+    row = db.execute("SELECT file FROM replica WHERE volume = ? AND loc = ?", (volume, loc)).fetchone()
+    return None if row is None else row[0]
+
+
+def bury(db: sqlite3.Connection, file: int, now_ns: int) -> list[Discard]:
+    """Turn all replicas of a file into tombstones."""
+    db.execute(
+        "INSERT INTO tomb(volume, loc, ver, size, mtime_ns, file, due_ns)"
+        " SELECT volume, loc, ver, size, mtime_ns, file, ? FROM replica WHERE file = ?"
+        " ON CONFLICT(volume, loc, ver) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns",
+        (now_ns, file),
+    )
+    rows = db.execute("SELECT volume, loc, ver, size, mtime_ns FROM replica WHERE file = ?", (file,))
+    discards = [Discard(*row) for row in rows.fetchall()]
+    db.execute("DELETE FROM replica WHERE file = ?", (file,))
+    return discards
+
+
+def owe(db: sqlite3.Connection, file: int, *, directory: bool, now_ns: int) -> None:
+    """Note that the disks are behind the tree for this file, or for all that is below this directory."""
+    db.execute(
+        "INSERT INTO settle(file, directory, after, due_ns, tries) VALUES(?, ?, x'', ?, 0)"
+        " ON CONFLICT(file) DO UPDATE SET after = x'', due_ns = excluded.due_ns, tries = 0",
+        (file, directory, now_ns),
+    )
+
+
+def tombs(db: sqlite3.Connection, volume: int, limit: int) -> list[Discard]:
+    """List deletions that a volume is still owed."""
+    rows = db.execute(
+        "SELECT volume, loc, ver, size, mtime_ns FROM tomb WHERE volume = ? ORDER BY loc, ver LIMIT ?",
+        (volume, limit),
+    )
+    return [Discard(*row) for row in rows.fetchall()]
+
+
+def buried(db: sqlite3.Connection, volume: int, done: Sequence[Discard]) -> None:
+    """Drop the tombstones of deletions that the volume has carried out."""
+    db.executemany(
+        "DELETE FROM tomb WHERE volume = ? AND loc = ? AND ver = ? AND size = ? AND mtime_ns = ?",
+        [(volume, discard.loc, discard.ver, discard.size, discard.mtime_ns) for discard in done],
+    )
+
+
+def suspects(db: sqlite3.Connection, limit: int) -> list[int]:
+    """List files with a copy whose content nobody has compared."""
+    rows = db.execute("SELECT DISTINCT file FROM replica WHERE standing <> 0 LIMIT ?", (limit,))
+    return [file for (file,) in rows.fetchall()]
+
+
+def counts(db: sqlite3.Connection) -> Counts:
+    """Count everything; reads whole tables, so seconds for millions of files."""
+    kinds = {
+        kind: (number, size)
+        for kind, number, size in db.execute("SELECT kind, count(*), sum(size) FROM ent GROUP BY kind")
+    }
+    states = dict(db.execute("SELECT state, count(*) FROM ent WHERE state <> 0 GROUP BY state").fetchall())
+    files, size = kinds.get(1, (0, 0))
+    return Counts(
+        files=files,
+        directories=kinds[0][0] - 1,
+        bytes=size,
+        damaged=_count(
+            db,
+            "ent e WHERE kind = 1 AND state IN (0, 3)"
+            " AND NOT EXISTS (SELECT 1 FROM replica r WHERE r.file = e.id AND r.standing = 0)",
+        ),
+        partial=states.get(2, 0),
+        conflicts=states.get(3, 0),
+        suspects=_count(db, "replica WHERE standing <> 0"),
+        tombstones=_count(db, "tomb"),
+        by_volume={
+            volume: (number, held)
+            for volume, number, held in db.execute(
+                "SELECT volume, count(*), sum(size) FROM replica GROUP BY volume"
+            )
+        },
+    )
+
+
+def _count(db: sqlite3.Connection, what: str) -> int:
+    (number,) = db.execute(f"SELECT count(*) FROM {what}").fetchone()  # noqa: S608 - our own constants
+    return int(number)

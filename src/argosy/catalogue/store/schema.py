@@ -1,0 +1,101 @@
+"""The tables. Only what SQLite and PostgreSQL both take, so that another engine can follow.
+
+Ids are minted by the catalogue. Names and locs are bytes and sort as `memcmp` does. Times are nanoseconds
+since 1970. The root directory is its own parent and has the only empty name.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from argosy.catalogue.model import ROOT_ID
+from argosy.errors import ConfigError
+
+VERSION = 1
+"""What `meta.schema` says. A database of a later version is refused."""
+
+TABLES = (
+    """CREATE TABLE meta(
+        key TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL
+    ) WITHOUT ROWID""",
+    # kind: 0 directory, 1 file. state: 0 live, 1 uploading, 2 partial, 3 conflict.
+    """CREATE TABLE ent(
+        id INTEGER NOT NULL PRIMARY KEY, parent BIGINT NOT NULL REFERENCES ent(id), name BLOB NOT NULL,
+        kind SMALLINT NOT NULL, state SMALLINT NOT NULL, ver BIGINT NOT NULL, size BIGINT NOT NULL,
+        mtime_ns BIGINT NOT NULL, created_ns BIGINT NOT NULL, owner TEXT NOT NULL, grp TEXT NOT NULL,
+        mode INTEGER NOT NULL, crc32 BIGINT, digest BLOB,
+        UNIQUE(parent, name)
+    )""",
+    "CREATE INDEX ent_ver ON ent(ver) WHERE ver <> 0",
+    "CREATE INDEX ent_state ON ent(state) WHERE state <> 0",
+    """CREATE TABLE node(
+        name TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL, boot TEXT NOT NULL,
+        revoked SMALLINT NOT NULL, seen_ns BIGINT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE volume(
+        number INTEGER NOT NULL PRIMARY KEY, store_id TEXT NOT NULL UNIQUE, node TEXT NOT NULL,
+        acked BIGINT NOT NULL
+    )""",
+    # standing: 0 good, 1 suspect. listed: 0 until the volume's own list has shown the file at this loc;
+    # a list that was read before can't make it vanish. Clustered by loc, the order in which lists come.
+    """CREATE TABLE replica(
+        volume INTEGER NOT NULL REFERENCES volume(number), loc BLOB NOT NULL,
+        file BIGINT NOT NULL REFERENCES ent(id), ver BIGINT NOT NULL, standing SMALLINT NOT NULL,
+        size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, listed SMALLINT NOT NULL,
+        PRIMARY KEY(volume, loc)
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX replica_file ON replica(file, volume)",
+    "CREATE INDEX replica_ver ON replica(ver) WHERE listed = 0",
+    "CREATE INDEX replica_standing ON replica(file) WHERE standing <> 0",
+    """CREATE TABLE tomb(
+        volume INTEGER NOT NULL REFERENCES volume(number), loc BLOB NOT NULL, ver BIGINT NOT NULL,
+        size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, file BIGINT NOT NULL, due_ns BIGINT NOT NULL,
+        PRIMARY KEY(volume, loc, ver)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX tomb_ver ON tomb(volume, ver)",
+    # state: 0 open, 1 partial. placeholder: the entry was made for this upload and goes with it.
+    """CREATE TABLE upload(
+        id BIGINT NOT NULL PRIMARY KEY, file BIGINT NOT NULL UNIQUE REFERENCES ent(id),
+        placeholder SMALLINT NOT NULL, base_ver BIGINT NOT NULL, volume INTEGER NOT NULL,
+        node TEXT NOT NULL, epoch BIGINT NOT NULL, usr TEXT NOT NULL, state SMALLINT NOT NULL,
+        received BIGINT NOT NULL, started_ns BIGINT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX upload_volume ON upload(volume)",
+    # after: for a directory, the last child that has been looked at.
+    """CREATE TABLE settle(
+        file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,
+        directory SMALLINT NOT NULL, after BLOB NOT NULL, due_ns BIGINT NOT NULL, tries INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX settle_due ON settle(directory, due_ns)",
+    """CREATE TABLE token(
+        id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
+        used SMALLINT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE users(
+        name TEXT NOT NULL PRIMARY KEY, password TEXT NOT NULL, home BLOB NOT NULL,
+        admin SMALLINT NOT NULL, may_write SMALLINT NOT NULL, may_fxp SMALLINT NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+
+def lay(db: sqlite3.Connection, now_ns: int) -> None:
+    """Make the tables in an empty database; look at the version of one that isn't.
+
+    Runs inside a transaction.
+
+    Raises:
+        ConfigError: The database is of a later version. The process ends.
+    """
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        (version,) = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        if version > VERSION:
+            raise ConfigError(f"the catalogue is of version {version}, this program knows {VERSION}")
+        return
+    for table in TABLES:
+        db.execute(table)
+    db.execute("INSERT INTO meta(key, value) VALUES('schema', ?)", (VERSION,))
+    db.execute(
+        "INSERT INTO ent(id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode)"
+        " VALUES(?, ?, x'', 0, 0, 0, 0, ?, ?, 'argosy', 'argosy', 493)",
+        (ROOT_ID, ROOT_ID, now_ns, now_ns),
+    )

@@ -1,0 +1,326 @@
+"""The tree of names: finding, listing, making, renaming, removing."""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from typing import Any
+
+from argosy import errors
+from argosy.catalogue import model
+from argosy.catalogue.model import ROOT_ID, Entry, Kind, Removal, State, TreePath
+from argosy.catalogue.store import replicas
+
+COLUMNS = "id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode, crc32, digest"
+
+_COLUMNS_OF_E = ", ".join(f"e.{column}" for column in COLUMNS.split(", "))
+
+KINDS = (Kind.DIRECTORY, Kind.FILE)
+STATES = (State.LIVE, State.UPLOADING, State.PARTIAL, State.CONFLICT)
+"""What the numbers in the tables mean, by place."""
+
+KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
+STATE_CODES = {state: code for code, state in enumerate(STATES)}
+
+CHAIN = 8
+"""Components of a path that one statement goes down."""
+
+
+def to_entry(row: Any) -> Entry:
+    """Make an entry of a row of `COLUMNS`."""
+    return Entry(row[0], row[1], row[2], KINDS[row[3]], STATES[row[4]], *row[5:])
+
+
+def lookup(db: sqlite3.Connection, path: TreePath) -> Entry | None:
+    """Find what has this path, or nothing."""
+    at: int = ROOT_ID
+    row = None
+    if not path:
+        return by_id(db, ROOT_ID)
+    for first in range(0, len(path), CHAIN):
+        names = path[first : first + CHAIN]
+        row = db.execute(_down(len(names)), (at, *names)).fetchone()
+        if row is None:
+            return None
+        at = row[0]
+    return to_entry(row)
+
+
+@functools.cache
+def _down(steps: int) -> str:
+    """Write the statement that goes down so many names in one go."""
+    joins = "".join(
+        f" JOIN ent {'e' if step == steps else f's{step}'} ON {'e' if step == steps else f's{step}'}.parent"
+        f" = s{step - 1}.id AND {'e' if step == steps else f's{step}'}.name = ?{step + 1}"
+        for step in range(2, steps + 1)
+    )
+    first = "e" if steps == 1 else "s1"
+    return (  # only numbers are put into the text
+        f"SELECT {_COLUMNS_OF_E} FROM ent {first}{joins} WHERE {first}.parent = ?1 AND {first}.name = ?2"  # noqa: S608
+    )
+
+
+def find(db: sqlite3.Connection, path: TreePath) -> Entry:
+    """Find what has this path.
+
+    Raises:
+        NotFound: Nothing has.
+        NotADirectory: A file stands where the path needs a directory.
+    """
+    entry = lookup(db, path)
+    if entry is None:
+        for length in range(1, len(path)):
+            above = lookup(db, path[:length])
+            if above is None:
+                break
+            if not above.is_directory:
+                raise errors.NotADirectory(model.shown(path[:length]))
+        raise errors.NotFound(model.shown(path))
+    return entry
+
+
+def directory(db: sqlite3.Connection, path: TreePath) -> Entry:
+    """Find a directory.
+
+    Raises:
+        NotFound: Nothing has this path.
+        NotADirectory: It, or what should be above it, is a file.
+    """
+    entry = find(db, path)
+    if not entry.is_directory:
+        raise errors.NotADirectory(model.shown(path))
+    return entry
+
+
+def by_id(db: sqlite3.Connection, file: int) -> Entry:
+    """Find by FileId.
+
+    Raises:
+        NotFound: It is gone.
+    """
+    row = db.execute(f"SELECT {COLUMNS} FROM ent WHERE id = ?", (file,)).fetchone()  # noqa: S608 - constant
+    if row is None:
+        raise errors.NotFound(f"file {file:x}")
+    return to_entry(row)
+
+
+def child(db: sqlite3.Connection, parent: int, name: bytes) -> Entry | None:
+    """Find a name in a directory."""
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM ent WHERE parent = ? AND name = ?",  # noqa: S608 - constant
+        (parent, name),
+    ).fetchone()
+    return None if row is None else to_entry(row)
+
+
+def children(db: sqlite3.Connection, parent: int, after: bytes, limit: int) -> list[Entry]:
+    """List a directory from behind `after`, in order of names."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM ent WHERE parent = ? AND name > ? ORDER BY name LIMIT ?",  # noqa: S608 - constant
+        (parent, after, limit),
+    ).fetchall()
+    return [to_entry(row) for row in rows]
+
+
+def path_of(db: sqlite3.Connection, file: int) -> TreePath:
+    """Give the path that an entry has now.
+
+    Raises:
+        NotFound: It is gone.
+    """
+    names: list[bytes] = []
+    at = file
+    while at != ROOT_ID:
+        row = db.execute("SELECT parent, name FROM ent WHERE id = ?", (at,)).fetchone()
+        if row is None:
+            raise errors.NotFound(f"file {file:x}")
+        at = row[0]
+        names.append(row[1])
+    return tuple(reversed(names))
+
+
+def conflicts(db: sqlite3.Connection, limit: int) -> list[TreePath]:
+    """Give paths of entries that were kept aside."""
+    rows = db.execute(
+        "SELECT id FROM ent WHERE state = ? ORDER BY id LIMIT ?", (STATE_CODES[State.CONFLICT], limit)
+    )
+    return [path_of(db, file) for (file,) in rows.fetchall()]
+
+
+def insert(db: sqlite3.Connection, entry: Entry) -> Entry:
+    """Write a new entry; its parent and its name have been looked at."""
+    db.execute(
+        f"INSERT INTO ent({COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        to_row(entry),
+    )
+    return entry
+
+
+def to_row(entry: Entry) -> tuple[object, ...]:
+    """Make a row of `COLUMNS` of an entry."""
+    return (
+        *(entry.id, entry.parent, entry.name, KIND_CODES[entry.kind], STATE_CODES[entry.state]),
+        *(entry.ver, entry.size, entry.mtime_ns, entry.created_ns, entry.owner, entry.group),
+        *(entry.mode, entry.crc32, entry.digest),
+    )
+
+
+def touch(db: sqlite3.Connection, folder: int, now_ns: int) -> None:
+    """A directory changes when a name in it comes or goes."""
+    db.execute("UPDATE ent SET mtime_ns = ? WHERE id = ?", (now_ns, folder))
+
+
+def make_directory(
+    db: sqlite3.Connection, path: TreePath, *, file: int, owner: str, group: str, mode: int, now_ns: int
+) -> Entry:
+    """Make a directory whose parent is there.
+
+    Raises:
+        Exists: The name is taken.
+        NotFound: The parent is missing.
+        NotADirectory: The parent is a file.
+        NameNotAllowed: Nothing may be called so.
+    """
+    if path:
+        model.check_path(path)
+    if lookup(db, path) is not None:
+        raise errors.Exists(model.shown(path))
+    parent = directory(db, path[:-1])
+    made = Entry(
+        file, parent.id, path[-1], Kind.DIRECTORY, State.LIVE, 0, 0, now_ns, now_ns, owner, group, mode
+    )
+    touch(db, parent.id, now_ns)
+    return insert(db, made)
+
+
+def remove_directory(db: sqlite3.Connection, path: TreePath, now_ns: int) -> None:
+    """Remove an empty directory.
+
+    Raises:
+        NotEmpty: There is something in it, be it an upload that has just begun.
+        NotADirectory: It is a file.
+        NotFound: Nothing has this path.
+        Denied: It is the root.
+    """
+    entry = directory(db, path)
+    if entry.id == ROOT_ID:
+        raise errors.Denied("/")
+    if not empty(db, entry.id):
+        raise errors.NotEmpty(model.shown(path))
+    db.execute("DELETE FROM ent WHERE id = ?", (entry.id,))
+    touch(db, entry.parent, now_ns)
+
+
+def empty(db: sqlite3.Connection, folder: int) -> bool:
+    """Whether a directory holds no name. The root is its own child, by the empty name."""
+    found = db.execute("SELECT 1 FROM ent WHERE parent = ? AND name > x'' LIMIT 1", (folder,)).fetchone()
+    return found is None
+
+
+def delete(db: sqlite3.Connection, path: TreePath, now_ns: int) -> Removal:
+    """Remove a file; its replicas become tombstones in the same transaction.
+
+    Raises:
+        IsADirectory: It is one.
+        Busy: Something is being uploaded there.
+        NotFound: Nothing has this path.
+    """
+    entry = find(db, path)
+    if entry.is_directory:
+        raise errors.IsADirectory(model.shown(path))
+    removal = _remove_file(db, entry, now_ns)
+    touch(db, entry.parent, now_ns)
+    return removal
+
+
+def _remove_file(db: sqlite3.Connection, entry: Entry, now_ns: int) -> Removal:
+    upload = db.execute("SELECT id, volume, state FROM upload WHERE file = ?", (entry.id,)).fetchone()
+    forgotten: tuple[model.PartName, ...] = ()
+    if upload is not None:
+        number, volume, partial = upload
+        if not partial:
+            raise errors.Busy(entry.name)
+        db.execute("DELETE FROM upload WHERE id = ?", (number,))
+        forgotten = ((volume, number),)
+    discards = replicas.bury(db, entry.id, now_ns)
+    db.execute("DELETE FROM ent WHERE id = ?", (entry.id,))
+    return Removal(tuple(discards), forgotten)
+
+
+def rename(db: sqlite3.Connection, source: TreePath, target: TreePath, now_ns: int) -> Removal:
+    """Give an entry another path. A file that has it gives way, as POSIX says.
+
+    Raises:
+        NotFound: `source`, or the directory that `target` is to be in, is missing.
+        NotADirectory: A directory onto a file, or a file stands where `target` needs a directory.
+        IsADirectory: A file onto a directory.
+        NotEmpty: A directory onto one that isn't empty.
+        Busy: Something is being uploaded at `target`.
+        BadArgument: A directory into itself.
+        Denied: The root.
+        NameNotAllowed: Nothing may be called so.
+    """
+    entry = find(db, source)
+    if entry.id == ROOT_ID:
+        raise errors.Denied("/")
+    if source == target:
+        return Removal()
+    model.check_path(target)
+    parent = directory(db, target[:-1])
+    if entry.is_directory and _lies_below(db, parent.id, entry.id):
+        raise errors.BadArgument(f"{model.shown(source)} into itself")
+    removal = _make_way(db, entry, target, child(db, parent.id, target[-1]), now_ns)
+    state = State.LIVE if entry.state is State.CONFLICT else entry.state  # a name of its own settles it
+    db.execute(
+        "UPDATE ent SET parent = ?, name = ?, state = ? WHERE id = ?",
+        (parent.id, target[-1], STATE_CODES[state], entry.id),
+    )
+    touch(db, entry.parent, now_ns)
+    touch(db, parent.id, now_ns)
+    replicas.owe(db, entry.id, directory=entry.is_directory, now_ns=now_ns)
+    return removal
+
+
+def _make_way(
+    db: sqlite3.Connection, entry: Entry, target: TreePath, occupant: Entry | None, now_ns: int
+) -> Removal:
+    if occupant is None:
+        return Removal()
+    if not occupant.is_directory:
+        if entry.is_directory:
+            raise errors.NotADirectory(model.shown(target))
+        return _remove_file(db, occupant, now_ns)
+    if not entry.is_directory:
+        raise errors.IsADirectory(model.shown(target))
+    if not empty(db, occupant.id):
+        raise errors.NotEmpty(model.shown(target))
+    db.execute("DELETE FROM ent WHERE id = ?", (occupant.id,))
+    return Removal()
+
+
+def _lies_below(db: sqlite3.Connection, folder: int, above: int) -> bool:
+    """Walk up, in the very transaction that moves: otherwise two moves at once can close a circle."""
+    at = folder
+    while at != ROOT_ID:
+        if at == above:
+            return True
+        (at,) = db.execute("SELECT parent FROM ent WHERE id = ?", (at,)).fetchone()
+    return False
+
+
+def set_attributes(
+    db: sqlite3.Connection, path: TreePath, mtime_ns: int | None, mode: int | None, now_ns: int
+) -> None:
+    """Set time of change and permissions, where given.
+
+    Raises:
+        NotFound: Nothing has this path.
+        NotADirectory: A file stands where the path needs a directory.
+    """
+    entry = find(db, path)
+    if mode is not None:
+        db.execute("UPDATE ent SET mode = ? WHERE id = ?", (mode, entry.id))
+    if mtime_ns is not None:
+        db.execute("UPDATE ent SET mtime_ns = ? WHERE id = ?", (mtime_ns, entry.id))
+        if not entry.is_directory:
+            replicas.owe(db, entry.id, directory=False, now_ns=now_ns)

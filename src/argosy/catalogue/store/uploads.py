@@ -1,0 +1,332 @@
+"""Uploads: from the name that is taken to the content that is committed.
+
+A content version is an upload's id. New content is seen only once it is committed; until then an
+overwritten file is read as it was.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from argosy import errors
+from argosy.catalogue import model
+from argosy.catalogue.model import (
+    Discard,
+    Entry,
+    Kind,
+    PartName,
+    Replica,
+    Sealed,
+    Standing,
+    State,
+    TreePath,
+    Upload,
+    Verdict,
+)
+from argosy.catalogue.store import replicas, tree
+
+OPEN, PARTIAL = range(2)
+
+_COLUMNS = "id, file, volume, node, epoch, received"
+
+
+def begin(
+    db: sqlite3.Connection,
+    path: TreePath,
+    *,
+    number: int,
+    file: int,
+    volume: int,
+    node: str,
+    epoch: int,
+    user: str,
+    group: str,
+    mode: int,
+    resume: bool,
+    now_ns: int,
+) -> Upload:
+    """Take the name for an upload, or the file that it shall replace.
+
+    Args:
+        db: Inside a transaction.
+        path: Where the file shall be.
+        number: The upload's id, unless it goes on with a part.
+        file: The FileId for a new name.
+        volume: Where the bytes will arrive, on `node` in its `epoch`.
+        node: See `volume`.
+        epoch: See `volume`.
+        user: Who owns a new name.
+        group: Of a new name.
+        mode: Of a new name.
+        resume: Go on with the part, or with the content, that lies on `volume`.
+        now_ns: The time.
+
+    Raises:
+        Busy: Another upload is open on this entry.
+        IsADirectory: A directory has the name.
+        NotFound: The directory is missing.
+        NotADirectory: A file stands where the path needs a directory.
+        NameNotAllowed: Nothing may be called so.
+        Unavailable: The node isn't in this epoch, or what `resume` needs isn't on this volume.
+    """
+    model.check_path(path)
+    _check_epoch(db, volume, node, epoch)
+    parent = tree.directory(db, path[:-1])
+    entry = tree.child(db, parent.id, path[-1])
+    if entry is None:
+        times = (now_ns, now_ns)
+        name = path[-1]
+        entry = Entry(file, parent.id, name, Kind.FILE, State.UPLOADING, 0, 0, *times, user, group, mode)
+        tree.insert(db, entry)
+        tree.touch(db, parent.id, now_ns)
+        placeholder = True
+    elif entry.is_directory:
+        raise errors.IsADirectory(model.shown(path))
+    else:
+        placeholder = entry.state is State.PARTIAL
+    upload = Upload(number, entry.id, volume, node, epoch, 0)
+    old = _row_of(db, entry.id)
+    if old is not None:
+        if old[-1] == OPEN:
+            raise errors.Busy(model.shown(path))
+        if resume:
+            return _go_on(db, old, volume=volume, node=node, epoch=epoch)
+        upload = replace(upload, forgotten=_drop_row(db, old))
+        _set_state(db, entry.id, State.UPLOADING, 0)
+    elif resume and not placeholder:
+        upload = replace(upload, base=_base(db, entry, volume))
+    base_ver = upload.base.ver if upload.base else 0
+    db.execute(
+        "INSERT INTO upload(id, file, placeholder, base_ver, volume, node, epoch, usr, state, received,"
+        " started_ns) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        (number, entry.id, placeholder, base_ver, volume, node, epoch, user, OPEN, now_ns),
+    )
+    return upload
+
+
+def _check_epoch(db: sqlite3.Connection, volume: int, node: str, epoch: int) -> None:
+    row = db.execute(
+        "SELECT n.epoch FROM node n JOIN volume v ON v.node = n.name"
+        " WHERE v.number = ? AND n.name = ? AND n.revoked = 0",
+        (volume, node),
+    ).fetchone()
+    if row is None or row[0] != epoch:
+        raise errors.Unavailable(node)
+
+
+def _row_of(db: sqlite3.Connection, file: int) -> Any:
+    """Read `_COLUMNS` and the state of the upload on a file."""
+    return db.execute(
+        f"SELECT {_COLUMNS}, state FROM upload WHERE file = ?",  # noqa: S608 - constant
+        (file,),
+    ).fetchone()
+
+
+def _drop_row(db: sqlite3.Connection, row: Any) -> tuple[PartName, ...]:
+    db.execute("DELETE FROM upload WHERE id = ?", (row[0],))
+    return ((row[2], row[0]),)
+
+
+def _set_state(db: sqlite3.Connection, file: int, state: State, size: int) -> None:
+    db.execute("UPDATE ent SET state = ?, size = ? WHERE id = ?", (tree.STATE_CODES[state], size, file))
+
+
+def _go_on(db: sqlite3.Connection, row: Any, *, volume: int, node: str, epoch: int) -> Upload:
+    number, file, at, _, _, received, _ = row
+    if at != volume:
+        raise errors.Unavailable(node)
+    db.execute("UPDATE upload SET state = ?, node = ?, epoch = ? WHERE id = ?", (OPEN, node, epoch, number))
+    _set_state(db, file, State.UPLOADING, received)
+    return Upload(number, file, volume, node, epoch, received)
+
+
+def _base(db: sqlite3.Connection, entry: Entry, volume: int) -> Replica:
+    """Find the copy on this volume of the content that everybody reads."""
+    for replica in replicas.of(db, entry.id):
+        if replica.volume == volume and replica.standing is Standing.GOOD and replica.ver == entry.ver:
+            return replica
+    raise errors.Unavailable(entry.name)
+
+
+def partial(db: sqlite3.Connection, file: int) -> Upload | None:
+    """Give the cut upload that a file's name is kept for, if there is one."""
+    row = _row_of(db, file)
+    return None if row is None or row[-1] != PARTIAL else Upload(*row[:-1])
+
+
+def commit(
+    db: sqlite3.Connection, number: int, sealed: Sealed, *, epoch: int, now_ns: int
+) -> tuple[Entry, Replica, list[Discard]]:
+    """Make what has arrived the file's content, wherever its name is by now.
+
+    Gives the entry, the replica with the loc where the node shall put it, and the deletions of the old
+    content, which are owed from now on.
+
+    Raises:
+        Failed: The upload is gone, or its node has been registered anew since: its bytes count no more.
+    """
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM upload u WHERE id = ? AND state = 0 AND epoch = ? AND EXISTS"  # noqa: S608
+        " (SELECT 1 FROM node n WHERE n.name = u.node AND n.epoch = u.epoch AND n.revoked = 0)",
+        (number, epoch),
+    ).fetchone()
+    if row is None:
+        raise errors.Failed("the node was away in between")
+    _, file, volume, node, _, _ = row
+    db.execute("DELETE FROM upload WHERE id = ?", (number,))
+    discards = replicas.bury(db, file, now_ns)
+    db.execute(
+        "UPDATE ent SET state = 0, ver = ?, size = ?, mtime_ns = ?, crc32 = ?, digest = ? WHERE id = ?",
+        (number, sealed.size, sealed.mtime_ns, sealed.crc32, sealed.digest, file),
+    )
+    entry = tree.by_id(db, file)
+    return entry, _place(db, entry, volume=volume, node=node, now_ns=now_ns), discards
+
+
+def _place(db: sqlite3.Connection, entry: Entry, *, volume: int, node: str, now_ns: int) -> Replica:
+    """Write a replica at its file's path, or aside for a while when another file lies there."""
+    loc = b"/".join(tree.path_of(db, entry.id))
+    if replicas.held_by(db, volume, loc) is not None:
+        loc = model.unplaced(entry.ver)
+        replicas.owe(db, entry.id, directory=False, now_ns=now_ns)
+    replica = Replica(entry.id, volume, node, entry.ver, Standing.GOOD, loc, entry.size, entry.mtime_ns)
+    replicas.insert(db, replica, listed=False)
+    return replica
+
+
+def cut(db: sqlite3.Connection, number: int, received: int | None, now_ns: int) -> bool:
+    """End an upload that nobody was told had worked. True: its part is worth nothing, forget it.
+
+    The part of a new file is kept for REST and APPE under the name that it had; an overwritten file
+    stays as it was, without.
+
+    Args:
+        db: Inside a transaction.
+        number: The upload.
+        received: Bytes in the part; None: nobody knows yet, the node will tell when it is back.
+        now_ns: The time.
+    """
+    row = db.execute("SELECT file, placeholder, received FROM upload WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        return _holder_of(db, number) is None
+    file, placeholder, before = row
+    if not placeholder or received == 0:
+        _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
+        return True
+    size = before if received is None else received
+    db.execute(
+        "UPDATE upload SET state = ?, received = ?,"
+        " started_ns = CASE WHEN state = 0 THEN ? ELSE started_ns END WHERE id = ?",
+        (PARTIAL, size, now_ns, number),
+    )
+    _set_state(db, file, State.PARTIAL, size)
+    return False
+
+
+def _abolish(db: sqlite3.Connection, number: int, file: int, *, placeholder: bool, now_ns: int) -> None:
+    """Remove an upload, and the name if it was made for it."""
+    db.execute("DELETE FROM upload WHERE id = ?", (number,))
+    if placeholder:
+        (parent,) = db.execute("SELECT parent FROM ent WHERE id = ?", (file,)).fetchone()
+        db.execute("DELETE FROM ent WHERE id = ?", (file,))
+        tree.touch(db, parent, now_ns)
+
+
+def _holder_of(db: sqlite3.Connection, ver: int) -> int | None:
+    """Find the file whose content this upload has become."""
+    row = db.execute("SELECT id FROM ent WHERE ver = ? AND ver <> 0", (ver,)).fetchone()
+    return None if row is None else row[0]
+
+
+def forget_expired(db: sqlite3.Connection, before_ns: int, now_ns: int) -> list[PartName]:
+    """Drop cut uploads that nobody went on with; give their parts."""
+    rows = db.execute(
+        "SELECT id, file, volume, placeholder FROM upload WHERE state = ? AND started_ns < ?",
+        (PARTIAL, before_ns),
+    ).fetchall()
+    for number, file, _, placeholder in rows:
+        _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
+    return [(volume, number) for number, _, volume, _ in rows]
+
+
+def recover(db: sqlite3.Connection, now_ns: int) -> None:
+    """Cut every upload that is open: the master that took it is no more."""
+    for (number,) in db.execute("SELECT id FROM upload WHERE state = ?", (OPEN,)).fetchall():
+        cut(db, number, None, now_ns)
+
+
+def reconcile(
+    db: sqlite3.Connection,
+    volume: int,
+    parts: Sequence[tuple[int, int, bool]],
+    running: Collection[int],
+    now_ns: int,
+) -> Verdict:
+    """Hold the parts that a volume came back with against the catalogue, both ways.
+
+    Args:
+        db: Inside a transaction.
+        volume: Whose parts.
+        parts: Upload, bytes, and whether it is sealed, of every part on the volume.
+        running: Uploads that go on right now; they are left alone.
+        now_ns: The time.
+    """
+    there = {number for number, _, _ in parts}
+    (node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
+    commit: list[tuple[int, bytes, int]] = []
+    forget: list[int] = []
+    for number, received, sealed in parts:
+        if number in running:
+            continue
+        if sealed and (place := _committed(db, volume, node, number, now_ns)) is not None:
+            commit.append((number, *place))
+        elif _elsewhere(db, volume, number) or cut(db, number, received, now_ns):
+            forget.append(number)
+    for number, file, placeholder in db.execute(
+        "SELECT id, file, placeholder FROM upload WHERE volume = ?", (volume,)
+    ).fetchall():
+        if number not in there and number not in running:
+            _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
+    _expect_listed(db, volume, there)
+    return Verdict(tuple(commit), tuple(forget))
+
+
+def _elsewhere(db: sqlite3.Connection, volume: int, number: int) -> bool:
+    """Whether an upload is known on another volume only: then a part here is a stray."""
+    row = db.execute("SELECT volume FROM upload WHERE id = ?", (number,)).fetchone()
+    return row is not None and row[0] != volume
+
+
+def _committed(
+    db: sqlite3.Connection, volume: int, node: str, number: int, now_ns: int
+) -> tuple[bytes, int] | None:
+    """Say where a sealed part belongs, and its time, if the catalogue has committed it."""
+    row = db.execute(
+        "SELECT r.loc, r.mtime_ns FROM replica r JOIN ent e ON e.id = r.file AND e.ver = r.ver"
+        " WHERE r.volume = ? AND e.ver = ?",
+        (volume, number),
+    ).fetchone()
+    if row is not None:
+        return row[0], row[1]
+    file = _holder_of(db, number)
+    if file is None:
+        return None
+    # The catalogue thought that this copy was lost, and here it is.
+    entry = tree.by_id(db, file)
+    if any(replica.volume == volume for replica in replicas.of(db, file)):
+        return None
+    replica = _place(db, entry, volume=volume, node=node, now_ns=now_ns)
+    return replica.loc, replica.mtime_ns
+
+
+def _expect_listed(db: sqlite3.Connection, volume: int, parts: Iterable[int]) -> None:
+    """From now on the volume's list must show every replica that isn't still a part."""
+    waiting = set(parts)
+    rows = db.execute("SELECT loc, ver FROM replica WHERE listed = 0 AND volume = ?", (volume,)).fetchall()
+    db.executemany(
+        "UPDATE replica SET listed = 1 WHERE volume = ? AND loc = ?",
+        [(volume, loc) for loc, ver in rows if ver not in waiting],
+    )

@@ -1,0 +1,203 @@
+"""The command line: `argosy WORD ...`. Exit 0: done; 1: refused, one line on stderr; 2: misused."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import argosy
+from argosy.cli import members, reports, up, users
+from argosy.cli.site import default_directory
+from argosy.errors import Refused
+
+Word = Callable[[argparse.Namespace], int]
+"""Does a job and gives the exit code."""
+
+Add = Callable[..., argparse.ArgumentParser]
+"""`add_parser` of argparse's subparsers."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the words say and give the exit code.
+
+    Args:
+        words: The command line without the program's name; default: this process's.
+    """
+    arguments = parser().parse_args(words)
+    word: Word = arguments.word
+    try:
+        code = word(arguments)
+        sys.stdout.flush()
+    except Refused as refused:
+        return _complain(str(refused))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing to say
+        return 1
+    except KeyboardInterrupt:
+        return 1
+    except Exception as error:
+        # An accident. A master's or a node's belongs into its log, a person at the terminal gets a line.
+        if word in (members.run_master, members.run_node) or os.environ.get("ARGOSY_LOG") == "debug":
+            logging.getLogger("argosy.cli").exception("accident")
+        if isinstance(error, OSError):
+            return _complain(str(error))
+        return _complain(f"a bug of ours: {error!r} (ARGOSY_LOG=debug shows where)")
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Give the parser with all words."""
+    top = argparse.ArgumentParser(prog="argosy", description=argosy.__doc__)
+    top.add_argument("--version", action="version", version=f"argosy {argosy.__version__}")
+    add = top.add_subparsers(title="words", required=True, metavar="WORD").add_parser
+    _up(add)
+    _long_running(add)
+    _token(add)
+    _user(add)
+    _reports(add)
+    return top
+
+
+def _up(add: Add) -> None:
+    word = _word(add, "up", up.up)
+    word.add_argument("--nodes", type=_count, metavar="N", help="how many nodes; 2 at first use, later more")
+    word.add_argument("--host", metavar="ADDR", help="listen here; 0.0.0.0: everywhere [127.0.0.1]")
+    word.add_argument("--port", type=_port, help="FTP port; 0: any free one [2121]")
+    word.add_argument("--link-port", type=_port, metavar="PORT", help="where nodes connect; 0: any [2122]")
+    word.add_argument("--user", type=_account, metavar="NAME:PASSWORD", help="an administrator to have")
+    _dir(word)
+
+
+def _long_running(add: Add) -> None:
+    master = _word(add, "master", members.run_master, json=False)
+    _dir_or_config(master)
+    node = _word(add, "node", members.run_node, json=False)
+    node.add_argument("--config", metavar="FILE", help="the node's config file")
+    node.set_defaults(misused=node.error)
+    for word in (master, node):
+        word.add_argument("--parent", type=int, help=argparse.SUPPRESS)
+    join = _word(
+        node.add_subparsers(title="words", metavar="WORD").add_parser, "join", members.join, json=False
+    )
+    join.add_argument("master", metavar="MASTER:PORT", help="the master's link")
+    join.add_argument("--token", required=True, help="what `argosy token` printed")
+    join.add_argument("--name", required=True, help="what to call this node")
+    join.add_argument(
+        "--root",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="DIR",
+        help="directory to serve, a volume each",
+    )
+    join.add_argument("--advertise", default="", metavar="ADDR", help="the address that FTP clients are told")
+    join.add_argument("--label", action="append", default=[], help="for the sections' prefer and require")
+    join.add_argument("--no-start", action="store_true", help="don't run the node now")
+    _dir(join)
+
+
+def _token(add: Add) -> None:
+    word = _word(add, "token", users.token)
+    word.add_argument("--seconds", type=float, help="how long it is good for")
+    _dir_or_config(word)
+
+
+def _user(add: Add) -> None:
+    user = add("user", help="Manage the accounts.", description="Manage the accounts.")
+    inner = user.add_subparsers(title="words", required=True, metavar="WORD").add_parser
+    for name, job in (("add", users.add), ("passwd", users.passwd), ("delete", users.delete)):
+        word = _word(inner, name, job)
+        word.add_argument("name")
+        _dir_or_config(word)
+        if name != "delete":
+            word.add_argument(
+                "--password-file",
+                metavar="FILE",
+                help="its first line; default: asked for, or read from stdin",
+            )
+        if name == "add":
+            word.add_argument("--home", default="/", metavar="PATH", help="where a login begins [/]")
+            word.add_argument("--admin", action="store_true", help="may do everything everywhere")
+            word.add_argument("--read-only", action="store_true", help="may change nothing")
+            word.add_argument("--fxp", action="store_true", help="may send data from server to server")
+    _dir_or_config(_word(inner, "list", users.show))
+
+
+def _reports(add: Add) -> None:
+    nodes = _word(add, "nodes", reports.nodes)
+    _dir_or_config(nodes)
+    remerge = _word(
+        nodes.add_subparsers(title="words", metavar="WORD").add_parser, "remerge", reports.remerge, inner=True
+    )
+    remerge.add_argument("name")
+    remerge.add_argument("--accept-losses", action="store_true", help="files that are gone are gone")
+    _dir_or_config(remerge, inner=True)
+    _dir_or_config(_word(add, "status", reports.status))
+    why = _word(add, "why", reports.why)
+    why.add_argument("path")
+    _dir_or_config(why)
+
+
+def _word(
+    add: Add, name: str, job: Word, *, json: bool = True, inner: bool = False
+) -> argparse.ArgumentParser:
+    about = (job.__doc__ or "").splitlines()[0]
+    word = add(name, help=about, description=about)
+    word.set_defaults(word=job)
+    if json:
+        word.add_argument("--json", action="store_true", default=_default(False, inner), help="for scripts")
+    return word
+
+
+def _dir(word: argparse.ArgumentParser, *, inner: bool = False) -> None:
+    word.add_argument(
+        "--dir",
+        default=_default(str(default_directory()), inner),
+        help="the site's directory [$ARGOSY_DIR, or ~/.local/share/argosy]",
+    )
+
+
+def _dir_or_config(word: argparse.ArgumentParser, *, inner: bool = False) -> None:
+    _dir(word, inner=inner)
+    word.add_argument(
+        "--config",
+        metavar="FILE",
+        default=_default("", inner),
+        help="the master's config file, instead of --dir",
+    )
+
+
+def _default(value: object, inner: bool) -> object:
+    # A word below a word must not wipe out, by its default, what was said to the upper one.
+    return argparse.SUPPRESS if inner else value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"want 1 to 1000, got {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"want 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _account(text: str) -> tuple[str, str]:
+    name, colon, password = text.partition(":")
+    if not (name and colon and password):
+        raise argparse.ArgumentTypeError("want NAME:PASSWORD")
+    return name, password
+
+
+def _complain(sentence: str) -> int:
+    print(f"argosy: {' '.join(sentence.split())}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""`argosy master` and `argosy node`: the two long-running processes, and how a node becomes one of a site."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from argosy import config, telemetry
+from argosy.cli.site import Site, node_text
+from argosy.cli.supervisor import tie_to_parent
+from argosy.errors import Exists
+from argosy.net import pki
+from argosy.node import disks
+from argosy.node.enrol import enrol
+
+ENROL_SECONDS = 30.0
+"""How long the master may take to connect, and to answer each of the two questions."""
+
+
+def run_master(arguments: argparse.Namespace) -> int:
+    """Run a master until TERM or INT."""
+    telemetry.setup("master")
+    if arguments.parent:
+        tie_to_parent(arguments.parent)
+    settings = config.load_master(Path(arguments.config or Site(Path(arguments.dir)).master_config))
+    import_module("argosy.master").run(settings)  # only here: a node never loads the master
+    return 0
+
+
+def run_node(arguments: argparse.Namespace) -> int:
+    """Run a node until TERM or INT."""
+    if arguments.parent:
+        tie_to_parent(arguments.parent)
+    if not arguments.config:
+        arguments.misused("want --config FILE, or: argosy node join")
+    return _serve(config.load_node(Path(arguments.config)))
+
+
+def join(arguments: argparse.Namespace) -> int:
+    """Enrol this machine's directories as a node of a site, then run it."""
+    site = Site(Path(arguments.dir).absolute())
+    file = site.node_config(arguments.name)
+    pki.check_node_name(arguments.name)
+    config.split_address("MASTER", arguments.master)
+    how = f"argosy node --config {file}"
+    if file.exists():
+        raise Exists(f"{arguments.name} is a node already; start it with: {how}")
+    roots = [Path(root).absolute() for root in arguments.root]
+    for root in roots:
+        disks.prepare(root)  # before the token is spent: a directory may be unfit
+    asyncio.run(enrol(arguments.master, arguments.token, arguments.name, site.keys, seconds=ENROL_SECONDS))
+    text = node_text(
+        name=arguments.name,
+        master=arguments.master,
+        roots=[str(root) for root in roots],
+        keys="../keys",
+        advertise=arguments.advertise,
+        labels=arguments.label,
+    )
+    site.write(file, text)
+    print(f"{arguments.name} has joined; later start it with: {how}", file=sys.stderr, flush=True)
+    return 0 if arguments.no_start else _serve(config.load_node(file))
+
+
+def _serve(settings: config.Node) -> int:
+    telemetry.setup(settings.name)
+    import_module("argosy.node.agent").run(settings)  # only here: the other words don't need it
+    return 0

@@ -1,0 +1,146 @@
+"""`argosy nodes`, `argosy status` and `argosy why`: what the running master says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from argosy.cli import tables
+from argosy.cli.ask import ask
+from argosy.cli.users import master_config
+from argosy.wire import link
+
+Document = Mapping[str, Any]
+
+
+def nodes(arguments: argparse.Namespace) -> int:
+    """Show the nodes."""
+    return _report(arguments, link.AskNodes(), nodes_text)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show how the site is."""
+    return _report(arguments, link.AskStatus(), status_text)
+
+
+def why(arguments: argparse.Namespace) -> int:
+    """Show where a path lies, and who would serve it now."""
+    return _report(arguments, link.AskWhy(os.fsencode(arguments.path)), why_text)
+
+
+def remerge(arguments: argparse.Namespace) -> int:
+    """Have a node read its disks now and merge the whole list."""
+    master = master_config(arguments)
+    question = link.AskRemerge(arguments.name, arguments.accept_losses)
+    # Two runs over the disk: the scan, then the list.
+    document = asyncio.run(ask(master, question, seconds=2 * master.link.checksum_seconds))
+    print(tables.as_json(document) if arguments.json else remerge_text(document))
+    return 0
+
+
+def nodes_text(document: Document) -> str:
+    """Give the nodes and their volumes as a table."""
+    rows = []
+    for node in document["nodes"]:
+        volumes = node["volumes"] or [None]
+        for number, volume in enumerate(volumes):
+            first = (
+                [node["name"], node["state"], node["advertise"] or node["address"], node["transfers"]]
+                if not number
+                else ["", "", "", ""]
+            )
+            rows.append([*first, *_volume_cells(volume)])
+    if not rows:
+        return "no node has joined yet; `argosy token` prints what one needs"
+    head = ("name", "state", "address", "transfers", "volume", "merge", "files", "bytes", "free", "of")
+    table = tables.aligned(head, rows, right=("transfers", "files", "bytes", "free", "of"))
+    return "\n".join([table, *_losses(document)])
+
+
+def _volume_cells(volume: Document | None) -> list[object]:
+    if volume is None:
+        return ["-", "-", "-", "-", "-", "-"]
+    sizes = [tables.size(volume[key]) for key in ("bytes", "free", "total")]
+    return [volume["store_id"][:8], volume["state"], volume["files"], *sizes]
+
+
+def _losses(document: Document) -> list[str]:
+    return [
+        f"{node['name']}: a scan of {volume['store_id'][:8]} misses {volume['held_losses']} files "
+        f"and waits; if they are really gone: argosy nodes remerge {node['name']} --accept-losses"
+        for node in document["nodes"]
+        for volume in node["volumes"]
+        if volume["held_losses"]
+    ]
+
+
+def status_text(document: Document) -> str:
+    """Give the site's figures, a line each."""
+    count = document["nodes"]
+    lines = [
+        ("version", document["version"]),
+        ("up for", tables.span(document["uptime_seconds"])),
+        ("ftp", document["ftp"]),
+        ("link", document["link"]),
+        ("nodes", f"{count['ready']} ready, {count['merging']} merging, {count['away']} away"),
+        ("sessions", document["sessions"]),
+        ("transfers", document["transfers"]),
+        ("relayed", tables.size(document["relayed_bytes"])),
+        ("files", f"{document['files']} in {document['directories']} directories"),
+        ("bytes", tables.size(document["bytes"])),
+        ("damaged", document["damaged"]),
+        ("partial", document["partial"]),
+        ("conflicts", document["conflicts"]),
+        ("suspects", document["suspects"]),
+        ("to delete", document["tombstones"]),
+    ]
+    text = "\n".join(f"{name:<10} {tables.printable(value)}" for name, value in lines)
+    return "\n".join([text, *(f"  conflict {tables.printable(path)}" for path in document["conflict_paths"])])
+
+
+def why_text(document: Document) -> str:
+    """Give a path's replicas, and the choice of nodes with its reasons."""
+    lines = [f"{tables.printable(document['path'])}: {document['kind']}"]
+    if document["kind"] == "file":
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(document["mtime"]))
+        lines[0] += f", {document['state']}, {tables.size(document['size'])}, {stamp}"
+    if document["section"]:
+        lines.append(f"section {tables.printable(document['section'])}")
+    for replica in document["replicas"]:
+        online = "online" if replica["online"] else "away"
+        where = f"{replica['node']} {str(replica['volume'])[:8]} {replica['loc']}"
+        lines.append(f"  on {tables.printable(where)} ({replica['standing']}, {online})")
+    for title, key in (("reading", "reading"), ("writing", "writing")):
+        if document[key]:
+            lines.append(f"{title}:")
+        for choice in document[key]:
+            lines += _choice(choice)
+    return "\n".join(lines)
+
+
+def _choice(choice: Document) -> list[str]:
+    verdict = "chosen" if choice["chosen"] else "could" if choice["eligible"] else "can't"
+    reasons = [
+        f"      {reason['points']:+8.1f}  {tables.printable(reason['why'])}" for reason in choice["reasons"]
+    ]
+    return [f"  {verdict:<7} {choice['node']}  {choice['score']:.1f} points", *reasons]
+
+
+def remerge_text(document: Document) -> str:
+    """Give what a remerge found, a line for each volume."""
+    head = ("volume", "files", "changes", "held losses")
+    rows = [
+        (volume["store_id"][:8], volume["files"], volume["changes"], volume["held_losses"])
+        for volume in document["volumes"]
+    ]
+    return f"{document['node']}\n" + tables.aligned(head, rows, right=head[1:])
+
+
+def _report(arguments: argparse.Namespace, question: link.Body, text: Callable[[Document], str]) -> int:
+    document = asyncio.run(ask(master_config(arguments), question))
+    print(tables.as_json(document) if arguments.json else text(document))
+    return 0

@@ -1,0 +1,163 @@
+"""`argosy up`: a whole site on one machine, made at first use and kept running."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from argosy import config
+from argosy.cli.ask import ask
+from argosy.cli.founding import Login, found, is_enrolled, link_address
+from argosy.cli.members import ENROL_SECONDS
+from argosy.cli.site import Site
+from argosy.cli.supervisor import Job, Supervisor, stop_stale
+from argosy.cli.users import make_token
+from argosy.cli.welcome import Welcome
+from argosy.errors import Busy, Unavailable
+from argosy.node.enrol import MasterAway, enrol
+from argosy.wire import link
+
+START_SECONDS = 30.0
+"""How long a master may take until it answers, and until its link does."""
+
+JOIN_SECONDS = 60.0
+"""How long nodes are waited for. One with a great disk merges for longer, and serves meanwhile."""
+
+LOOK_SECONDS = 0.1
+"""How often we look while waiting for those."""
+
+
+class AlreadyUp(Busy):
+    """The site is up already."""
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Start a whole site on this machine: a master and its nodes."""
+    site = Site(Path(arguments.dir).absolute())
+    site.make()
+    with _alone(site):
+        _stop_leftovers(site)
+        master, login = found(site, arguments)
+        return asyncio.run(_run(site, master, login, as_json=arguments.json))
+
+
+@contextmanager
+def _alone(site: Site) -> Iterator[None]:
+    with site.lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyUp(site.directory) from None
+        yield
+
+
+async def _run(site: Site, master: config.Master, login: Login | None, *, as_json: bool) -> int:
+    def say(sentence: str) -> None:
+        print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    supervisor = Supervisor(say)
+    starting = asyncio.create_task(_start(site, master, supervisor))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            ready, late = starting.result()
+            welcome = Welcome(site, master, ready, late, login)
+            print(json.dumps(welcome.document()) if as_json else welcome.text(), flush=True)
+            await stopping
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+        await supervisor.stop()
+    return 0
+
+
+async def _start(site: Site, master: config.Master, supervisor: Supervisor) -> tuple[list[str], list[str]]:
+    """Start everything; give the names of the nodes that are ready, and of those that aren't yet."""
+    job = _job(site, "master")
+    supervisor.start(job)
+
+    async def answers() -> bool:
+        supervisor.check(job)
+        try:
+            await ask(master, link.AskStatus(), seconds=START_SECONDS)
+        except Unavailable:
+            return False
+        return True
+
+    if not await _until(answers, START_SECONDS):
+        raise Unavailable(f"the master doesn't answer within {START_SECONDS:g} s; its log is {job.log}")
+    names = site.node_names()
+    for name in names:
+        if not is_enrolled(site, name):
+            await _enrol(site, master, name)
+        supervisor.start(_job(site, name))
+    return await _joined(master, names, supervisor)
+
+
+async def _enrol(site: Site, master: config.Master, name: str) -> None:
+    token = await make_token(master, START_SECONDS + 2 * ENROL_SECONDS)
+
+    async def enrolled() -> bool:
+        try:
+            await enrol(link_address(master), token, name, site.keys, seconds=ENROL_SECONDS)
+        except MasterAway:
+            return False
+        return True
+
+    if not await _until(enrolled, START_SECONDS):
+        raise MasterAway(f"{link_address(master)} doesn't answer; its log is {site.log('master')}")
+
+
+async def _joined(
+    master: config.Master, names: Sequence[str], supervisor: Supervisor
+) -> tuple[list[str], list[str]]:
+    ready: set[str] = set()
+
+    async def settled() -> bool:
+        try:
+            document = await ask(master, link.AskNodes())
+        except Unavailable:
+            return False
+        ready.clear()
+        ready.update(node["name"] for node in document["nodes"] if node["state"] == "ready")
+        return all(name in ready or supervisor.died(name) for name in names)
+
+    await _until(settled, JOIN_SECONDS)
+    return [name for name in names if name in ready], [name for name in names if name not in ready]
+
+
+async def _until(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+    """Look until the condition holds; give whether it does in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await condition():  # noqa: ASYNC110 - what we look at is in other processes
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _job(site: Site, name: str) -> Job:
+    word, file = ("master" if name == "master" else "node"), str(site.node_config(name))
+    command = [sys.executable, "-m", "argosy.cli.main", word, "--config", file, "--parent", str(os.getpid())]
+    return Job(name=name, command=command, mark=file, pid=site.pid(name), log=site.log(name))
+
+
+def _stop_leftovers(site: Site) -> None:
+    # An `up` that was killed leaves processes that the kernel told to end; they may still be at it, and
+    # hold the ports that we look at next.
+    for name in ("master", *site.node_names()):
+        stop_stale(_job(site, name))

@@ -1,0 +1,111 @@
+"""What `argosy up` says when everything runs: addresses, and lines to copy that work."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from argosy import config
+from argosy.cli import ports
+from argosy.cli.founding import Login, link_address
+from argosy.cli.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """A site that has come up."""
+
+    site: Site
+    master: config.Master
+    ready: Sequence[str]
+    """Names of the nodes that serve."""
+    late: Sequence[str]
+    """Names of the nodes that don't yet."""
+    login: Login | None
+
+    @property
+    def ftp(self) -> str:
+        """The FTP door's address, as a client may write it."""
+        host, port = config.split_address("ftp.listen", self.master.ftp.listen)
+        return config.join_address(ports.reachable(host), port)
+
+    @property
+    def authority(self) -> Path:
+        """The certificate for clients to trust."""
+        return Path(self.master.paths.keys).resolve() / "authority.pem"
+
+    def document(self) -> dict[str, object]:
+        """Give the same for scripts."""
+        return {
+            "ready": True,
+            "directory": str(self.site.directory),
+            "ftp": self.ftp,
+            "link": link_address(self.master),
+            "authority": str(self.authority),
+            "nodes": [*self.ready],
+            "late": [*self.late],
+            "user": self.login.name if self.login else None,
+            "password": self.login.password if self.login else None,
+        }
+
+    def text(self) -> str:
+        """Give it for people; the last line begins with `ready`."""
+        parts = [self._places(), self._tries(), self._elsewhere(), self._ready()]
+        return "\n\n".join(parts)
+
+    def _places(self) -> str:
+        lines = [
+            f"Argosy is up in {self.site.directory}",
+            f"  FTP      ftp://{self.ftp}/  (TLS by AUTH TLS, with {self.authority})",
+            f"  link     {link_address(self.master)}",
+            *(f"  {name:<8} {self.site.root(name)}" for name in self.ready),
+        ]
+        if self.login:
+            lines += ["", f"Administrator: {self.login.name}  password: {self.login.password}"]
+            lines += ["(shown this once; `argosy user passwd` changes it)"]
+        return "\n".join(lines)
+
+    def _tries(self) -> str:
+        name, password = (self.login.name, self.login.password) if self.login else ("admin", "")
+        curl = shlex.quote(f"{name}:{password}" if password else name)
+        lftp = shlex.quote(f"{name},{password}" if password else name)
+        url, trusted = f"ftp://{self.ftp}/", self.authority
+        file = shlex.quote(str(self.site.master_config))
+        # Inside lftp's own command the path is quoted once more.
+        secured = shlex.quote(f'set ftp:ssl-force yes; set ssl:ca-file "{trusted}"')
+        lines = []
+        if not self.master.ftp.require_tls:
+            lines += [
+                "Try it:",
+                f"  curl -u {curl} --ftp-pret -T {file} {url}",
+                f"  curl -u {curl} {url}",
+                f"  lftp -u {lftp} -e 'set ftp:ssl-allow no' {url}",
+                "",
+            ]
+        lines += [
+            "The same with TLS:",
+            f"  curl -u {curl} --ssl-reqd --cacert {shlex.quote(str(trusted))} {url}",
+            f"  lftp -u {lftp} -e {secured} {url}",
+        ]
+        return "\n".join(lines)
+
+    def _elsewhere(self) -> str:
+        directory = shlex.quote(str(self.site.directory))
+        host, _ = config.split_address("link.listen", self.master.link.listen)
+        lines = ["Another machine's disk, as a further node:"]
+        if ports.is_loopback(host):
+            lines += [
+                f"  argosy up --dir {directory} --host 0.0.0.0    # first: so that others reach this machine"
+            ]
+        lines += [
+            f"  argosy token --dir {directory}    # here",
+            f"  argosy node join {link_address(self.master)} --token TOKEN --name NAME --root DIR    # there",
+        ]
+        return "\n".join(lines)
+
+    def _ready(self) -> str:
+        count = "1 node" if len(self.ready) == 1 else f"{len(self.ready)} nodes"
+        late = f"; not yet: {', '.join(self.late)}" if self.late else ""
+        return f"ready: {count}, ftp://{self.ftp}/{late}"

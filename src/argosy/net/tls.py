@@ -1,0 +1,127 @@
+"""TLS contexts for the link, the FTP door and data connections; and who a certificate says the peer is."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import ConfigError
+from argosy.net.pki import MASTER_URI, NODE_URI
+
+MASTER = "master"
+"""What `identity` calls the master."""
+
+
+def link_server(keys: Path) -> ssl.SSLContext:
+    """Give the master's end of the link: TLS 1.3, a client certificate of our authority or none at all.
+
+    A peer without a certificate may only enrol; ask `identity` who it is.
+
+    Raises:
+        ConfigError: `authority.pem`, `master.pem` or `master.key` can't be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    _load(context, keys / "master.pem", keys / "master.key", keys / "authority.pem")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def link_client(keys: Path, name: str) -> ssl.SSLContext:
+    """Give a node's end of the link: TLS 1.3, its own certificate, our authority and no other.
+
+    Host names aren't checked, for the master may be reached by any. The caller makes sure that
+    `identity` says `MASTER`: the FTP door's certificate is signed by the same authority.
+
+    Raises:
+        ConfigError: `authority.pem`, `NAME.pem` or `NAME.key` can't be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    _load(context, keys / f"{name}.pem", keys / f"{name}.key", keys / "authority.pem")
+    return context
+
+
+def enrol_client() -> ssl.SSLContext:
+    """Give the end of a link for a node that has nothing yet: it trusts nobody by TLS.
+
+    Only for enrolling, where `pki.check_master` looks at the peer's certificate before a secret is told.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def ftp_server(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Give the FTP door's control connections their context: TLS 1.2 or 1.3, no client certificates.
+
+    Raises:
+        ConfigError: The files can't be read, or don't belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, certificate, key)
+    return context
+
+
+def data_server(certificate: bytes, key: bytes) -> ssl.SSLContext:
+    """Give data connections their context, on the master as on the nodes: no file is needed.
+
+    It hands out no session tickets: a client that only sends wouldn't read them, and closing with
+    something unread resets the connection, which can cost the end of an upload.
+
+    Args:
+        certificate: The door's certificate chain, PEM.
+        key: Its key, PEM.
+
+    Raises:
+        ConfigError: They can't be read, or don't belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.num_tickets = 0
+    context.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2
+    # OpenSSL reads certificates from files only, and the key shall not lie on a node's disk.
+    descriptor = os.memfd_create("argosy-certificate", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(certificate + b"\n" + key)
+        _load(context, Path(f"/proc/self/fd/{descriptor}"), None)
+    finally:
+        os.close(descriptor)
+    return context
+
+
+def identity(peer_certificate: Mapping[str, Any] | None) -> str:
+    """Say who the peer is: `master`, `node:NAME`, or nothing at all.
+
+    Args:
+        peer_certificate: What `getpeercert()` gave. It is empty unless the chain was verified, so
+            a certificate that nobody checked makes nobody of its owner.
+    """
+    names = (peer_certificate or {}).get("subjectAltName", ())
+    uris = [value for kind, value in names if kind == "URI"]
+    if len(names) != 1 or len(uris) != 1:
+        return ""  # ours have just one name: with two, one of them could be for show
+    (uri,) = uris
+    if uri == MASTER_URI:
+        return MASTER
+    name = uri.removeprefix(NODE_URI)
+    return f"node:{name}" if name and name != uri else ""
+
+
+def _load(
+    context: ssl.SSLContext, certificate: Path, key: Path | None, authority: Path | None = None
+) -> None:
+    try:
+        context.load_cert_chain(certificate, key)
+        if authority is not None:
+            context.load_verify_locations(authority)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{certificate}: {error}") from error

@@ -1,0 +1,383 @@
+"""One root directory on a disk: the only place where a loc becomes a path.
+
+Every step down is made from directory to directory without following a symbolic link, so nothing outside the
+root can be reached, whatever somebody puts below it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from argosy.errors import (
+    BadArgument,
+    ConfigError,
+    Exists,
+    Failed,
+    NoSpace,
+    NotADirectory,
+    NotFound,
+)
+
+OURS = b".argosy"
+"""The directory below the root that is ours; what else lies there are the files."""
+
+_STAGING, _UNPLACED = OURS + b"/staging", OURS + b"/unplaced"
+_TRASH, _QUARANTINE = OURS + b"/trash", OURS + b"/quarantine"
+_ID, _LOCK = OURS + b"/volume.id", OURS + b"/lock"
+_UNPLACED_LOC = re.compile(re.escape(_UNPLACED) + rb"/[0-9a-f]{16}")
+
+_MARK_VER, _MARK_AS_OF = "user.argosy.ver", "user.argosy.as-of"
+_MARK_CRC32, _MARK_XXH3 = "user.argosy.crc32", "user.argosy.xxh3"
+
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_REPLACE = 1  # RENAME_NOREPLACE of renameat2(2)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Mark(NamedTuple):
+    """What an upload left in a file's extended attributes."""
+
+    ver: int
+    crc32: int | None
+    digest: bytes | None
+
+
+def prepare(root: Path) -> str:
+    """Make a directory a volume's root: give it a store id, if it has none.
+
+    Returns:
+        The store id.
+
+    Raises:
+        ConfigError: It isn't a directory that we can write to.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        ours = root / os.fsdecode(OURS)
+        ours.mkdir(mode=0o700, exist_ok=True)
+        for room in (_STAGING, _UNPLACED, _TRASH, _QUARANTINE):
+            (root / os.fsdecode(room)).mkdir(exist_ok=True)
+        name = root / os.fsdecode(_ID)
+        if not name.exists():
+            fresh = name.with_suffix(".new")
+            fresh.write_text(secrets.token_hex(16) + "\n")
+            fresh.rename(name)
+        return _read_id(os.fsencode(root))
+    except OSError as error:
+        raise ConfigError(f"root {root}: {error.strerror}") from error
+
+
+def check_loc(loc: bytes) -> bytes:
+    """Give a loc back if it names a file below a root, outside of what is ours.
+
+    Raises:
+        BadArgument: It doesn't. Whoever sent it is mistaken.
+    """
+    parts = loc.split(b"/")
+    if b"\0" in loc or any(part in (b"", b".", b"..") for part in parts):
+        raise BadArgument(f"loc {loc!r}")
+    if parts[0] == OURS and not _UNPLACED_LOC.fullmatch(loc):
+        raise BadArgument(f"loc {loc!r}")
+    return loc
+
+
+def part_loc(upload: int) -> bytes:
+    """Say where an upload's part lies."""
+    return b"%s/%016x" % (_STAGING, upload)
+
+
+def unplaced_loc(upload: int) -> bytes:
+    """Say where a committed upload lies whose place is taken."""
+    return b"%s/%016x" % (_UNPLACED, upload)
+
+
+class Root:
+    """A root directory, held by this process alone."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Take hold of a root that `prepare` made.
+
+        Raises:
+            ConfigError: It has no store id (the disk isn't mounted?), or another process holds it.
+        """
+        self.path = os.fsencode(path)
+        try:
+            self.store_id = _read_id(self.path)
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self._fd)
+        except OSError as error:
+            raise ConfigError(
+                f"root {path}: {error.strerror}; is the disk mounted, has it joined?"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise ConfigError(f"root {path}: another process holds it") from error
+
+    @property
+    def journal_path(self) -> bytes:
+        """Where the volume's journal lies."""
+        return self.path + b"/" + OURS + b"/journal.db"
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._fd)
+        os.close(self._lock)
+
+    def check(self) -> None:
+        """Look whether the disk is still there.
+
+        Raises:
+            Failed: The path leads to something else now. What isn't seen there isn't lost.
+        """
+        try:
+            if _read_id(self.path) == self.store_id:
+                return
+        except (OSError, ConfigError):
+            pass
+        raise Failed(f"root {os.fsdecode(self.path)} has lost its store id")
+
+    def space(self) -> tuple[int, int]:
+        """Give the disk's size and the room for us, in bytes."""
+        figures = os.fstatvfs(self._fd)
+        return figures.f_blocks * figures.f_frsize, figures.f_bavail * figures.f_frsize
+
+    # --- files
+
+    def stat(self, loc: bytes) -> os.stat_result | None:
+        """Look at what lies at a loc, a link itself and not where it leads; None: nothing."""
+        try:
+            with self._parent(loc) as (directory, name):
+                return os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except (FileNotFoundError, NotFound, NotADirectory):
+            return None
+
+    def file(self, loc: bytes) -> os.stat_result | None:
+        """Look at the plain file at a loc; None: nothing, or no plain file."""
+        found = self.stat(loc)
+        return found if found and stat.S_ISREG(found.st_mode) else None
+
+    def is_directory(self, loc: bytes) -> bool:
+        """Whether a directory lies at a loc."""
+        found = self.stat(loc)
+        return found is not None and stat.S_ISDIR(found.st_mode)
+
+    def open(self, loc: bytes, flags: int = os.O_RDONLY) -> int:
+        """Open a plain file.
+
+        Raises:
+            NotFound: There is none.
+        """
+        try:
+            with self._parent(loc) as (directory, name):
+                flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO mustn't hold us
+                descriptor = os.open(name, flags, 0o644, dir_fd=directory)
+        except (FileNotFoundError, NotADirectory, NotFound) as error:
+            raise NotFound(loc) from error
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise NotFound(loc) from error
+            raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise NotFound(loc)
+        return descriptor
+
+    def move(self, loc: bytes, to: bytes) -> None:
+        """Move a file; never over another. Directories on the way are made.
+
+        Raises:
+            Exists: Something lies there.
+            NotADirectory: A file or a link is where a directory should be, or another disk begins there.
+            NotFound: Nothing to move.
+        """
+        with self._parent(loc) as (source, name), self._parent(to, make=True) as (target, new):
+            try:
+                _rename(source, name, target, new)
+            except FileExistsError as error:
+                raise Exists(to) from error
+            except FileNotFoundError as error:
+                raise NotFound(loc) from error
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    raise NotADirectory(to) from error
+                raise
+
+    def remove(self, loc: bytes) -> None:
+        """Delete a file, if it is there."""
+        try:
+            with self._parent(loc) as (directory, name):
+                os.unlink(name, dir_fd=directory)
+        except (FileNotFoundError, NotFound, NotADirectory):
+            pass
+
+    def set_time(self, loc: bytes, mtime_ns: int) -> None:
+        """Give a file a time, and the mark of an upload on it the same."""
+        descriptor = self.open(loc)
+        try:
+            os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+            with contextlib.suppress(OSError):  # no mark, no attributes: nothing to keep in line
+                os.getxattr(descriptor, _MARK_VER)
+                found = os.fstat(descriptor)
+                os.setxattr(descriptor, _MARK_AS_OF, b"%d %d" % (found.st_size, found.st_mtime_ns))
+        finally:
+            os.close(descriptor)
+
+    def flush_directory(self, loc: bytes) -> None:
+        """Flush the directory that holds a loc, so that a power cut can't take the name back."""
+        with self._parent(loc) as (directory, _):
+            descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def remove_empty_parents(self, loc: bytes) -> None:
+        """Remove the directories above a loc from which we took the last file."""
+        parents = loc.split(b"/")[:-1]
+        if parents[:1] == [OURS]:
+            return
+        while parents:
+            try:
+                os.rmdir(b"/".join(parents), dir_fd=self._fd)
+            except OSError:
+                return
+            parents.pop()
+
+    # --- rooms of our own
+
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """List what lies in the staging: upload ids and bytes."""
+        for entry in os.scandir(self.path + b"/" + _STAGING):
+            with contextlib.suppress(ValueError, FileNotFoundError):
+                yield int(entry.name, 16), entry.stat(follow_symlinks=False).st_size
+
+    def discard(self, loc: bytes, ver: int, *, keep: bool) -> None:
+        """Put a file into the trash, under its path, or delete it at once."""
+        if keep:
+            self.move(loc, b"%s/%d-%016x/%s" % (_TRASH, time.time(), ver, loc.removeprefix(OURS + b"/")))
+        else:
+            self.remove(loc)
+
+    def quarantine(self, loc: bytes) -> None:
+        """Put what is in the way where nobody deletes it."""
+        self.move(loc, b"%s/%d/%s" % (_QUARANTINE, time.time_ns(), loc))
+
+    def empty_trash(self, before: float) -> None:
+        """Delete for good what came into the trash before a time, in seconds since 1970."""
+        for entry in os.scandir(self.path + b"/" + _TRASH):
+            when = entry.name.partition(b"-")[0]
+            if when.isdigit() and int(when) < before:
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+    # --- inside
+
+    @contextlib.contextmanager
+    def _parent(self, loc: bytes, *, make: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Lend the descriptor of the directory that holds a loc, and the name in it.
+
+        Raises:
+            NotFound: A directory on the way is missing.
+            NotADirectory: A file or a link is where a directory should be.
+        """
+        *parents, name = loc.split(b"/")
+        current = self._fd
+        try:
+            for parent in parents:
+                below = self._step(current, parent, make=make)
+                if current != self._fd:
+                    os.close(current)
+                current = below
+            yield current, name
+        finally:
+            if current != self._fd:
+                os.close(current)
+
+    def _step(self, directory: int, name: bytes, *, make: bool) -> int:
+        try:
+            try:
+                return os.open(name, _STEP, dir_fd=directory)
+            except FileNotFoundError:
+                if not make:
+                    raise
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=directory)
+                return os.open(name, _STEP, dir_fd=directory)
+        except FileNotFoundError as error:
+            raise NotFound(name) from error
+        except NotADirectoryError as error:
+            raise NotADirectory(name) from error
+
+
+def mark(descriptor: int, ver: int, crc32: int | None, digest: bytes | None) -> None:
+    """Write on a file which upload it is, where the file system has extended attributes."""
+    with contextlib.suppress(OSError):
+        os.setxattr(descriptor, _MARK_VER, b"%016x" % ver)
+        if crc32 is not None:
+            os.setxattr(descriptor, _MARK_CRC32, b"%08x" % crc32)
+        if digest is not None:
+            os.setxattr(descriptor, _MARK_XXH3, digest.hex().encode())
+
+
+def read_mark(path: bytes, size: int, mtime_ns: int) -> Mark | None:
+    """Read which upload a file is; None when nothing says so, or it was changed since."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        if _MARK_VER not in names or _MARK_AS_OF not in names:
+            return None
+        if os.getxattr(path, _MARK_AS_OF, follow_symlinks=False) != b"%d %d" % (size, mtime_ns):
+            return None
+        texts = {
+            name: os.getxattr(path, name, follow_symlinks=False).decode()
+            for name in names
+            if "argosy" in name
+        }
+        crc32, digest = texts.get(_MARK_CRC32), texts.get(_MARK_XXH3)
+        return Mark(
+            int(texts[_MARK_VER], 16),
+            int(crc32, 16) if crc32 else None,
+            bytes.fromhex(digest) if digest else None,
+        )
+    except (OSError, ValueError):
+        return None
+
+
+def refusal(error: OSError) -> NoSpace | Failed:
+    """Say what the disk's "no" means for whoever wanted something written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace(error.strerror)
+    return Failed(error.strerror or str(error))
+
+
+def _read_id(root: bytes) -> str:
+    with open(root + b"/" + _ID, "rb") as file:
+        text = file.read(64).strip()
+    if not re.fullmatch(rb"[0-9a-f]{32}", text):
+        raise ConfigError(f"root {os.fsdecode(root)}: volume.id holds no store id")
+    return text.decode()
+
+
+def _rename(source: int, name: bytes, target: int, new: bytes) -> None:
+    """Rename within a file system, refusing to replace: renameat2(2), or a look first where it can't."""
+    if _libc.renameat2(source, name, target, new, _NO_REPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(number, os.strerror(number))
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(new, dir_fd=target, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(name, new, src_dir_fd=source, dst_dir_fd=target)

@@ -1,0 +1,246 @@
+"""A volume's journal: what lies on the disk and in which order it came to be known, in SQLite.
+
+Each change gets a number; a master that was away asks for what came after the last number that it has.
+The disk is the truth and the journal its memory: what a crash takes from the journal the next scan finds
+again. Only that a part is sealed must outlast a power cut, for a client is told so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from argosy.errors import Failed, NoSpace
+
+_LEAP = 1 << 20
+"""Numbers left out at each start: a power cut may take back numbers that a master has seen already."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file(
+    loc BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ver INTEGER NOT NULL,
+    crc32 INTEGER, digest BLOB, seq INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS file_seq ON file(seq);
+CREATE INDEX IF NOT EXISTS file_gone ON file(seq) WHERE gone = 1;
+CREATE INDEX IF NOT EXISTS file_ver ON file(ver) WHERE ver > 0;
+CREATE TABLE IF NOT EXISTS part(
+    upload INTEGER PRIMARY KEY, sealed INTEGER NOT NULL, flush INTEGER NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, crc32 INTEGER, digest BLOB);
+"""
+
+_SELECT = "SELECT loc, size, mtime_ns, ver, crc32, digest, seq, gone FROM file "
+_INSERT = """INSERT OR REPLACE INTO file(loc, size, mtime_ns, ver, crc32, digest, seq, gone)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+class Row(NamedTuple):
+    """A file as the journal has it."""
+
+    loc: bytes
+    size: int
+    mtime_ns: int
+    ver: int = 0
+    crc32: int | None = None
+    digest: bytes | None = None
+    seq: int = 0
+    gone: int = 0
+
+
+class PartRow(NamedTuple):
+    """An upload that isn't committed yet."""
+
+    upload: int
+    sealed: int
+    flush: int
+    size: int = 0
+    mtime_ns: int = 0
+    crc32: int | None = None
+    digest: bytes | None = None
+
+
+class Journal:
+    """One volume's journal. Every method may be called from any thread; none from the event loop.
+
+    `lock` is the volume's: who changes the disk and the journal together holds it around both.
+    """
+
+    def __init__(self, path: bytes | str) -> None:
+        self.lock = threading.RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=64)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._durable = True
+        self._db.executescript(_SCHEMA)
+        self._listeners: list[Callable[[], None]] = []
+        self._sealing: list[tuple[PartRow, threading.Event]] = []
+        self._sealing_lock = threading.Lock()
+        meta: dict[str, int] = dict(self._db.execute("SELECT key, value FROM meta"))
+        self.fresh = not meta.get("merged", 0)
+        """Whether no master has taken anything from this journal yet."""
+        self.seq = meta.get("seq", 0) + (0 if self.fresh else _LEAP)
+        """The newest change."""
+        (self.files,) = self._db.execute("SELECT count(*) FROM file WHERE gone = 0").fetchone()
+        """Files that are there."""
+        self.write([], durable=True)
+
+    @property
+    def reported(self) -> int:
+        """The number to tell a master: 0 as long as none took anything, so that it asks for all."""
+        return 0 if self.fresh else self.seq
+
+    def close(self) -> None:
+        """Close the database; its write-ahead log is folded in."""
+        with self.lock:
+            self._db.close()
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called after each commit that changed files, on the thread that changed them.
+
+        Returns:
+            What to call to have it no more.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # --- files
+
+    def find(self, loc: bytes) -> Row | None:
+        """Give the file that is at a loc."""
+        rows = self._rows("WHERE loc = ? AND gone = 0", loc)
+        return rows[0] if rows else None
+
+    def find_version(self, ver: int) -> Row | None:
+        """Give a file that is there and holds a version of an upload; None for 0."""
+        rows = self._rows("WHERE ver = ? AND ver > 0 AND gone = 0 LIMIT 1", ver)
+        return rows[0] if rows else None
+
+    def page(self, after: bytes, limit: int) -> list[Row]:
+        """Give files that are there, in order of loc."""
+        return self._rows("WHERE loc > ? AND gone = 0 ORDER BY loc LIMIT ?", after, limit)
+
+    def present(self, limit: int = 8192) -> Iterator[Row]:
+        """Walk over the files that are there in order of loc; changes behind the page at hand are seen."""
+        after = b""
+        while rows := self.page(after, limit):
+            yield from rows
+            after = rows[-1].loc
+
+    def changes(self, since: int, limit: int) -> list[Row]:
+        """Give changes in order of their numbers, never a part of those that share one."""
+        rows = self._rows("WHERE seq > ? ORDER BY seq LIMIT ?", since, limit)
+        if len(rows) < limit:
+            return rows
+        last = rows[-1].seq
+        whole = [row for row in rows if row.seq < last]
+        return whole or self._rows("WHERE seq = ? LIMIT ?", last, -1)
+
+    def write(
+        self, rows: Sequence[Row], *, together: bool = False, drop: int | None = None, durable: bool = False
+    ) -> None:
+        """Write files' new states down, each under a new number (`seq` in them is ignored).
+
+        Args:
+            rows: The new states; a file that went has `gone` 1.
+            together: One number for all of them: a move.
+            drop: A part that became one of these files.
+            durable: Outlast a power cut.
+        """
+        with self.lock:
+            first = self.seq + 1
+            numbered = [
+                row._replace(seq=first if together else first + index) for index, row in enumerate(rows)
+            ]
+            seq = numbered[-1].seq if numbered else self.seq
+            with self._transaction(durable=durable):
+                before = self._count(rows)
+                self._db.executemany(_INSERT, numbered)
+                if drop is not None:
+                    self._db.execute("DELETE FROM part WHERE upload = ?", (drop,))
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('seq', ?)", (seq,))
+            self.files += sum(not row.gone for row in rows) - before
+            self.seq = seq
+        if rows:
+            for listener in tuple(self._listeners):
+                listener()
+
+    def prune(self, seq: int) -> None:
+        """Forget files that went, up to a number that the master has."""
+        with self.lock, self._transaction(durable=False):
+            self._db.execute("DELETE FROM file WHERE gone = 1 AND seq <= ?", (seq,))
+            if self.fresh:
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('merged', 1)")
+                self.fresh = False
+
+    # --- parts
+
+    def parts(self) -> list[PartRow]:
+        """Give all parts."""
+        with self.lock:
+            return [PartRow._make(row) for row in self._db.execute("SELECT * FROM part ORDER BY upload")]
+
+    def part(self, upload: int) -> PartRow | None:
+        """Give one part."""
+        with self.lock:
+            found = self._db.execute("SELECT * FROM part WHERE upload = ?", (upload,)).fetchone()
+        return PartRow._make(found) if found else None
+
+    def put_part(self, part: PartRow) -> None:
+        """Write a part down; when sealed, durably. Threads that seal at the same time share one flush."""
+        if not part.sealed or not part.flush:
+            with self.lock, self._transaction(durable=False):
+                self._insert_parts([part])
+            return
+        ours = (part, threading.Event())
+        with self._sealing_lock:
+            self._sealing.append(ours)
+        with self.lock:
+            if ours[1].is_set():
+                return  # whoever had the lock before us took ours along
+            with self._sealing_lock:
+                batch, self._sealing = self._sealing, []
+            if ours not in batch:
+                batch.append(ours)  # it was taken along, and that failed
+            with self._transaction(durable=True):
+                self._insert_parts(row for row, _ in batch)
+            for _, event in batch:
+                event.set()
+
+    def drop_parts(self, uploads: Iterable[int]) -> None:
+        """Forget parts."""
+        with self.lock, self._transaction(durable=False):
+            self._db.executemany("DELETE FROM part WHERE upload = ?", [(upload,) for upload in uploads])
+
+    # --- inside
+
+    def _rows(self, where: str, *arguments: object) -> list[Row]:
+        with self.lock:
+            return list(map(Row._make, self._db.execute(_SELECT + where, arguments)))
+
+    def _count(self, rows: Sequence[Row]) -> int:
+        """Count those of `rows` whose locs hold a file now."""
+        find = "SELECT count(*) FROM file WHERE gone = 0 AND loc = ?"
+        return sum(self._db.execute(find, (row.loc,)).fetchone()[0] for row in rows)
+
+    def _insert_parts(self, parts: Iterable[PartRow]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)", parts)
+
+    @contextlib.contextmanager
+    def _transaction(self, *, durable: bool) -> Iterator[None]:
+        """BEGIN and COMMIT, flushed to the disk or not; used under the lock."""
+        try:
+            if self._durable != durable:
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+            raise (NoSpace if full else Failed)(f"journal: {error}") from error

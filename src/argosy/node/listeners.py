@@ -1,0 +1,53 @@
+"""Ports held open in advance, so that a client can be told one without asking the node first."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+from argosy.errors import NoDataConnection
+from argosy.net.dataconn import open_listener
+
+log = logging.getLogger("argosy.node")
+
+
+class Listeners:
+    """The ports that listen and wait to be used. A client may come before we hear that it will."""
+
+    def __init__(self, host: str, ports: tuple[int, int], count: int) -> None:
+        self._host = host
+        self._range = ports
+        self._count = count
+        self._waiting: dict[int, socket.socket] = {}
+        self._short = False
+
+    def ports(self) -> list[int]:
+        """Give the ports that wait."""
+        return list(self._waiting)
+
+    def fill(self) -> list[int]:
+        """Open ports until enough wait; when the range is used up, later calls go on. Gives the new ones."""
+        fresh: list[int] = []
+        while len(self._waiting) < self._count:
+            try:
+                listener = open_listener(self._host, self._range)
+            except NoDataConnection as error:
+                if not self._short:
+                    log.warning("only %d of %d ports wait: %s", len(self._waiting), self._count, error)
+                self._short = True
+                return fresh
+            port: int = listener.getsockname()[1]
+            self._waiting[port] = listener
+            fresh.append(port)
+        self._short = False
+        return fresh
+
+    def take(self, port: int) -> socket.socket | None:
+        """Give a port's listener away; None when it isn't ours (any more)."""
+        return self._waiting.pop(port, None)
+
+    def close(self) -> None:
+        """Close them all."""
+        for listener in self._waiting.values():
+            listener.close()
+        self._waiting.clear()

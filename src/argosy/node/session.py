@@ -1,0 +1,190 @@
+"""One life of the link, from the welcome to its end: orders come, reports go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from argosy import config, errors
+from argosy.net import pki
+from argosy.net.peer import Peer
+from argosy.node.feed import Feed
+from argosy.node.listeners import Listeners
+from argosy.node.station import Station
+from argosy.node.tickets import Tickets
+from argosy.wire import link
+
+log = logging.getLogger("argosy.node")
+
+_CLOCK_SECONDS = 3600.0
+"""How often the certificate's age is looked at; clocks get set."""
+
+
+class Session:
+    """A master that has welcomed us."""
+
+    def __init__(
+        self,
+        settings: config.Node,
+        peer: Peer,
+        welcome: link.Welcome,
+        stations: Mapping[str, Station],
+        *,
+        tickets: Tickets,
+        listeners: Listeners,
+    ) -> None:
+        """Make a session.
+
+        Args:
+            settings: The node's.
+            peer: The link.
+            welcome: What the master said.
+            stations: The volumes, by store id.
+            tickets: What moves, or will.
+            listeners: The ports to tell.
+        """
+        self._settings = settings
+        self._peer = peer
+        self._welcome = welcome
+        self._stations = stations
+        self._tickets = tickets
+        self._listeners = listeners
+        self._window = asyncio.Semaphore(welcome.window)
+        self._feeds: dict[str, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Serve until the link ends."""
+        self._tickets.welcome(self._welcome)
+        self._listeners.fill()
+        self._peer.tell(link.Ports(self._listeners.ports()))
+        self._tickets.attach(self._peer)
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                aside = [self._tasks.create_task(self._beat()), self._tasks.create_task(self._renew())]
+                await self._peer.run(self._answer)
+                for task in (*aside, *self._feeds.values()):
+                    task.cancel()
+        except* errors.Refused as group:
+            log.warning("hanging up: %s", "; ".join(map(str, _leaves(group))))
+        finally:
+            self._tickets.detach()
+
+    # --- orders
+
+    async def _answer(self, order: link.Body) -> link.Body | None:
+        """Carry out an order.
+
+        Raises:
+            Refused: What the master gets to hear as `no`.
+        """
+        match order:
+            case link.Expect():
+                self._tickets.expect(order)
+                if fresh := self._listeners.fill():
+                    self._peer.tell(link.Ports(fresh))
+            case link.Dial():
+                self._tickets.dial(order)
+            case link.Send():
+                self._tickets.send(order)
+            case link.Receive():
+                self._tickets.receive(order)
+            case link.Cancel():
+                self._tickets.cancel(order)
+            case _:
+                return await self._answer_volume(order)
+        return None
+
+    async def _answer_volume(self, order: link.Body) -> link.Body | None:
+        match order:
+            case link.Commit():
+                station = self._station(order.store_id)
+                await station.order(partial(station.volume.commit, order.parts))
+            case link.Forget():
+                station = self._station(order.store_id)
+                await station.order(partial(station.volume.forget, order.uploads))
+            case link.Discard():
+                station = self._station(order.store_id)
+                await station.order(partial(station.volume.discard, order.files))
+            case link.Settle():
+                station = self._station(order.store_id)
+                await station.order(partial(station.volume.settle, order))
+            case link.Feed():
+                self._feed(order)
+            case link.Scan():
+                return await self._station(order.store_id).rounds.order(accept_losses=order.accept_losses)
+            case link.Checksum():
+                return await self._station(order.store_id).checksum(order)
+            case _:
+                raise errors.Unsupported(type(order).__name__)
+        return None
+
+    def _station(self, store_id: str) -> Station:
+        try:
+            return self._stations[store_id]
+        except KeyError:
+            raise errors.NotFound(f"volume {store_id}") from None
+
+    def _feed(self, order: link.Feed) -> None:
+        station = self._station(order.store_id)
+        if old := self._feeds.get(order.store_id):
+            old.cancel()
+        feed = Feed(
+            station.volume,
+            self._peer,
+            gate=station.gate,
+            window=self._window,
+            batch_files=self._settings.batch_files,
+            request_seconds=self._settings.request_seconds,
+        )
+        assert self._tasks is not None, "run() runs"
+        self._feeds[order.store_id] = self._tasks.create_task(
+            feed.run(order.since, whole=order.whole, scanned=station.rounds.scanned)
+        )
+        station.rounds.remind()
+
+    # --- reports
+
+    async def _beat(self) -> None:
+        """Say that we live, and how."""
+        seconds = self._welcome.beat_seconds
+        loop = asyncio.get_running_loop()
+        before, last = self._tickets.moved(), loop.time()
+        while True:
+            await asyncio.sleep(seconds)
+            spaces = [await asyncio.to_thread(station.volume.space) for station in self._stations.values()]
+            moved, now = self._tickets.moved(), loop.time()
+            in_rate, out_rate = ((new - old) / (now - last) for new, old in zip(moved, before, strict=True))
+            before, last = moved, now
+            load = os.getloadavg()[0] / (os.cpu_count() or 1)
+            self._peer.tell(link.Beat(load, in_rate, out_rate, spaces, self._tickets.running()))
+            if fresh := self._listeners.fill():
+                self._peer.tell(link.Ports(fresh))
+
+    async def _renew(self) -> None:
+        """Get a new certificate when two thirds of the old one's life are over, and reconnect with it."""
+        keys, name = Path(self._settings.keys), self._settings.name
+        at = keys / f"{name}.pem"
+        due = pki.renew_at(at.read_bytes())
+        while datetime.now(UTC) < due:
+            rest = (due - datetime.now(UTC)).total_seconds() + 1
+            await asyncio.sleep(min(_CLOCK_SECONDS, rest))
+        reply = await self._peer.ask(link.Renew(pki.make_request(keys / f"{name}.key", name)))
+        if not isinstance(reply, link.Enrolled):
+            raise errors.Failed("no certificate came")
+        pki.write_public(at, reply.certificate)
+        log.info("renewed the certificate of %s", name)
+        self._peer.close()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each

@@ -1,0 +1,374 @@
+"""The master's tickets for this node: a data connection each, what moves over it, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from argosy import config, errors
+from argosy.net import tls
+from argosy.net.dataconn import DataConnection
+from argosy.net.peer import Peer
+from argosy.node import transfer
+from argosy.node.listeners import Listeners
+from argosy.node.volume import Volume
+from argosy.wire import link
+
+log = logging.getLogger("argosy.node")
+
+_LAST_WORDS_SECONDS = 0.5
+"""For the outcomes of transfers that were cut because the node stops."""
+
+Work = Callable[[socket.socket], link.Done]
+"""What a thread does with a data connection that is there."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """Leave for one data connection."""
+
+    number: int
+    connection: DataConnection | None
+    to_master: bool = False
+    """Whether the far end must be the master: a relay over TLS."""
+    part: tuple[Volume, int] | None = None
+    """The upload that it brings."""
+    begun: bool = False
+    moving: bool = False
+    progress: transfer.Progress = field(default_factory=transfer.Progress)
+    expiry: asyncio.TimerHandle | None = None
+
+
+class Tickets:
+    """All tickets of this node.
+
+    They outlive the link: a transfer goes on without one, and its outcome waits for the next. Everything here
+    is called on the event loop; `run` must run meanwhile.
+    """
+
+    def __init__(
+        self,
+        settings: config.Node,
+        volumes: Mapping[str, Volume],
+        listeners: Listeners,
+        *,
+        relay_host: str,
+        relay_tls: Callable[[], ssl.SSLContext],
+    ) -> None:
+        """Make the table.
+
+        Args:
+            settings: The node's.
+            volumes: By store id.
+            listeners: The ports that the master names in `expect`.
+            relay_host: Where a `dial` without a host goes: the master.
+            relay_tls: Gives the context for that.
+        """
+        self._settings = settings
+        self._volumes = volumes
+        self._listeners = listeners
+        self._relay_host = relay_host
+        self._relay_tls = relay_tls
+        self._tickets: dict[int, Ticket] = {}
+        self._threads = ThreadPoolExecutor(settings.transfer_threads, thread_name_prefix="transfer")
+        self._tasks: asyncio.TaskGroup | None = None
+        self._data_tls: ssl.SSLContext | None = None
+        self._data_pem: tuple[bytes, bytes] = (b"", b"")
+        self._connect_seconds = settings.request_seconds
+        self._stall_seconds = settings.request_seconds
+        self._peer: Peer | None = None
+        self._linked = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._ended = [0, 0]
+
+    async def run(self) -> None:
+        """Own the transfers until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                await asyncio.Event().wait()
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def stop(self, seconds: float) -> None:
+        """Let running transfers go on for a moment, then cut what is left."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        for ticket in tuple(self._tickets.values()):
+            self._cut(ticket)
+        if self._running:
+            await asyncio.wait(self._running, timeout=_LAST_WORDS_SECONDS)
+
+    # --- the link
+
+    def welcome(self, welcome: link.Welcome) -> None:
+        """Take the limits and the certificate for data connections from the master."""
+        self._connect_seconds = welcome.connect_seconds
+        self._stall_seconds = welcome.stall_seconds
+        if welcome.certificate and self._data_pem != (welcome.certificate, welcome.key):
+            self._data_tls = tls.data_server(welcome.certificate, welcome.key)
+            self._data_pem = (welcome.certificate, welcome.key)
+
+    def attach(self, peer: Peer) -> None:
+        """Tell outcomes over this link from now on, those owed first."""
+        self._peer = peer
+        self._linked.set()
+
+    def detach(self) -> None:
+        """The link is over; outcomes wait for the next."""
+        self._linked.clear()
+
+    def numbers(self) -> list[int]:
+        """Give the tickets that we know: connections awaited, transfers running, outcomes owed."""
+        return list(self._tickets)
+
+    def running(self) -> list[link.Running]:
+        """Say how far the running transfers are."""
+        return [
+            link.Running(ticket.number, ticket.progress.moved)
+            for ticket in self._tickets.values()
+            if ticket.moving
+        ]
+
+    def moved(self) -> tuple[int, int]:
+        """Give the bytes received and sent since the start."""
+        totals = list(self._ended)
+        for ticket in self._tickets.values():
+            if ticket.moving:
+                totals[ticket.part is None] += ticket.progress.moved
+        return totals[0], totals[1]
+
+    # --- orders
+
+    def expect(self, order: link.Expect) -> None:
+        """Take a client's connection on a port that listens."""
+        listener = self._listeners.take(order.port)
+        if listener is None or (order.tls and self._data_tls is None):
+            self._add(Ticket(order.ticket, None))
+            return
+        connection = DataConnection.expect(
+            listener,
+            peer=order.peer,
+            tls=self._data_tls if order.tls else None,
+            connect_seconds=self._connect_seconds,
+            stall_seconds=self._stall_seconds,
+        )
+        self._add(Ticket(order.ticket, connection))
+
+    def dial(self, order: link.Dial) -> None:
+        """Connect to a client, or to the master's relay."""
+        to_master = not order.host
+        context = (self._relay_tls() if to_master else self._data_tls) if order.tls else None
+        connection = DataConnection.dial(
+            order.host or self._relay_host,
+            order.port,
+            tls=context,
+            server_side=not to_master,
+            connect_seconds=self._connect_seconds,
+            stall_seconds=self._stall_seconds,
+            source="" if to_master else self._settings.listen,
+        )
+        self._add(Ticket(order.ticket, connection, to_master=to_master and order.tls))
+
+    def send(self, order: link.Send) -> None:
+        """Send a file over a ticket's connection."""
+        self._begin(order.ticket, lambda ticket: partial(self._send, ticket, order))
+
+    def receive(self, order: link.Receive) -> None:
+        """Take a file from a ticket's connection."""
+        ticket = self._begin(order.ticket, lambda ticket: partial(self._receive, ticket, order))
+        if volume := self._volumes.get(order.store_id):
+            ticket.part = (volume, order.upload)
+
+    def cancel(self, order: link.Cancel) -> None:
+        """End a ticket; if a transfer ran, its outcome says so."""
+        if ticket := self._tickets.get(order.ticket):
+            self._cut(ticket)
+
+    # --- inside
+
+    def _add(self, ticket: Ticket) -> None:
+        if old := self._tickets.get(ticket.number):
+            self._cut(old)
+        self._tickets[ticket.number] = ticket
+        loop = asyncio.get_running_loop()
+        ticket.expiry = loop.call_later(self._settings.outcome_seconds, self._expire, ticket)
+
+    def _expire(self, ticket: Ticket) -> None:
+        """Give up a connection for which no transfer was ordered: its master is gone."""
+        if not ticket.begun:
+            self._cut(ticket)
+
+    def _cut(self, ticket: Ticket) -> None:
+        ticket.progress.cancelled = True
+        if ticket.connection:
+            ticket.connection.cut()
+        if not ticket.begun:
+            self._drop(ticket)
+
+    def _drop(self, ticket: Ticket) -> None:
+        if ticket.expiry:
+            ticket.expiry.cancel()
+        if self._tickets.get(ticket.number) is ticket:
+            del self._tickets[ticket.number]
+
+    def _begin(self, number: int, work: Callable[[Ticket], Work]) -> Ticket:
+        ticket = self._tickets.get(number)
+        if ticket is None:
+            ticket = Ticket(number, None)  # its `expect` never came, or to another life of ours
+            self._tickets[number] = ticket
+        if not ticket.begun:
+            assert self._tasks is not None, "run() runs"
+            ticket.begun = True
+            task = self._tasks.create_task(self._carry_out(ticket, work(ticket)))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return ticket
+
+    async def _carry_out(self, ticket: Ticket, work: Work) -> None:
+        ticket.moving = True
+        loop = asyncio.get_running_loop()
+        try:
+            try:
+                made = await self._connected(ticket)
+                done = await loop.run_in_executor(self._threads, work, made)
+            except errors.Refused as refused:
+                done = await loop.run_in_executor(self._threads, self._refused, ticket, refused)
+        except Exception:
+            log.exception("ticket %x: accident", ticket.number)
+            done = link.Done(
+                ticket.number, ticket.progress.moved, errors.Failed.__name__, "accident", size=-1
+            )
+        finally:
+            ticket.moving = False
+            self._ended[ticket.part is None] += ticket.progress.moved
+        try:
+            await self._deliver(done)
+        finally:
+            self._drop(ticket)
+
+    async def _connected(self, ticket: Ticket) -> socket.socket:
+        if ticket.connection is None:
+            raise errors.NoDataConnection("no connection was prepared")
+        try:
+            made = await ticket.connection.ready()
+        except errors.NoDataConnection:
+            if ticket.progress.cancelled:
+                raise errors.TransferCut("cancelled") from None
+            raise
+        if ticket.to_master:
+            assert isinstance(made, ssl.SSLSocket)
+            if tls.identity(made.getpeercert()) != tls.MASTER:
+                ticket.connection.abort()
+                raise errors.NoDataConnection("the relay isn't the master's")
+        return made
+
+    async def _deliver(self, done: link.Done) -> None:
+        """Tell an outcome until it is acknowledged, or so old that nobody can want it."""
+        try:
+            async with asyncio.timeout(self._settings.outcome_seconds):
+                while not await self._told(done):
+                    pass
+        except TimeoutError:
+            log.warning("ticket %x: nobody heard its outcome", done.ticket)
+
+    async def _told(self, done: link.Done) -> bool:
+        await self._linked.wait()
+        assert self._peer is not None
+        try:
+            await self._peer.ask(done)
+        except errors.Unavailable:
+            await asyncio.sleep(self._settings.retry_first_seconds)  # until the session has noticed
+            return False
+        except errors.Refused as refused:
+            log.warning("ticket %x: the master wants no outcome: %s", done.ticket, refused)
+        return True
+
+    # --- in a thread
+
+    def _send(self, ticket: Ticket, order: link.Send, made: socket.socket) -> link.Done:
+        connection = ticket.connection
+        assert connection is not None
+        try:
+            descriptor = self._volume(order.store_id).read(order.loc, order.ver, order.size)
+            try:
+                transfer.send(
+                    made,
+                    descriptor,
+                    offset=order.offset,
+                    size=order.size,
+                    as_text=order.ascii,
+                    block_bytes=self._settings.block_bytes,
+                    progress=ticket.progress,
+                )
+            finally:
+                os.close(descriptor)
+        except BaseException:
+            connection.abort()  # the client mustn't take it for a whole file
+            raise
+        connection.close()
+        return link.Done(ticket.number, ticket.progress.moved, "", "")
+
+    def _receive(self, ticket: Ticket, order: link.Receive, made: socket.socket) -> link.Done:
+        connection = ticket.connection
+        assert connection is not None
+        try:
+            done = self._receive_part(ticket, order, self._volume(order.store_id), made)
+        except BaseException:
+            connection.abort()
+            raise
+        connection.close()
+        return done
+
+    def _receive_part(
+        self, ticket: Ticket, order: link.Receive, volume: Volume, made: socket.socket
+    ) -> link.Done:
+        descriptor = volume.receive(order.upload, order.offset, order.base, flush=order.flush)
+        try:
+            sums = transfer.receive(
+                made,
+                descriptor,
+                sums=order.offset == 0,
+                as_text=order.ascii,
+                block_bytes=self._settings.block_bytes,
+                progress=ticket.progress,
+            )
+            came = max(os.fstat(descriptor).st_size, ticket.progress.moved)
+            if came < order.announced:
+                raise errors.Incomplete(f"{came} of {order.announced}")
+            part = volume.seal(
+                order.upload, descriptor, flush=order.flush, crc32=sums.crc32, digest=sums.digest
+            )
+        finally:
+            os.close(descriptor)
+            volume.release(order.upload)
+        return link.Done(
+            *(ticket.number, ticket.progress.moved, "", ""),
+            size=part.size,
+            mtime_ns=part.mtime_ns,
+            crc32=part.crc32,
+            digest=part.digest,
+        )
+
+    def _volume(self, store_id: str) -> Volume:
+        try:
+            return self._volumes[store_id]
+        except KeyError:
+            raise errors.Damaged(f"no volume {store_id} here") from None
+
+    @staticmethod
+    def _refused(ticket: Ticket, refused: errors.Refused) -> link.Done:
+        """Word a refusal; with the size of the part so far, which may go on later."""
+        subject = refused.subject
+        text = subject.decode(errors="replace") if isinstance(subject, bytes) else str(subject)
+        done = link.Done(ticket.number, ticket.progress.moved, type(refused).__name__, text)
+        if ticket.part:
+            volume, upload = ticket.part
+            done.size = volume.part_size(upload)
+        return done

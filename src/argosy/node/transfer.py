@@ -1,0 +1,184 @@
+"""The bytes of one transfer, moved by a thread between a data connection and a file.
+
+A plain file leaves by `sendfile`; everything else is copied in blocks. What arrives is summed on the way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import xxhash
+from isal import isal_zlib
+
+from argosy.errors import Damaged, Failed, TransferCut
+from argosy.node import disks
+from argosy.node.lines import FromWire, ToWire
+
+_SENDFILE_BYTES = 4 << 20
+"""Asked of one `sendfile`: between two we count, and the kernel keeps the socket full by itself."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a transfer is; written by its thread, read by the loop."""
+
+    moved: int = 0
+    """Bytes over the data connection."""
+    cancelled: bool = False
+
+
+class Sums(NamedTuple):
+    """Checksums of what arrived; None where it didn't begin at the file's start."""
+
+    crc32: int | None
+    digest: bytes | None
+
+
+_buffers = threading.local()
+
+
+def send(
+    made: socket.socket,
+    descriptor: int,
+    *,
+    offset: int,
+    size: int,
+    as_text: bool,
+    block_bytes: int,
+    progress: Progress,
+) -> None:
+    """Send a file's bytes from `offset` up to `size`, and never more.
+
+    Raises:
+        TransferCut: The client went, or stood still for too long.
+        Damaged: The file became shorter meanwhile. The client must not take it for whole: reset.
+        Failed: The disk can't read it. Likewise.
+    """
+    if as_text or isinstance(made, ssl.SSLSocket):
+        view = _buffer(block_bytes)
+        _send_blocks(
+            made, descriptor, offset=offset, size=size, view=view, as_text=as_text, progress=progress
+        )
+    else:
+        _send_file(made, descriptor, offset, size, progress)
+
+
+def receive(
+    made: socket.socket, descriptor: int, *, sums: bool, as_text: bool, block_bytes: int, progress: Progress
+) -> Sums:
+    """Write what arrives to a file, from where it stands, until the client ends.
+
+    Args:
+        made: The data connection.
+        descriptor: The file.
+        sums: Whether the file begins with what arrives, so that its checksums can be told.
+        as_text: Turn CRLF into LF.
+        block_bytes: Read this much at once.
+        progress: Counted up.
+
+    Raises:
+        TransferCut: The connection broke, or stood still for too long. What came is in the file.
+        NoSpace: The disk is full. Likewise.
+        Failed: The disk failed.
+    """
+    view = _buffer(block_bytes)
+    crc32, digest = 0, xxhash.xxh3_128()
+    turned = FromWire() if as_text else None
+    while True:
+        try:
+            count = made.recv_into(view)
+        except OSError as error:
+            raise _cut(error, progress) from error
+        progress.moved += count
+        block: bytes | memoryview = view[:count]
+        if turned:
+            block = turned.turn(bytes(block)) if count else turned.end()
+        _write(descriptor, block)
+        if sums:
+            crc32 = isal_zlib.crc32(block, crc32)
+            digest.update(block)
+        if not count:
+            return Sums(crc32, digest.digest()) if sums else Sums(None, None)
+
+
+def _send_file(made: socket.socket, descriptor: int, offset: int, size: int, progress: Progress) -> None:
+    target = made.fileno()
+    while offset < size:
+        try:
+            count = os.sendfile(target, descriptor, offset, min(_SENDFILE_BYTES, size - offset))
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise Failed(os.strerror(error.errno)) from error
+            raise _cut(error, progress) from error
+        if not count:
+            raise Damaged("the file became shorter")
+        offset += count
+        progress.moved += count
+
+
+def _send_blocks(
+    made: socket.socket,
+    descriptor: int,
+    *,
+    offset: int,
+    size: int,
+    view: memoryview,
+    as_text: bool,
+    progress: Progress,
+) -> None:
+    turned = ToWire() if as_text else None
+    while offset < size:
+        count = _read(descriptor, view[: size - offset], offset)
+        _send_all(made, memoryview(turned.turn(bytes(view[:count]))) if turned else view[:count], progress)
+        offset += count
+
+
+def _send_all(made: socket.socket, data: memoryview, progress: Progress) -> None:
+    while data:
+        try:
+            count = made.send(data)
+        except OSError as error:
+            raise _cut(error, progress) from error
+        progress.moved += count
+        data = data[count:]
+
+
+def _read(descriptor: int, into: memoryview, offset: int) -> int:
+    try:
+        count = os.preadv(descriptor, [into], offset)
+    except OSError as error:
+        raise Failed(error.strerror or str(error)) from error
+    if not count:
+        raise Damaged("the file became shorter")
+    return count
+
+
+def _write(descriptor: int, block: bytes | memoryview) -> None:
+    rest = memoryview(block)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError as error:
+        raise disks.refusal(error) from error
+
+
+def _cut(error: OSError, progress: Progress) -> TransferCut:
+    if progress.cancelled:
+        return TransferCut("cancelled")
+    if isinstance(error, TimeoutError | BlockingIOError):
+        return TransferCut("it stood still for too long")
+    return TransferCut(error.strerror or str(error))
+
+
+def _buffer(size: int) -> memoryview:
+    """Lend this thread's buffer: a fresh one for each transfer would cost a page fault for each 4 KiB."""
+    buffer: bytearray | None = getattr(_buffers, "block", None)
+    if buffer is None or len(buffer) != size:
+        buffer = _buffers.block = bytearray(size)
+    return memoryview(buffer)

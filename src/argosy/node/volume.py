@@ -1,0 +1,457 @@
+"""One volume: a root directory with its journal, and the orders that change them together."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from argosy.errors import BadArgument, Busy, Damaged, Exists, Failed, NotADirectory, NotFound
+from argosy.node import disks
+from argosy.node.disks import Root, check_loc, part_loc, unplaced_loc
+from argosy.node.journal import Journal, PartRow, Row
+from argosy.wire import link
+
+log = logging.getLogger("argosy.node")
+
+_FICLONE = 0x40049409
+"""ioctl_ficlone(2): share the blocks of another file."""
+
+_COPY_BYTES = 1 << 20
+
+
+class Volume:
+    """One root directory of this node. Call it from threads only: everything here may wait for the disk.
+
+    The journal's lock is held around each change of disk and journal. Every order may be repeated.
+    """
+
+    def __init__(self, root: Root, journal: Journal, *, trash_seconds: float) -> None:
+        self.root = root
+        self.journal = journal
+        self.store_id = root.store_id
+        self._trash_seconds = trash_seconds
+        self._receiving: set[int] = set()
+        self._touched: set[bytes] | None = None
+
+    @classmethod
+    def open(cls, path: str | Path, *, trash_seconds: float) -> Self:
+        """Open a root that has joined, and heal what a crash left.
+
+        Raises:
+            ConfigError: The root has no store id, or another process holds it.
+        """
+        root = Root(path)
+        self = cls(root, Journal(root.journal_path), trash_seconds=trash_seconds)
+        with self.journal.lock:
+            self._heal_parts()
+        return self
+
+    def close(self) -> None:
+        """Close the journal and let go of the root."""
+        self.journal.close()
+        self.root.close()
+
+    def state(self) -> link.VolumeState:
+        """Say how the volume is, for a master."""
+        total, free = self.root.space()
+        with self.journal.lock:
+            parts = [
+                link.Part(
+                    row.upload, row.size if row.sealed else self.part_size(row.upload), bool(row.sealed)
+                )
+                for row in self.journal.parts()
+            ]
+            return link.VolumeState(self.store_id, self.journal.reported, total, free, parts)
+
+    def space(self) -> link.Space:
+        """Give the volume's figures."""
+        return link.Space(self.store_id, *self.root.space(), self.journal.files)
+
+    def empty_trash(self) -> None:
+        """Delete for good what has been in the trash long enough."""
+        self.root.empty_trash(time.time() - self._trash_seconds)
+
+    # --- reading
+
+    def read(self, loc: bytes, ver: int, size: int) -> int:
+        """Open a version of a file: its part as long as it isn't in place, else the file.
+
+        Returns:
+            A descriptor; the caller closes it.
+
+        Raises:
+            Damaged: It isn't there, or another version is, or it is shorter than `size`.
+            BadArgument: Not a loc.
+        """
+        check_loc(loc)
+        with self.journal.lock:
+            part = self.journal.part(ver) if ver else None
+            waits = part is not None and part.sealed and self.root.file(part_loc(ver))
+            try:
+                descriptor = self.root.open(part_loc(ver) if waits else self._where(loc, ver))
+            except NotFound as error:
+                raise Damaged(loc) from error
+        if os.fstat(descriptor).st_size < size:
+            os.close(descriptor)
+            raise Damaged(loc)
+        return descriptor
+
+    def _where(self, loc: bytes, ver: int) -> bytes:
+        """Find a version that may have been moved since the master knew where it is."""
+        row = self.journal.find(loc)
+        if row and (row.ver in (ver, 0) or not ver):
+            return loc
+        if moved := self.journal.find_version(ver):
+            return moved.loc
+        if row:
+            raise Damaged(loc)  # another version lies there
+        return loc
+
+    # --- arriving
+
+    def receive(self, upload: int, offset: int, base: link.Base | None, *, flush: bool) -> int:
+        """Open an upload's part to be written from `offset` on; end with `release`.
+
+        Returns:
+            A descriptor that stands at `offset`; the caller closes it.
+
+        Raises:
+            Busy: The part is being written already.
+            BadArgument: There are fewer bytes before `offset`.
+            Damaged: `base` isn't as it should be.
+            NoSpace: No room for the bytes before `offset`.
+        """
+        with self.journal.lock:
+            if upload in self._receiving:
+                raise Busy(f"{upload:x}")
+            self._receiving.add(upload)
+        try:
+            return self._open_part(upload, offset, base, flush=flush)
+        except OSError as error:
+            self.release(upload)
+            raise disks.refusal(error) from error
+        except BaseException:
+            self.release(upload)
+            raise
+
+    def _open_part(self, upload: int, offset: int, base: link.Base | None, *, flush: bool) -> int:
+        loc = part_loc(upload)
+        with self.journal.lock:
+            self.journal.put_part(PartRow(upload, sealed=0, flush=int(flush)))
+            descriptor = self.root.open(loc, os.O_RDWR | os.O_CREAT)
+        try:
+            if base is not None:
+                self._begin_with(descriptor, base, offset)
+            _check_reaches(descriptor, offset)
+            os.ftruncate(descriptor, offset)
+            os.lseek(descriptor, offset, os.SEEK_SET)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _begin_with(self, descriptor: int, base: link.Base, count: int) -> None:
+        source = self.read(base.loc, base.ver, base.size)
+        try:
+            if count > base.size:
+                raise BadArgument(f"offset {count} behind the end at {base.size}")
+            _copy(source, descriptor, count)
+        finally:
+            os.close(source)
+
+    def part_size(self, upload: int) -> int:
+        """Give the bytes of a part; 0 when there is none."""
+        found = self.root.file(part_loc(upload))
+        return found.st_size if found else 0
+
+    def release(self, upload: int) -> None:
+        """Say that nobody writes to the part any more."""
+        with self.journal.lock:
+            self._receiving.discard(upload)
+
+    def seal(
+        self, upload: int, descriptor: int, *, flush: bool, crc32: int | None, digest: bytes | None
+    ) -> PartRow:
+        """Declare a part whole: from here on it outlasts a crash, and with `flush` a power cut.
+
+        Raises:
+            Failed: It was forgotten meanwhile, or the disk failed.
+        """
+        try:
+            disks.mark(descriptor, upload, crc32, digest)
+            if flush:
+                os.fsync(descriptor)  # brings the file's name along on ext4, XFS, btrfs and ZFS
+            found = os.fstat(descriptor)
+        except OSError as error:
+            raise disks.refusal(error) from error
+        if found.st_nlink == 0:
+            raise Failed(f"part {upload:x} was given up")
+        row = PartRow(upload, 1, int(flush), found.st_size, found.st_mtime_ns, crc32, digest)
+        self.journal.put_part(row)
+        return row
+
+    # --- orders
+
+    def commit(self, parts: Sequence[link.CommitPart]) -> None:
+        """Put sealed parts in place.
+
+        What lies there and is known goes to the trash, it is the version replaced; what is unknown is kept
+        in the quarantine. Where the place can't be had the file waits in a room of ours, and the journal says
+        so. A part that is lost is journalled as gone: so the master hears of it.
+        """
+        for order in parts:
+            check_loc(order.loc)
+            with self.journal.lock:
+                self._commit(order)
+
+    def forget(self, uploads: Sequence[int]) -> None:
+        """Remove parts."""
+        with self.journal.lock:
+            for upload in uploads:
+                self.root.remove(part_loc(upload))
+            self.journal.drop_parts(uploads)
+
+    def discard(self, files: Sequence[link.Doomed]) -> None:
+        """Move files to the trash, each only if it is the version meant."""
+        for doomed in files:
+            check_loc(doomed.loc)
+            with self.journal.lock:
+                self._discard(doomed)
+
+    def settle(self, order: link.Settle) -> None:
+        """Move a file to where the tree has it, and give it its time.
+
+        Raises:
+            Exists: Something is in the way. Ask later.
+            NotFound: The file isn't there.
+        """
+        check_loc(order.loc)
+        check_loc(order.to)
+        with self.journal.lock:
+            self._settle(order)
+
+    # --- what a scan finds
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Around a scan: remember what orders touch meanwhile, for the scan may have seen it before."""
+        with self.journal.lock:
+            self._touched = set()
+        try:
+            yield
+        finally:
+            self._touched = None
+
+    def note(self, rows: Sequence[Row]) -> int:
+        """Journal files that a scan found new or changed. Gives how many."""
+        with self.journal.lock:
+            rows = [row for row in rows if not self._is_touched(row.loc)]
+            self.journal.write(rows)
+        return len(rows)
+
+    def lose(self, rows: Sequence[Row]) -> int:
+        """Journal files that a scan didn't find, and that aren't there. Gives how many."""
+        with self.journal.lock:
+            rows = [row for row in rows if not self._is_touched(row.loc) and self.root.file(row.loc) is None]
+            self.journal.write([row._replace(gone=1) for row in rows])
+        return len(rows)
+
+    def adopted(self, found: Row) -> Row:
+        """Say which upload a found file is, if it is one that the journal has lost; else it came by hand."""
+        mark = disks.read_mark(self.root.path + b"/" + found.loc, found.size, found.mtime_ns)
+        if mark is None:
+            return found
+        with self.journal.lock:
+            known = self.journal.find_version(mark.ver)
+            if known and known.loc != found.loc and self.root.file(known.loc):
+                return found  # a copy, attributes and all
+        return found._replace(ver=mark.ver, crc32=mark.crc32, digest=mark.digest)
+
+    # --- inside, under the lock
+
+    def _touch(self, *locs: bytes) -> None:
+        if self._touched is not None:
+            self._touched.update(locs)
+
+    def _is_touched(self, loc: bytes) -> bool:
+        return self._touched is not None and loc in self._touched
+
+    def _heal_parts(self) -> None:
+        """Bring parts and journal together after a crash."""
+        on_disk = dict(self.root.parts())
+        rows = {row.upload: row for row in self.journal.parts()}
+        for upload, size in on_disk.items():
+            row = rows.get(upload)
+            if row is None:
+                self._heal_stray(upload)
+            elif row.sealed and row.size != size:
+                self.journal.put_part(row._replace(sealed=0))
+        # A sealed part whose file is missing stays: its commit will find it in place.
+        self.journal.drop_parts(up for up, row in rows.items() if not row.sealed and up not in on_disk)
+
+    def _heal_stray(self, upload: int) -> None:
+        """A part without a row: its commit is journalled and the disk lost the move, or it's rubbish."""
+        known = self.journal.find_version(upload)
+        if known and self.root.file(known.loc) is None:
+            log.warning("%s: moving upload %x into place again", self.store_id, upload)
+            try:
+                self.root.move(part_loc(upload), known.loc)
+            except (Exists, NotADirectory):
+                log.warning("%s: %r is taken", self.store_id, known.loc)
+        self.root.remove(part_loc(upload))
+
+    def _commit(self, order: link.CommitPart) -> None:
+        row = self.journal.part(order.upload)
+        if row is None or not row.sealed or self.root.file(part_loc(order.upload)) is None:
+            self._commit_again(order, row)
+            return
+        self.root.set_time(part_loc(order.upload), order.mtime_ns)
+        loc = self._place(order)
+        self._journal_commit(loc, row)
+
+    def _journal_commit(self, loc: bytes, part: PartRow) -> None:
+        if part.flush:
+            self.root.flush_directory(loc)
+        found = self.root.file(loc)
+        if found is None:
+            raise Failed(loc)  # somebody took it at once; the next try finds it lost
+        self._touch(loc)
+        self.journal.write(
+            [Row(loc, found.st_size, found.st_mtime_ns, part.upload, part.crc32, part.digest)],
+            drop=part.upload,
+        )
+
+    def _place(self, order: link.CommitPart) -> bytes:
+        """Move a part to its place, or as near as can be; say where it is."""
+        for _ in range(3):  # somebody may put a file there by hand between our looks
+            try:
+                self.root.move(part_loc(order.upload), order.loc)
+            except Exists:
+                if not self._make_room(order.loc):
+                    break
+            except NotADirectory:
+                break
+            else:
+                return order.loc
+        self.root.move(part_loc(order.upload), unplaced_loc(order.upload))
+        return unplaced_loc(order.upload)
+
+    def _make_room(self, loc: bytes) -> bool:
+        found, row = self.root.file(loc), self.journal.find(loc)
+        if found and row and _same(row, found):
+            self.root.discard(loc, row.ver, keep=self._trash_seconds > 0)
+            return True
+        if self.root.is_directory(loc):
+            return False
+        log.warning("%s: %r was in the way, kept in the quarantine", self.store_id, loc)
+        self.root.quarantine(loc)
+        return True
+
+    def _commit_again(self, order: link.CommitPart, row: PartRow | None) -> None:
+        """The part isn't there: it is in place already, or it is lost and the master has to hear of it."""
+        for loc in (order.loc, unplaced_loc(order.upload)):
+            found = self.root.file(loc)
+            if (
+                row
+                and row.sealed
+                and found
+                and found.st_size == row.size
+                and found.st_mtime_ns == order.mtime_ns
+            ):
+                self._journal_commit(loc, row)
+                return
+        if self.journal.find_version(order.upload):
+            return
+        log.error("%s: upload %x is lost, the catalogue has it at %r", self.store_id, order.upload, order.loc)
+        if row and row.sealed:
+            self.journal.drop_parts([order.upload])
+        if self.journal.find(order.loc) is None:
+            self.journal.write([Row(order.loc, 0, order.mtime_ns, order.upload, gone=1)])
+
+    def _discard(self, doomed: link.Doomed) -> None:
+        part = self.journal.part(doomed.ver) if doomed.ver else None
+        if part and part.sealed:
+            if self.root.file(part_loc(doomed.ver)):
+                self.root.discard(part_loc(doomed.ver), doomed.ver, keep=self._trash_seconds > 0)
+            self.journal.drop_parts([doomed.ver])
+            return
+        row = self.journal.find(doomed.loc)
+        if row is None or (row.ver and row.ver != doomed.ver):
+            row = self.journal.find_version(doomed.ver) or row
+        loc = row.loc if row else doomed.loc
+        found = self.root.file(loc)
+        if found is None or not _is_meant(doomed, row, found):
+            return
+        self.root.discard(loc, doomed.ver, keep=self._trash_seconds > 0)
+        self._touch(loc)
+        self.journal.write([Row(loc, found.st_size, found.st_mtime_ns, doomed.ver, gone=1)])
+        self.root.remove_empty_parents(loc)
+
+    def _settle(self, order: link.Settle) -> None:
+        row = self.journal.find(order.loc)
+        if row is None or (row.ver and order.ver and row.ver != order.ver):
+            row = self.journal.find_version(order.ver)
+        found = self.root.file(row.loc) if row else None
+        if row is None or found is None or found.st_size != order.size:
+            raise NotFound(order.loc)
+        if row.loc != order.to:
+            try:
+                self.root.move(row.loc, order.to)
+            except NotADirectory as error:
+                raise Exists(order.to) from error
+        self.root.set_time(order.to, order.mtime_ns)
+        if now := self.root.file(order.to):
+            there = Row(order.to, now.st_size, now.st_mtime_ns, order.ver, row.crc32, row.digest)
+            gone = [] if row.loc == order.to else [row._replace(gone=1)]
+            self._touch(row.loc, order.to)
+            self.journal.write([there, *gone], together=True)
+        self.root.remove_empty_parents(row.loc)
+
+
+def _same(row: Row, found: os.stat_result) -> bool:
+    return (row.size, row.mtime_ns) == (found.st_size, found.st_mtime_ns)
+
+
+def _is_meant(doomed: link.Doomed, row: Row | None, found: os.stat_result) -> bool:
+    """Whether a file is the one to delete: its version says so, or it came by hand and size and time do."""
+    if row and row.ver:
+        return row.ver == doomed.ver and _same(row, found)
+    return (found.st_size, found.st_mtime_ns) == (doomed.size, doomed.mtime_ns)
+
+
+def _check_reaches(descriptor: int, offset: int) -> None:
+    size = os.fstat(descriptor).st_size
+    if size < offset:
+        raise BadArgument(f"offset {offset}, the part has {size} bytes")
+
+
+def _copy(source: int, target: int, count: int) -> None:
+    """Copy the first bytes of a file; blocks are shared where the file system can."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        os.lseek(source, 0, os.SEEK_SET)
+        os.lseek(target, 0, os.SEEK_SET)
+        _copy_bytes(source, target, count)
+
+
+def _copy_bytes(source: int, target: int, count: int) -> None:
+    within = True  # the kernel copies, until it says that it can't between these two
+    while count > 0:
+        if within:
+            try:
+                copied = os.copy_file_range(source, target, min(count, 1 << 30))
+            except OSError:
+                within = False
+                continue
+        else:
+            copied = os.write(target, os.read(source, min(count, _COPY_BYTES)))
+        if copied == 0:
+            raise Damaged("the file became shorter")
+        count -= copied

@@ -1,0 +1,221 @@
+"""The command line: words, exit codes, and what is said when something is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from argosy import errors
+from argosy.cli import main, ports
+from argosy.cli.main import parser
+from argosy.cli.site import Site, master_text
+from argosy.net.pki import Authority, fingerprint
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site(tmp_path)
+    site.make()
+    site.write(site.master_config, master_text(ftp="127.0.0.1:2121", link="127.0.0.1:2122"))
+    return site
+
+
+def say(*words: str) -> int:
+    """Run the command line and give its exit code."""
+    return main.main(words)
+
+
+def write_password(site: Site, text: str = "wind and tide\n") -> str:
+    (site.directory / "password").write_text(text)
+    return str(site.directory / "password")
+
+
+def test_an_account_is_added_listed_changed_and_deleted(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--dir", str(site.directory)]
+    secret = ["--password-file", write_password(site)]
+    assert say("user", "add", "ann", "--home", "/video", "--fxp", *secret, *where) == 0
+    assert say("user", "add", "bob", "--read-only", *secret, *where) == 0
+    assert say("user", "passwd", "ann", *secret, *where) == 0
+    capsys.readouterr()
+    assert say("user", "list", *where) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "name  home    rights",
+        "ann   /video  read write fxp",
+        "bob   /       read",
+    ]
+    assert say("user", "delete", "bob", *where) == 0
+    capsys.readouterr()
+    assert say("user", "list", "--json", *where) == 0
+    (user,) = json.loads(capsys.readouterr().out)["users"]
+    assert user == {"name": "ann", "home": "/video", "admin": False, "may_write": True, "may_fxp": True}
+
+
+def test_a_password_can_come_through_a_pipe(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("wind and tide\n"))
+    assert say("user", "add", "ann", "--dir", str(site.directory)) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["user", "passwd", "nobody"], "nobody"),
+        (["user", "delete", "nobody"], "nobody"),
+        (["user", "add", ""], ""),
+    ],
+)
+def test_a_refusal_is_one_line_and_exit_1(
+    site: Site,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    complaint: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("wind and tide\n"))
+    assert say(*words, "--dir", str(site.directory)) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("argosy: ")
+    assert err.count("\n") == 1
+    assert complaint in err
+
+
+def test_an_empty_password_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = ["--password-file", write_password(site, "")]
+    assert say("user", "add", "ann", "--dir", str(site.directory), *secret) == 1
+    assert "argosy: " in capsys.readouterr().err
+
+
+def test_a_token_names_the_sites_authority(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    authority = Authority.open(site.keys)
+    assert say("token", "--dir", str(site.directory)) == 0
+    out, err = capsys.readouterr()
+    assert out.strip().split(".")[2] == fingerprint(authority.pem)
+    assert len(out.strip().split(".")) == 3
+    assert "argosy node join" in err
+    assert say("token", "--dir", str(site.directory), "--seconds", "60", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["seconds"] == 60
+
+
+@pytest.mark.parametrize("words", [["nodes"], ["status"], ["why", "/"], ["nodes", "remerge", "node1"]])
+def test_questions_to_a_master_that_does_not_run_are_refused(
+    site: Site, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert say(*words, "--dir", str(site.directory)) == 1
+    assert capsys.readouterr().err.startswith("argosy: No master runs here: ")
+
+
+def test_a_directory_without_a_site_says_how_to_make_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say("status", "--dir", str(tmp_path)) == 1
+    assert "argosy up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["sink"],
+        ["node"],
+        ["user"],
+        ["up", "--nodes", "0"],
+        ["up", "--port", "70000"],
+        ["up", "--user", "ann"],
+        ["node", "join", "127.0.0.1:1"],
+    ],
+)
+def test_misuse_is_exit_2_with_the_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as misuse:
+        main.main(words)
+    assert misuse.value.code == 2
+    assert "usage: argosy" in capsys.readouterr().err
+
+
+def test_every_word_has_a_sentence_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], ["node", "join", "--help"], ["user", "add", "--help"]):
+        with pytest.raises(SystemExit) as done:
+            parser().parse_args(words)
+        assert done.value.code == 0
+    out = capsys.readouterr().out
+    for word in ("up", "master", "node", "token", "user", "nodes", "status", "why"):
+        assert f"\n    {word} " in out
+
+
+def test_what_is_said_to_a_word_holds_for_the_word_below_it() -> None:
+    arguments = parser().parse_args(["nodes", "--dir", "/srv/x", "--json", "remerge", "node1"])
+    assert (arguments.dir, arguments.json) == ("/srv/x", True)
+
+
+def test_joining_under_a_name_that_is_there_says_how_to_start_it(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.write(site.node_config("attic"), "")
+    root = str(site.directory / "root")
+    words = ["node", "join", "127.0.0.1:1", "--token", "x", "--name", "attic", "--root", root]
+    assert say(*words, "--dir", str(site.directory)) == 1
+    assert f"argosy node --config {site.node_config('attic')}" in capsys.readouterr().err
+
+
+def test_a_node_cannot_take_the_masters_name(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(site.directory / "root")
+    words = ["node", "join", "127.0.0.1:1", "--token", "x", "--name", "master", "--root", root]
+    assert say(*words, "--dir", str(site.directory)) == 1
+    assert "no node may be called 'master'" in capsys.readouterr().err
+
+
+def test_an_accident_is_a_line_too(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARGOSY_LOG", raising=False)
+    monkeypatch.setattr("sys.stdin", None)
+    assert say("user", "add", "ann", "--dir", str(site.directory)) == 1
+    err = capsys.readouterr().err
+    assert "a bug of ours" in err
+    assert "Traceback" not in err
+
+
+# --- addresses of this machine ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_port_that_something_listens_on_is_named(taken: int) -> None:
+    with pytest.raises(errors.Exists, match=f"port {taken} of 127.0.0.1.*--port"):
+        ports.check_free("127.0.0.1", taken, "--port")
+
+
+def test_an_address_that_is_elsewhere_is_named() -> None:
+    with pytest.raises(errors.BadArgument, match="no address of this machine"):
+        ports.check_free("192.0.2.1", 0, "--port")
+
+
+def test_the_wanted_port_is_chosen_unless_it_is_taken(taken: int) -> None:
+    steady = ports.choose("127.0.0.1", 0)
+    assert steady in ports.STEADY_PORTS
+    assert ports.choose("127.0.0.1", steady) == steady
+    assert ports.choose("127.0.0.1", taken) != taken
+    assert ports.choose("127.0.0.1", steady, taken=steady) != steady
+
+
+def test_everywhere_is_reached_by_one_address() -> None:
+    assert ports.reachable("192.0.2.7") == "192.0.2.7"
+    assert ports.reachable("ftp.example.org") == "ftp.example.org"
+    address = ports.reachable("0.0.0.0")
+    ports.check_free(address, 0, "--host")
+    assert address != "0.0.0.0"
+
+
+def test_loopback_is_known_in_all_its_forms() -> None:
+    assert all(map(ports.is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
+    assert not any(map(ports.is_loopback, ("0.0.0.0", "10.0.0.1", "ftp.example.org")))
