@@ -20,7 +20,7 @@ from argosy.doors.admin import AdminDoor
 from argosy.doors.ftp.client import Hall
 from argosy.doors.ftp.data import Carriage
 from argosy.doors.ftp.server import FtpDoor
-from argosy.net import tls
+from argosy.net import ports, tls
 from argosy.net.pki import Authority
 from argosy.vfs import Vfs
 
@@ -99,8 +99,7 @@ def _ftp_certificate(config: Master, authority: Authority) -> tuple[Path, Path]:
     if config.ftp.certificate:
         return Path(config.ftp.certificate), Path(config.ftp.key)
     host = split_address("ftp.listen", config.ftp.listen)[0]
-    wanted = [host, config.ftp.advertise, "localhost", "127.0.0.1"]
-    everywhere = ("", "0.0.0.0", "::")  # noqa: S104 - left out, not bound
-    authority.issue_ftp([name for name in dict.fromkeys(wanted) if name not in everywhere])
+    wanted = [ports.reachable(host), config.ftp.advertise, "localhost", "127.0.0.1"]
+    authority.issue_ftp([name for name in dict.fromkeys(wanted) if name])
     keys = Path(config.paths.keys)
     return keys / "ftp.pem", keys / "ftp.key"

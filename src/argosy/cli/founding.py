@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy import config
-from argosy.cli import ports
 from argosy.cli.site import Site, master_text, node_text, with_key
 from argosy.cli.users import accounts
 from argosy.errors import ConfigError, Exists
+from argosy.net import ports
 from argosy.net.pki import Authority
 from argosy.node import disks
 

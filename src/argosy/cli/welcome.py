@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy import config
-from argosy.cli import ports
 from argosy.cli.founding import Login, link_address
 from argosy.cli.site import Site
+from argosy.net import ports
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import msgspec
 
 from argosy import __version__, errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Replica, TreePath, shown
+from argosy.catalogue.model import Counts, Replica, TreePath, shown
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
@@ -85,9 +85,9 @@ class AdminDoor:
     async def _answer(self, question: link.Body) -> link.Body:
         match question:
             case link.AskStatus():
-                document = self._status()
+                document = self._status(await self._counts())
             case link.AskNodes():
-                document = {"nodes": self._nodes()}
+                document = {"nodes": self._nodes(await self._counts())}
             case link.AskWhy():
                 path = tuple(part for part in question.path.split(b"/") if part not in (b"", b"."))
                 document = self._why(path)
@@ -97,9 +97,12 @@ class AdminDoor:
                 raise errors.Unsupported(type(question).__name__)
         return link.Report(msgspec.json.encode(document))
 
-    def _status(self) -> Document:
-        counts = self._catalogue.counts()
-        states = [node["state"] for node in self._nodes()]
+    async def _counts(self) -> Counts:
+        # Counting reads all of the catalogue, so it does so off the loop.
+        return await asyncio.to_thread(self._catalogue.counts)
+
+    def _status(self, counts: Counts) -> Document:
+        states = [node["state"] for node in self._nodes(counts)]
         return {
             "version": __version__,
             "uptime_seconds": round(time.monotonic() - self._since, 1),
@@ -117,8 +120,7 @@ class AdminDoor:
             "nodes": {state: states.count(state) for state in ("ready", "merging", "away")},
         }
 
-    def _nodes(self) -> list[Document]:
-        by_volume = self._catalogue.counts().by_volume
+    def _nodes(self, counts: Counts) -> list[Document]:
         documents = []
         for record in self._catalogue.nodes():
             node = self._roster.nodes.get(record.name)
@@ -126,7 +128,7 @@ class AdminDoor:
             volumes = []
             for volume in self._catalogue.volumes(record.name):
                 live = node.volumes.get(volume.store_id) if node else None
-                files, size = by_volume.get(volume.number, (0, 0))
+                files, size = counts.by_volume.get(volume.number, (0, 0))
                 volumes.append(
                     {
                         "store_id": volume.store_id,

@@ -71,7 +71,7 @@ async def buffer_size(client: Client, command: Command) -> Replies:
 
 
 async def protect(client: Client, command: Command) -> Replies:
-    """PROT: encrypt data connections or don't; the session notes which. RFC 2228 section 3, RFC 4217 section 9."""
+    """PROT: encrypt data connections or don't; the session notes which. RFC 4217 section 9."""
     del client
     try:
         private = arguments.parse_protection(command.argument)

@@ -20,6 +20,7 @@ from argosy.vfs import Files, Vfs
 from argosy.wire.ftp import listing
 from argosy.wire.ftp.arguments import Type
 from argosy.wire.ftp.replies import Reply
+from argosy.wire.ftp.session import State
 
 Replies = AsyncGenerator[Reply, None]
 """What a handler yields: preliminary replies, then one that is final, in the order they are spoken."""
@@ -150,7 +151,7 @@ class Client:
 
     @contextmanager
     def transferring(self, doing: str) -> Iterator[Channel]:
-        """Lend the prepared channel to a transfer; whatever goes wrong, it is cut.
+        """Lend the prepared channel to a transfer; whatever goes wrong, it is cut, or declined before 150.
 
         Args:
             doing: What runs, for STAT.
@@ -166,7 +167,10 @@ class Client:
         try:
             yield channel
         except BaseException:
-            channel.cut()
+            if self.session.state is State.TRANSFER:
+                channel.cut()
+            else:
+                channel.decline()
             raise
         finally:
             self.moving, self.doing = None, ""

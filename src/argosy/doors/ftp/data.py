@@ -93,6 +93,10 @@ class Channel(Protocol):
         """Stop at once (ABOR), or give up what was never used."""
         ...
 
+    def decline(self) -> None:
+        """Give up what was never used, in order: the client shall hear of the refusal, not of a reset."""
+        ...
+
 
 class Direct:
     """The client connects to a port of the node that PRET chose."""
@@ -120,6 +124,8 @@ class Direct:
     def cut(self) -> None:
         """See `Channel`."""
         self._transfer.cancel()
+
+    decline = cut
 
 
 class Active:
@@ -159,6 +165,8 @@ class Active:
             self._transfer.cancel()
         if self._connection:
             self._connection.cut()
+
+    decline = cut
 
 
 class Passive:
@@ -231,6 +239,11 @@ class Passive:
         self._client.cut()
         if self._node_leg:
             self._node_leg.cut()
+
+    def decline(self) -> None:
+        """See `Channel`. Node's basic-ftp tells its user of the reset and never of the 550 beside it."""
+        self._client.close()  # quick: nothing was sent that it could wait for
+        self.cut()
 
     async def _relay(self, relay: Relay, inward: bool) -> None:
         """Carry; a break on one side becomes a break on the other, and the node tells the outcome."""
