@@ -175,7 +175,7 @@ class Site:
         return next(one for one in self.argosy("nodes")["nodes"] if one["name"] == name)
 
     def pid(self, name: str) -> int:
-        """Give the pid of `master`, `node1`, ..."""
+        """Give the pid of `master`, `n1`, ..."""
         return int((self.directory / "run" / f"{name}.pid").read_text())
 
     def kill(self, name: str) -> None:

@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run a master and two nodes. `/many` was there before the first node came."""
     site = Site(tmp_path_factory.mktemp("door") / "site", settings=SETTINGS)
-    many = site.directory / "nodes" / "node1" / "many"
+    many = site.directory / "nodes" / "n1" / "many"
     many.mkdir(parents=True)
     directory = os.open(many, os.O_RDONLY)
     for number in range(MANY):

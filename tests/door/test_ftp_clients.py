@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ftplib
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -165,6 +166,10 @@ async def tnftp_get(here: Here) -> str:
 
 
 async def tnftp_put(here: Here) -> str:
+    if (
+        quote(os.fsencode(here.remote)) != here.remote
+    ):  # with -u it takes the URL's percent signs for a name's
+        return await conversation(here, "tnftp", f'put "{here.local}" "{here.remote}"')
     return await here.run("tnftp", "-u", here.url_with_account, here.local)
 
 
@@ -311,9 +316,10 @@ CLIENTS = (
     Client("inetutils", inetutils_list, inetutils_get, inetutils_put),
     Client("busybox", None, busybox_get, busybox_put),
     Client("wget", wget_list, wget_get, None, tls=True),
-    Client("ftplib", ftplib_list, ftplib_get, ftplib_put, tls=True),
-    Client("aioftp", aioftp_list, aioftp_get, aioftp_put, tls=True),
-    Client("basic-ftp", basic_ftp_list, basic_ftp_get, basic_ftp_put, tls=True),
+    # The last three write every name as UTF-8.
+    Client("ftplib", ftplib_list, ftplib_get, ftplib_put, tls=True, cannot=(LATIN,)),
+    Client("aioftp", aioftp_list, aioftp_get, aioftp_put, tls=True, cannot=(LATIN,)),
+    Client("basic-ftp", basic_ftp_list, basic_ftp_get, basic_ftp_put, tls=True, cannot=(LATIN,)),
 )
 
 WAYS = [(client, tls) for client in CLIENTS for tls in (False, True) if client.tls or not tls]
@@ -379,6 +385,21 @@ async def test_a_client_stores_a_file(site: Site, place: str, home: Path, client
     await client.put(Here(site, tls, f"{place}/mine.bin", local, home))
     with Talk(site) as talk:
         assert talk.retrieve(f"{place}/mine.bin") == CONTENT
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # aioftp leaves a socket open
+@_ways(lambda client: client.get)
+async def test_a_client_hears_that_a_file_is_missing(
+    site: Site, place: str, home: Path, client: Client, tls: bool
+) -> None:
+    assert client.get is not None
+    try:
+        said = await client.get(Here(site, tls, f"{place}/gone.bin", home / "gone.bin", home))
+    except Exception as error:  # noqa: BLE001 - each has a way of its own to fail
+        said = str(error)
+    if client.name not in ("ncftp", "tnftp", "wget"):  # they only say that it failed
+        assert re.search("550|No such file|not found|does not exist", said), said
+    assert not re.search("(?i)reset|426", said), said
 
 
 @pytest.mark.parametrize("name", [BLANKS, UNICODE, LATIN], ids=["blanks", "unicode", "latin-1"])

@@ -69,7 +69,7 @@ def test_the_lftp_lines_that_are_printed_work(site: Site) -> None:
 
 def test_all_nodes_are_ready_when_it_says_so(site: Site) -> None:
     nodes = site.argosy("nodes")["nodes"]
-    assert [(node["name"], node["state"]) for node in nodes] == [("node1", "ready"), ("node2", "ready")]
+    assert [(node["name"], node["state"]) for node in nodes] == [("n1", "ready"), ("n2", "ready")]
     assert re.search(rf"^ready: 2 nodes, ftp://127\.0\.0\.1:{site.port}/$", site.output, re.MULTILINE)
 
 
@@ -90,9 +90,9 @@ def test_stopping_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def test_a_node_that_is_killed_comes_back(site: Site) -> None:
-    before = site.pid("node1")
-    site.kill("node1")
-    site.wait_for("node1 to live again", lambda: site.pid("node1") != before)
+    before = site.pid("n1")
+    site.kill("n1")
+    site.wait_for("n1 to live again", lambda: site.pid("n1") != before)
     site.wait_until_ready()
 
 
@@ -129,7 +129,7 @@ def test_a_later_start_keeps_the_nodes_and_adds_more(tmp_path: Path) -> None:
     try:
         again, second = site.argosy("nodes")["nodes"]
         assert again["volumes"][0]["store_id"] == first["volumes"][0]["store_id"]
-        assert second["name"] == "node2"
+        assert second["name"] == "n2"
     finally:
         site.stop()
 
@@ -177,7 +177,7 @@ def test_scripts_get_one_json_object(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert document["ready"] is True
-    assert document["nodes"] == ["node1"]
+    assert document["nodes"] == ["n1"]
     assert document["user"] == "admin"
     assert len(document["password"]) >= 12
 

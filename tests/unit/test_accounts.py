@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import argon2
@@ -122,8 +123,6 @@ async def test_removed_accounts_are_gone(accounts: Accounts) -> None:
 
 
 async def test_a_damaged_hash_lets_nobody_in(accounts: Accounts, catalogue: Catalogue) -> None:
-    from dataclasses import replace
-
     user = await accounts.add("ann", "secret")
     await catalogue.put_user(replace(user, password="secret"))
     with pytest.raises(errors.LoginFailed):

@@ -12,9 +12,9 @@ import pytest
 
 from argosy import errors
 from argosy.cli import main
-from argosy.net import ports
 from argosy.cli.main import parser
 from argosy.cli.site import Site, master_text
+from argosy.net import ports
 from argosy.net.pki import Authority, fingerprint
 
 

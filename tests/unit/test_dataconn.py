@@ -68,9 +68,9 @@ async def test_the_port_is_shut_once_the_client_is_there() -> None:
         connection.close()
 
 
-async def test_a_stranger_is_turned_away_and_the_client_still_served() -> None:
+async def test_a_stranger_is_turned_away_and_the_client_waited_on_further() -> None:
     connection, port = expecting("192.0.2.77")  # TEST-NET: not this machine's, so we're strangers
-    with await dialled(port) as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), await dialled(port) as client:
         await asyncio.to_thread(client.recv, 1)
     assert not connection._task.done()
     connection.cut()

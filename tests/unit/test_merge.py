@@ -492,6 +492,7 @@ def test_a_copy_made_by_hand_of_a_version_that_is_still_there_is_a_file_of_its_o
     disk = [hand_put(b"a", ver=70), hand_put(b"b", ver=70)]
     shelf.merge_whole(1, disk)
     assert sorted(shelf.outline()) == [b"a", b"b"]
+    assert len({entry.ver for entry in shelf.entries.values() if entry.kind is Kind.FILE}) == 2
     assert shelf.merge_whole(1, disk) == []
 
 

@@ -92,6 +92,26 @@ async def test_the_replaced_version_that_a_list_still_shows_is_not_taken_for_a_c
     assert (catalogue.by_id(file).size, catalogue.by_id(file).digest) == (5, D)
 
 
+async def test_a_file_put_at_the_new_name_of_one_that_has_not_moved_yet_is_another_file(
+    catalogue: Catalogue,
+) -> None:
+    await catalogue.merge(1, [Found(b"x", 3, 1)], seq=1, whole=False)
+    await catalogue.rename((b"x",), (b"y",))
+    report = await catalogue.merge(1, [Found(b"x", 3, 1), Found(b"y", 3, 1)], seq=2, whole=True)
+    assert report.conflicts == ["/y.conflict-n1"]
+    assert [replica.loc for replica in catalogue.replicas(catalogue.find((b"y",)).id)] == [b"x"]
+
+
+async def test_a_conflict_that_is_being_overwritten_outlives_its_last_copy(catalogue: Catalogue) -> None:
+    await catalogue.merge(1, [Found(b"x", 3, 1)], seq=1, whole=False)
+    await catalogue.merge(2, [Found(b"x", 4, 1)], seq=1, whole=False)
+    aside = (b"x.conflict-n2",)
+    upload = await catalogue.begin(aside, volume=1, node="n1", epoch=1, user="ann", resume=False)
+    await catalogue.merge(2, [], seq=2, whole=True)
+    await catalogue.commit(upload.id, Sealed(5, 77, None, D), epoch=1)
+    assert catalogue.find(aside).state is State.LIVE
+
+
 async def test_thousands_of_files_in_one_batch_are_all_there(catalogue: Catalogue) -> None:
     files = [Found(b"d%d/%04d" % (number % 7, number), number, 1) for number in range(3000)]
     files.sort(key=lambda found: found.loc)
@@ -144,6 +164,14 @@ async def test_a_comparison_of_an_older_version_says_nothing(catalogue: Catalogu
     assert catalogue.suspects() == [entry.id]
     await catalogue.compared(entry.id, {2: (7, D)}, ver=entry.ver)  # nothing good to compare with
     assert catalogue.suspects() == [entry.id]
+
+
+async def test_suspects_that_cannot_be_compared_do_not_keep_others_waiting(catalogue: Catalogue) -> None:
+    for volume in (1, 2):
+        files = [Found(b"%d" % number, 3, volume) for number in range(5)]
+        await catalogue.merge(volume, files, seq=1, whole=False)
+    assert len({file for _ in range(3) for file in catalogue.suspects(2)}) == 5
+    assert len(catalogue.suspects(2)) == 2
 
 
 # --- settling ----
@@ -253,6 +281,30 @@ async def test_who_was_believed_at_a_place_that_was_free_is_not_there(catalogue:
     await catalogue.settled(due)  # the node found y free: somebody had taken it away by hand
     assert [replica.loc for replica in catalogue.replicas(file)] == [b"y"]
     assert catalogue.replicas(stale) == []
+
+
+async def test_a_name_kept_aside_goes_when_its_only_copy_turns_out_not_to_be_there(
+    catalogue: Catalogue,
+) -> None:
+    await catalogue.merge(2, [Found(b"y", 4, 1)], seq=1, whole=False)
+    await catalogue.merge(1, [Found(b"y", 3, 1)], seq=1, whole=False)
+    assert catalogue.conflicts() == [(b"y.conflict-n1",)]
+    await catalogue.delete((b"y",))
+    await put(catalogue, (b"x",))
+    await catalogue.rename((b"x",), (b"y",))
+    await catalogue.settled(await catalogue.settlements(10, [1]))
+    assert catalogue.conflicts() == []
+
+
+async def test_a_move_that_the_list_has_overtaken_changes_nothing(catalogue: Catalogue) -> None:
+    file = await put(catalogue, (b"x",))
+    ver = catalogue.by_id(file).ver
+    await catalogue.rename((b"x",), (b"y",))
+    due = await catalogue.settlements(10, [1])
+    moved = [Found(b"x", 5, 77, gone=True), Found(b"by-hand", 5, 77, ver)]
+    await catalogue.merge(1, moved, seq=1, whole=False)
+    await catalogue.settled(due)
+    assert [replica.loc for replica in catalogue.replicas(file)] == [b"by-hand"]
 
 
 async def test_a_file_put_aside_by_the_node_is_put_in_place_later(catalogue: Catalogue, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -250,6 +251,31 @@ async def test_a_name_whose_part_is_lost_goes(catalogue: Catalogue) -> None:
     await catalogue.reconcile(1, [], [running.id])
     assert [entry.name for entry in catalogue.children(ROOT_ID)] == [b"y", b"z"]
     await catalogue.commit(running.id, sealed(), epoch=1)
+
+
+async def test_an_upload_that_runs_while_its_volume_comes_back_goes_on(catalogue: Catalogue) -> None:
+    known, unknown = await begin(catalogue), await begin(catalogue, (b"y",))
+    await catalogue.reconcile(1, [(known.id, 0, False)], [known.id])  # the other began after this was listed
+    for upload in (known, unknown):
+        await catalogue.commit(upload.id, sealed(), epoch=1)
+
+
+async def test_an_upload_of_an_earlier_life_of_its_node_that_nobody_runs_is_cut(catalogue: Catalogue) -> None:
+    kept, lost = await begin(catalogue), await begin(catalogue, (b"y",))
+    await catalogue.register("n1", "another")
+    await catalogue.reconcile(1, [(kept.id, 3, False)], [])
+    assert (catalogue.find(X).state, catalogue.find(X).size) == (State.PARTIAL, 3)
+    assert catalogue.find_or_none((b"y",)) is None
+    assert await catalogue.cut(lost.id, 3)
+
+
+async def test_who_is_cancelled_while_beginning_leaves_the_name_free(catalogue: Catalogue) -> None:
+    task = asyncio.ensure_future(begin(catalogue))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await begin(catalogue)
 
 
 async def test_a_part_whose_copy_was_given_up_is_a_copy_again(catalogue: Catalogue) -> None:

@@ -33,7 +33,7 @@ from argosy.catalogue.model import (
     Volume,
 )
 from argosy.catalogue.store import members, merging, replicas, settling, tree, uploads, users
-from argosy.catalogue.store.engine import Engine
+from argosy.catalogue.store.engine import Connection, Engine
 from argosy.catalogue.store.ids import Mint
 
 SECOND_NS = 1_000_000_000
@@ -61,6 +61,7 @@ class Catalogue:
         self._table = table
         self._now = clock_ns
         self._mint = Mint(clock_ns, draw)
+        self._suspects_after = 0
         self._engine = Engine(
             Path(table.directory) / "argosy.db",
             cache_bytes=table.cache_bytes,
@@ -137,8 +138,13 @@ class Catalogue:
         return self._engine.read_together(tree.conflicts, limit)
 
     def suspects(self, limit: int = 100) -> list[int]:
-        """List files with a copy whose content nobody has compared yet."""
-        return self._engine.read(replicas.suspects, limit)
+        """List files with a copy whose content nobody has compared yet; the next ones at each call.
+
+        So those whose node is away don't keep the others waiting.
+        """
+        page = self._engine.read(replicas.suspects, self._suspects_after, limit)
+        self._suspects_after = page[-1] if len(page) == limit else 0
+        return page
 
     # --- the tree ----
 
@@ -245,8 +251,10 @@ class Catalogue:
             Unavailable: The node isn't in this epoch, or what `resume` needs isn't on this volume.
         """
         number, file, now_ns = self._mint(), self._mint(), self._now()
-        return await self._engine.write(
-            lambda db: uploads.begin(
+        begun: list[Upload] = []
+
+        def change(db: Connection) -> Upload:
+            upload = uploads.begin(
                 db,
                 path,
                 number=number,
@@ -260,7 +268,19 @@ class Catalogue:
                 resume=resume,
                 now_ns=now_ns,
             )
-        )
+            begun.append(upload)
+            return upload
+
+        def undo(db: Connection) -> None:
+            for upload in begun:
+                uploads.cut(db, upload.id, upload.received, now_ns)
+
+        try:
+            return await self._engine.write(change)
+        except asyncio.CancelledError:
+            # It may have begun all the same, and nobody would ever end it.
+            self._engine.write_unheard(undo)
+            raise
 
     async def commit(
         self, upload: int, sealed: Sealed, *, epoch: int

@@ -151,7 +151,7 @@ class DataConnection:
             server_side: Be the TLS server although we dialled, as FTP wants it (RFC 4217 section 7).
             connect_seconds: How long to try, handshake included; counted anew from `ready`.
             stall_seconds: How long the connection may stand still once it is there.
-            source: Local address to come from; empty: the kernel's choice.
+            source: Local address to come from, where it is of the same family; empty: the kernel's choice.
         """
 
         async def arrive() -> socket.socket:
@@ -328,7 +328,7 @@ async def _connect(host: str, port: int, source: str) -> socket.socket:
         made = socket.socket(family, kind, protocol)
         try:
             made.setblocking(False)
-            if source:
+            if source and (":" in source) == (family == socket.AF_INET6):
                 made.bind((source, 0))
             await loop.sock_connect(made, address)
         except OSError as error:

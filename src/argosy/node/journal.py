@@ -29,6 +29,8 @@ CREATE INDEX IF NOT EXISTS file_ver ON file(ver) WHERE ver > 0;
 CREATE TABLE IF NOT EXISTS part(
     upload INTEGER PRIMARY KEY, sealed INTEGER NOT NULL, flush INTEGER NOT NULL, size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL, crc32 INTEGER, digest BLOB);
+CREATE TABLE IF NOT EXISTS move(
+    loc BLOB PRIMARY KEY, dest BLOB NOT NULL, mtime_ns INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _SELECT = "SELECT loc, size, mtime_ns, ver, crc32, digest, seq, gone FROM file "
@@ -137,7 +139,13 @@ class Journal:
         return whole or self._rows("WHERE seq = ? LIMIT ?", last, -1)
 
     def write(
-        self, rows: Sequence[Row], *, together: bool = False, drop: int | None = None, durable: bool = False
+        self,
+        rows: Sequence[Row],
+        *,
+        together: bool = False,
+        drop: int | None = None,
+        moved: bytes | None = None,
+        durable: bool = False,
     ) -> None:
         """Write files' new states down, each under a new number (`seq` in them is ignored).
 
@@ -145,6 +153,7 @@ class Journal:
             rows: The new states; a file that went has `gone` 1.
             together: One number for all of them: a move.
             drop: A part that became one of these files.
+            moved: The loc of a move that was begun and is done with this.
             durable: Outlast a power cut.
         """
         with self.lock:
@@ -158,6 +167,8 @@ class Journal:
                 self._db.executemany(_INSERT, numbered)
                 if drop is not None:
                     self._db.execute("DELETE FROM part WHERE upload = ?", (drop,))
+                if moved is not None:
+                    self._db.execute("DELETE FROM move WHERE loc = ?", (moved,))
                 self._db.execute("INSERT OR REPLACE INTO meta VALUES ('seq', ?)", (seq,))
             self.files += sum(not row.gone for row in rows) - before
             self.seq = seq
@@ -211,6 +222,23 @@ class Journal:
         """Forget parts."""
         with self.lock, self._transaction(durable=False):
             self._db.executemany("DELETE FROM part WHERE upload = ?", [(upload,) for upload in uploads])
+
+    # --- moves that have begun
+
+    def begin_move(self, loc: bytes, to: bytes, mtime_ns: int) -> None:
+        """Write down where a file will be, and its time there, before it is moved: no crash hides it."""
+        with self.lock, self._transaction(durable=False):
+            self._db.execute("INSERT OR REPLACE INTO move VALUES (?, ?, ?)", (loc, to, mtime_ns))
+
+    def drop_move(self, loc: bytes) -> None:
+        """Forget a move that didn't come about."""
+        with self.lock, self._transaction(durable=False):
+            self._db.execute("DELETE FROM move WHERE loc = ?", (loc,))
+
+    def moves(self) -> list[tuple[bytes, bytes, int]]:
+        """Give the moves that were begun: loc, where to, the time to set there."""
+        with self.lock:
+            return list(self._db.execute("SELECT loc, dest, mtime_ns FROM move ORDER BY loc"))
 
     # --- inside
 

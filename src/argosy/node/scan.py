@@ -107,6 +107,7 @@ class Scanner:
         self._changes = 0
         self._batch: list[Row] = []
         self._young: list[Row] = []
+        self._versions: set[int] = set()
 
     def stop(self) -> None:
         """End a running scan soon: it raises `InterruptedError`."""
@@ -125,7 +126,7 @@ class Scanner:
     def _scan(self, *, accept_losses: bool) -> Outcome:
         volume = self._volume
         volume.root.check()
-        self._changes, self._batch, self._young = 0, [], []
+        self._changes, self._batch, self._young, self._versions = 0, [], [], set()
         known = volume.journal.files
         walk = _Walk(volume.root.path, self._stopping.is_set)
         outcome = Outcome()
@@ -167,9 +168,17 @@ class Scanner:
         if -_YOUNG_SECONDS < age < _YOUNG_SECONDS:
             self._young.append(found)
             return
-        self._batch.append(self._volume.adopted(found))
+        self._batch.append(self._adopted(found))
         if len(self._batch) >= _BATCH:
             self._flush()
+
+    def _adopted(self, found: Row) -> Row:
+        row = self._volume.adopted(found)
+        if row.ver in self._versions:
+            return found  # a copy of one that we took already
+        if row.ver:
+            self._versions.add(row.ver)
+        return row
 
     def _flush(self) -> None:
         if self._batch:
@@ -180,7 +189,7 @@ class Scanner:
         """Take the young files that stand still; the others are for the next scan."""
         if self._young and self._stopping.wait(_YOUNG_SECONDS):
             raise InterruptedError
-        self._batch = [self._volume.adopted(row) for row in self._unchanged(self._young)]
+        self._batch = [self._adopted(row) for row in self._unchanged(self._young)]
         self._flush()
 
     def _unchanged(self, rows: Iterable[Row]) -> Iterator[Row]:

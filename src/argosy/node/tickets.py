@@ -150,7 +150,9 @@ class Tickets:
         """Take a client's connection on a port that listens."""
         listener = self._listeners.take(order.port)
         if listener is None or (order.tls and self._data_tls is None):
-            self._add(Ticket(order.ticket, None))
+            if listener:
+                listener.close()
+            self._add(Ticket(order.ticket, None))  # its transfer will hear that there is no connection
             return
         connection = DataConnection.expect(
             listener,

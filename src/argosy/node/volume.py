@@ -50,6 +50,7 @@ class Volume:
         self = cls(root, Journal(root.journal_path), trash_seconds=trash_seconds)
         with self.journal.lock:
             self._heal_parts()
+            self._heal_moves()
         return self
 
     def close(self) -> None:
@@ -295,6 +296,21 @@ class Volume:
         # A sealed part whose file is missing stays: its commit will find it in place.
         self.journal.drop_parts(up for up, row in rows.items() if not row.sealed and up not in on_disk)
 
+    def _heal_moves(self) -> None:
+        """Journal moves that a crash has cut off from it: such files are served now, not after a scan."""
+        for loc, to, mtime_ns in self.journal.moves():
+            row, found = self.journal.find(loc), self.root.file(to)
+            if (
+                row
+                and found
+                and self.root.file(loc) is None
+                and found.st_size == row.size
+                and found.st_mtime_ns in (row.mtime_ns, mtime_ns)
+            ):
+                self._journal_move(row, to, row.ver)
+            else:
+                self.journal.drop_move(loc)
+
     def _heal_stray(self, upload: int) -> None:
         """A part without a row: its commit is journalled and the disk lost the move, or it's rubbish."""
         known = self.journal.find_version(upload)
@@ -401,17 +417,24 @@ class Volume:
         if row is None or found is None or found.st_size != order.size:
             raise NotFound(order.loc)
         if row.loc != order.to:
+            self.journal.begin_move(row.loc, order.to, order.mtime_ns)
             try:
                 self.root.move(row.loc, order.to)
-            except NotADirectory as error:
-                raise Exists(order.to) from error
+            except BaseException as error:
+                self.journal.drop_move(row.loc)
+                if isinstance(error, NotADirectory):
+                    raise Exists(order.to) from error
+                raise
         self.root.set_time(order.to, order.mtime_ns)
-        if now := self.root.file(order.to):
-            there = Row(order.to, now.st_size, now.st_mtime_ns, order.ver, row.crc32, row.digest)
-            gone = [] if row.loc == order.to else [row._replace(gone=1)]
-            self._touch(row.loc, order.to)
-            self.journal.write([there, *gone], together=True)
+        self._journal_move(row, order.to, order.ver)
         self.root.remove_empty_parents(row.loc)
+
+    def _journal_move(self, row: Row, to: bytes, ver: int) -> None:
+        if now := self.root.file(to):
+            there = Row(to, now.st_size, now.st_mtime_ns, ver, row.crc32, row.digest)
+            gone = [] if row.loc == to else [row._replace(gone=1)]
+            self._touch(row.loc, to)
+            self.journal.write([there, *gone], together=True, moved=row.loc)
 
 
 def _same(row: Row, found: os.stat_result) -> bool:

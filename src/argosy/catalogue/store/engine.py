@@ -24,6 +24,9 @@ from argosy.catalogue.store import schema
 
 _T = TypeVar("_T")
 
+Connection = sqlite3.Connection
+"""For those who compose changes and speak no SQL themselves."""
+
 GROUP_SECONDS = 0.05
 """A group that has taken so long is committed, however few its changes: merge batches are long, and an
 upload's commit mustn't wait for all of them."""
@@ -90,7 +93,9 @@ class Engine:
             db.close()
             raise
         self._full, self._closing = True, False
-        self._writer = threading.Thread(target=self._write_on, args=(db,), name="catalogue-writer")
+        self._writer = threading.Thread(
+            target=self._write_on, args=(db,), name="catalogue-writer", daemon=True
+        )
         self._writer.start()
 
     def close(self) -> None:
@@ -139,6 +144,10 @@ class Engine:
         self._changes.put(waiting)
         value: _T = await waiting.future
         return value
+
+    def write_unheard(self, change: Callable[..., object]) -> None:
+        """Have a change run after those that wait already; nobody waits for it."""
+        self._changes.put(_Change(change, durable=False))
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(

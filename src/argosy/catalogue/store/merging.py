@@ -90,7 +90,7 @@ def compared(
 ) -> str | None:
     """Draw the conclusion from a comparison of a file's copies; give the path of one kept aside."""
     row = db.execute("SELECT ver, parent, name, digest FROM ent WHERE id = ?", (file,)).fetchone()
-    if row is None or ver not in (None, row[0]):
+    if row is None or (ver and ver != row[0]):
         return None
     ver, parent, name, digest = row
     copies = [copy for copy in replicas.of(db, file) if copy.volume in digests]

@@ -103,9 +103,12 @@ def buried(db: sqlite3.Connection, volume: int, done: Sequence[Discard]) -> None
     )
 
 
-def suspects(db: sqlite3.Connection, limit: int) -> list[int]:
-    """List files with a copy whose content nobody has compared."""
-    rows = db.execute("SELECT DISTINCT file FROM replica WHERE standing <> 0 LIMIT ?", (limit,))
+def suspects(db: sqlite3.Connection, after: int, limit: int) -> list[int]:
+    """List files with a copy whose content nobody has compared, in order of FileIds from behind `after`."""
+    rows = db.execute(
+        "SELECT DISTINCT file FROM replica WHERE standing <> 0 AND file > ? ORDER BY file LIMIT ?",
+        (after, limit),
+    )
     return [file for (file,) in rows.fetchall()]
 
 

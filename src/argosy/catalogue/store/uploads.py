@@ -278,8 +278,9 @@ def reconcile(
     (node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
     commit: list[tuple[int, bytes, int]] = []
     forget: list[int] = []
+    under_way = {*running, *_of_this_life(db, volume, node)}
     for number, received, sealed in parts:
-        if number in running:
+        if number in under_way:
             continue
         if sealed and (place := _committed(db, volume, node, number, now_ns)) is not None:
             commit.append((number, *place))
@@ -288,10 +289,20 @@ def reconcile(
     for number, file, placeholder in db.execute(
         "SELECT id, file, placeholder FROM upload WHERE volume = ?", (volume,)
     ).fetchall():
-        if number not in there and number not in running:
+        if number not in there and number not in under_way:
             _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
     _expect_listed(db, volume, there)
     return Verdict(tuple(commit), tuple(forget))
+
+
+def _of_this_life(db: sqlite3.Connection, volume: int, node: str) -> list[int]:
+    """List open uploads that began since the node was registered last: whoever began them ends them."""
+    rows = db.execute(
+        "SELECT u.id FROM upload u JOIN node n ON n.name = u.node AND n.epoch = u.epoch"
+        " WHERE u.volume = ? AND u.node = ? AND u.state = ?",
+        (volume, node, OPEN),
+    )
+    return [number for (number,) in rows.fetchall()]
 
 
 def _elsewhere(db: sqlite3.Connection, volume: int, number: int) -> bool:

@@ -70,6 +70,8 @@ class Client:
         """In use by the transfer that runs."""
         self.doing = ""
         """The transfer that runs, for STAT."""
+        self.aborted = False
+        """That transfer was stopped by the client."""
 
     @property
     def tree(self) -> Files:
@@ -158,19 +160,22 @@ class Client:
 
         Raises:
             NoDataConnection: None was prepared.
+            TransferCut: The client stopped it, maybe before the data connection was there.
         """
         channel, self.channel = self.channel, None
         self.plan = None
         if channel is None:
             raise errors.NoDataConnection("say PASV, EPSV, PORT or EPRT first")
-        self.moving, self.doing = channel, doing
+        self.moving, self.doing, self.aborted = channel, doing, False
         try:
             yield channel
-        except BaseException:
+        except BaseException as error:
             if self.session.state is State.TRANSFER:
                 channel.cut()
             else:
                 channel.decline()
+            if self.aborted and isinstance(error, errors.NoDataConnection):
+                raise errors.TransferCut("aborted") from error
             raise
         finally:
             self.moving, self.doing = None, ""
@@ -178,6 +183,7 @@ class Client:
     def abort(self) -> None:
         """Stop the transfer that runs."""
         if self.moving:
+            self.aborted = True
             self.moving.cut()
 
     def taken_offset(self) -> int:

@@ -20,8 +20,8 @@ async def retrieve(client: Client, command: Command) -> Replies:
             lambda transfer: download.start(transfer, offset=offset, as_text=client.as_text),
             inward=False,
         )
-    if done.refusal:
-        raise refusal(done.refusal, done.subject)
+        if done.refusal:
+            raise refusal(done.refusal, done.subject)
     yield Reply.of(226, f"Sent {done.moved} bytes")
 
 

@@ -1,0 +1,174 @@
+"""Several machines on one: network namespaces on a bridge, with addresses and counters of their own. Root only.
+
+The bridge lies in a namespace, too, so this machine's own network stays as it is. Names begin with a random
+word, so several networks can be there at once; what was begun in them is ended by its number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import pytest
+
+from running import ARGOSY, USER, Settings, Site, needs, write_master
+
+_T = TypeVar("_T")
+
+_CLONE_NEWNET = 0x40000000  # setns(2)
+_NAMESPACES = Path("/run/netns")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Machine:
+    """One machine of the network."""
+
+    def __init__(self, namespace: str, address: str) -> None:
+        self.namespace = namespace
+        self.address = address
+        self.prefix = (needs("ip"), "netns", "exec", namespace)
+        """Before a command line: runs it there."""
+
+    def traffic(self) -> int:
+        """Give the bytes that went in and out so far."""
+        counters = ("rx_bytes", "tx_bytes")
+        files = [f"/sys/class/net/eth0/statistics/{counter}" for counter in counters]
+        done = subprocess.run(
+            [*self.prefix, "cat", *files], capture_output=True, check=True, text=True, timeout=20
+        )
+        return sum(map(int, done.stdout.split()))
+
+    def inside(self, work: Callable[[], _T]) -> _T:
+        """Do something in a thread that is on this machine; sockets made there stay there."""
+        results: list[_T] = []
+        failures: list[BaseException] = []
+
+        def there() -> None:
+            try:
+                with (_NAMESPACES / self.namespace).open() as namespace:
+                    if _libc.setns(namespace.fileno(), _CLONE_NEWNET):
+                        raise OSError(ctypes.get_errno(), "setns")
+                results.append(work())
+            except BaseException as failure:  # noqa: BLE001 - handed over to the test
+                failures.append(failure)
+
+        thread = threading.Thread(target=there)
+        thread.start()
+        thread.join()
+        if failures:
+            raise failures[0]
+        return results[0]
+
+
+class Network:
+    """A hub, and the machines on it."""
+
+    def __init__(self) -> None:
+        """Make the hub. Without the rights for it the test is skipped."""
+        self._ip = needs("ip")
+        self._prefix = f"argosy-{secrets.token_hex(3)}"
+        self._hub = f"{self._prefix}-hub"
+        self._namespaces: list[str] = []
+        if os.geteuid() != 0:
+            pytest.skip("needs root, for network namespaces")
+        try:
+            self._add(self._hub)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"needs network namespaces: {error.stderr}")
+        self._run("-n", self._hub, "link", "add", "hub", "type", "bridge", "forward_delay", "0")
+        self._run("-n", self._hub, "link", "set", "hub", "up")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def machine(self, name: str, address: str) -> Machine:
+        """Add a machine.
+
+        Args:
+            name: Few letters.
+            address: In 10.0.0.0/8; all machines are in one /16.
+        """
+        namespace, port = f"{self._prefix}-{name}", f"to-{name}"
+        self._add(namespace)
+        self._run("-n", self._hub, "link", "add", port, "type", "veth", "peer", "eth0", "netns", namespace)
+        self._run("-n", self._hub, "link", "set", port, "master", "hub", "up")
+        self._run("-n", namespace, "address", "add", f"{address}/16", "dev", "eth0")
+        for interface in ("lo", "eth0"):
+            self._run("-n", namespace, "link", "set", interface, "up")
+        return Machine(namespace, address)
+
+    def close(self) -> None:
+        """End what still runs in the namespaces, and remove them."""
+        for namespace in reversed(self._namespaces):
+            left = subprocess.run(
+                [self._ip, "netns", "pids", namespace],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=20,
+            )
+            for pid in map(int, left.stdout.split()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            subprocess.run([self._ip, "netns", "delete", namespace], check=False, timeout=20)
+        self._namespaces.clear()
+
+    def _add(self, namespace: str) -> None:
+        self._run("netns", "add", namespace)
+        self._namespaces.append(namespace)
+
+    def _run(self, *words: str) -> None:
+        subprocess.run([self._ip, *words], check=True, capture_output=True, text=True, timeout=20)
+
+
+class WideSite(Site):
+    """A master on a machine of its own. Nodes come from elsewhere, by `join`."""
+
+    def __init__(self, directory: Path, machine: Machine, settings: Settings | None = None) -> None:
+        """Prepare; `start` starts.
+
+        Args:
+            directory: The master's.
+            machine: Where it runs.
+            settings: For the master, where they differ from the defaults.
+        """
+        super().__init__(directory, prefix=machine.prefix)
+        self.host, self.port = machine.address, 2121
+        places = {"ftp": f"{machine.address}:2121", "link": f"{machine.address}:2122"}
+        tables = {name: {**keys} for name, keys in (settings or {}).items()}
+        for name, listen in places.items():
+            tables.setdefault(name, {})["listen"] = listen
+        self._config = write_master(directory, tables)
+
+    def start(self) -> None:
+        """Start the master, and wait until it answers."""
+        self.add_user(USER)
+        logs = self.directory / "log"
+        logs.mkdir(exist_ok=True)
+        with (logs / "master.log").open("w") as log:
+            self._process = subprocess.Popen(
+                [*self.prefix, *ARGOSY, "master", "--config", str(self._config)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        self.wait_for("the master to answer", lambda: self.status()["ftp"])
+
+
+PYTHON = sys.executable
+"""For clients that are written in it."""

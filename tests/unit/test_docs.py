@@ -1,0 +1,196 @@
+"""The documents name what the code has, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import argosy
+from argosy import config, errors
+from argosy.cli.main import parser
+from argosy.doors.ftp.server import CODE_FOR
+from argosy.wire.ftp.commands import ALIASES, NOT_IMPLEMENTED, SITE_VERBS, VERBS
+
+HOME = Path(__file__).parents[2]
+DOCS = HOME / "docs"
+NOT_OURS = re.compile(r"(^|/)(\.[^/]+|node_modules|dist|build)/")
+
+PAGES = sorted(path for path in HOME.rglob("*.md") if not NOT_OURS.search(path.relative_to(HOME).as_posix()))
+
+TABLES: dict[str, type[config.Table]] = {
+    "`[paths]`": config.Paths,
+    "`[link]`": config.Link,
+    "`[ftp]`": config.FtpDoor,
+    "`[catalogue]`": config.Catalogue,
+    "`[placement]`": config.Placement,
+    "`[sections.NAME]`": config.Section,
+    "The node's file": config.Node,
+}
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Give each heading's own text, up to the next heading; what stands in code blocks is no heading."""
+    found = {"": ""}
+    title, fenced = "", False
+    for line in page.read_text().splitlines():
+        fenced ^= line.startswith("```")
+        if not fenced and re.match(r"#+ ", line):
+            title = line.lstrip("#").strip()
+            found[title] = ""
+        else:
+            found[title] += line + "\n"
+    return found
+
+
+def rows(text: str) -> list[list[str]]:
+    """Give the cells of the tables in a text, the lines of dashes left out."""
+    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|--")]
+    return [[cell.strip() for cell in line.strip("|").split(" |")] for line in lines]
+
+
+def in_toml(value: object) -> str:
+    """Write a default as it would stand in the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def default(field: msgspec.structs.FieldInfo) -> str:
+    """Give what stands in the column of defaults."""
+    return "*required*" if field.required else f"`{in_toml(field.default)}`"
+
+
+def anchors(page: Path) -> set[str]:
+    """Give what a link may name after `#`, as the usual renderers make it of headings."""
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in sections(page)}
+
+
+def links(page: Path) -> Iterator[str]:
+    """Give the targets of a page's links that aren't addresses of the web."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def words(top: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Give the parsers of all words and words below words."""
+    for action in top._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield below
+                yield from words(below)
+
+
+def spoken(word: argparse.ArgumentParser) -> Iterator[str]:
+    """Give what one may write after a word: its options, and the names of its arguments."""
+    for action in word._actions:
+        if isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
+            continue
+        if action.help != argparse.SUPPRESS:
+            yield from action.option_strings or [str(action.metavar or action.dest)]
+
+
+WORDS = {word.prog: word for word in words(parser())}
+
+
+def test_every_table_of_the_master_is_in_the_list_above() -> None:
+    types = {field.type for field in msgspec.structs.fields(config.Master)} - {dict[str, config.Section]}
+    assert types | {config.Section, config.Node} == set(TABLES.values())
+
+
+@pytest.mark.parametrize("title", TABLES)
+def test_every_config_key_stands_in_its_table_with_its_default(title: str) -> None:
+    documented = {row[0]: row[1] for row in rows(sections(DOCS / "operations/configuration.md")[title])[1:]}
+    fields = msgspec.structs.fields(TABLES[title])
+    assert documented == {f"`{field.name}`": default(field) for field in fields}
+
+
+def test_every_config_key_has_a_unit_and_a_meaning() -> None:
+    page = sections(DOCS / "operations/configuration.md")
+    for title in TABLES:
+        for row in rows(page[title]):
+            assert len(row) == 4, row
+            assert all(row), row
+
+
+def test_every_ftp_verb_is_documented_with_its_rfc() -> None:
+    page = (DOCS / "ftp-verbs.md").read_text()
+    documented = {row[0]: row[1] for row in rows(page) if row[0] != "verb"}
+    known = {name: verb.rfc for name, verb in VERBS.items()}
+    known |= {f"SITE {name}": verb.rfc for name, verb in SITE_VERBS.items()}
+    assert documented == known
+
+
+def test_old_names_and_verbs_that_we_lack_are_documented() -> None:
+    page = (DOCS / "ftp-verbs.md").read_text()
+    assert [name for name in {*ALIASES, *NOT_IMPLEMENTED} if not re.search(rf"\b{name}\b", page)] == []
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_word_of_the_command_line_is_documented_with_its_options(word: str) -> None:
+    # argparse's `prog` of a word below a word names the upper one's arguments too, if it has any.
+    text = sections(DOCS / "operations/commands.md").get(word)
+    assert text is not None, f"no heading for {word}"
+    assert [name for name in spoken(WORDS[word]) if not re.search(rf"`{name}\b", text)] == []
+
+
+def test_no_word_is_documented_that_is_not_there() -> None:
+    titles = [title for title in sections(DOCS / "operations/commands.md") if title.startswith("argosy ")]
+    assert sorted(titles) == sorted(WORDS)
+
+
+def test_every_refusal_that_a_client_hears_is_explained() -> None:
+    told = {tuple(row[:2]) for row in rows((DOCS / "operations/troubleshooting.md").read_text())}
+    wanted = {(str(code), str(kind())) for kind, code in CODE_FOR.items() if kind is not errors.Refused}
+    assert wanted - told == set()
+
+
+def test_every_room_of_the_code_is_on_the_map() -> None:
+    source = HOME / "src/argosy"
+    rooms = {path.parent.relative_to(source).as_posix() + "/" for path in source.rglob("__init__.py")}
+    rooms |= {path.name for path in source.glob("*.py") if not path.name.startswith("__")}
+    page = sections(HOME / "ARCHITECTURE.md")["Code map"]
+    assert [room for room in sorted(rooms - {"./"}) if f"`{room}" not in page] == []
+
+
+def test_every_module_on_the_map_is_there() -> None:
+    source = HOME / "src/argosy"
+    page = sections(HOME / "ARCHITECTURE.md")["Entry points"]
+    named = re.findall(r"`([\w/]+\.py)`", page)
+    assert named
+    assert [name for name in named if not (source / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(HOME).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        assert there.is_relative_to(HOME), target
+        if anchor:
+            assert anchor in anchors(there), target
+
+
+def test_decisions_are_listed_and_dated() -> None:
+    listed = (DOCS / "decisions/README.md").read_text()
+    pages = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    assert [page.name[:4] for page in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    for page in pages:
+        title, _, date, *_ = page.read_text().splitlines()
+        assert title.startswith(f"# {page.name[:4]}. ")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", date)
+        assert f"[{page.name[:4]}]({page.name}) {title.partition('. ')[2]}" in listed
+
+
+def test_the_changelog_has_a_place_for_what_comes() -> None:
+    assert "Unreleased" in (HOME / "CHANGELOG.md").read_text()
+    assert argosy.__version__

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from argosy import errors
+from argosy.node import disks
+from argosy.node.journal import PartRow
+from argosy.node.scan import Limits, Scanner
+from argosy.node.volume import Volume
+from argosy.wire import link
+
+WHEN = 1_600_000_000 * 10**9
+Opener = Callable[[], Volume]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opener]:
+    """Open the volume; again: as if the process had been killed."""
+    disks.prepare(tmp_path)
+    volumes: list[Volume] = []
+
+    def again() -> Volume:
+        for volume in volumes:
+            volume.close()
+        volumes.clear()
+        volumes.append(Volume.open(tmp_path, trash_seconds=60))
+        return volumes[0]
+
+    yield again
+    for volume in volumes:
+        volume.close()
+
+
+def bring(volume: Volume, upload: int, data: bytes) -> PartRow:
+    descriptor = volume.receive(upload, 0, None, flush=True)
+    os.write(descriptor, data)
+    row = volume.seal(upload, descriptor, flush=True, crc32=1, digest=b"d")
+    os.close(descriptor)
+    volume.release(upload)
+    return row
+
+
+def commit(volume: Volume, upload: int, loc: bytes) -> None:
+    volume.commit([link.CommitPart(upload, loc, WHEN)])
+
+
+def scan(volume: Volume) -> None:
+    Scanner(volume, Limits(1.0, 100, 100)).scan()
+
+
+def put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, ns=(WHEN, WHEN))
+
+
+def test_the_version_that_an_upload_replaces_goes_to_the_trash(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"old")
+    commit(volume, 1, b"d/f")
+    bring(volume, 2, b"new")
+    commit(volume, 2, b"d/f")
+    assert (tmp_path / "d/f").read_bytes() == b"new"
+    assert [path.read_bytes() for path in (tmp_path / ".argosy/trash").rglob("f")] == [b"old"]
+    row = volume.journal.find(b"d/f")
+    assert row is not None
+    assert row.ver == 2
+
+
+def test_what_nobody_knows_is_never_deleted_by_an_upload(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"new")
+    put(tmp_path / "d/f", b"by hand")
+    commit(volume, 1, b"d/f")
+    assert (tmp_path / "d/f").read_bytes() == b"new"
+    assert [path.read_bytes() for path in (tmp_path / ".argosy/quarantine").rglob("f")] == [b"by hand"]
+
+
+@pytest.mark.parametrize("obstacle", ["d", "d/f/below"])
+def test_an_upload_whose_place_cannot_be_had_waits_in_a_room_of_ours(
+    tmp_path: Path, opened: Opener, obstacle: str
+) -> None:
+    volume = opened()
+    put(tmp_path / obstacle, b"in the way")
+    bring(volume, 1, b"new")
+    for _ in range(2):
+        commit(volume, 1, b"d/f")
+    row = volume.journal.find_version(1)
+    assert row is not None
+    assert row.loc == disks.unplaced_loc(1)
+    scan(volume)
+    assert volume.journal.find_version(1) == row  # a scan knows that room
+    os.close(volume.read(b"d/f", 1, 3))
+    (tmp_path / obstacle).unlink()
+    if obstacle.endswith("below"):
+        (tmp_path / "d/f").rmdir()
+    volume.settle(link.Settle(volume.store_id, row.loc, 1, 3, b"d/f", WHEN))
+    assert (tmp_path / "d/f").read_bytes() == b"new"
+
+
+def test_a_crash_between_moving_and_journalling_is_healed_by_the_repeated_commit(
+    tmp_path: Path, opened: Opener
+) -> None:
+    volume = opened()
+    bring(volume, 1, b"new")
+    staged = tmp_path / ".argosy/staging" / f"{1:016x}"
+    os.utime(staged, ns=(WHEN, WHEN))
+    staged.rename(tmp_path / "f")
+    volume = opened()
+    os.close(volume.read(b"f", 1, 3))
+    scan(volume)  # finds it first, as a file of nobody
+    commit(volume, 1, b"f")
+    row = volume.journal.find(b"f")
+    assert row is not None
+    assert (row.ver, row.digest) == (1, b"d")
+    assert volume.journal.parts() == []
+
+
+def test_a_power_cut_that_takes_the_move_back_is_healed_at_the_start(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"new")
+    commit(volume, 1, b"d/f")
+    (tmp_path / "d/f").rename(tmp_path / ".argosy/staging" / f"{1:016x}")
+    opened()
+    assert (tmp_path / "d/f").read_bytes() == b"new"
+
+
+def test_an_upload_that_the_disk_lost_is_told_to_the_master(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"new")
+    (tmp_path / ".argosy/staging" / f"{1:016x}").unlink()
+    commit(volume, 1, b"d/f")
+    (row,) = volume.journal.changes(0, 10)
+    assert (row.loc, row.ver, row.gone) == (b"d/f", 1, 1)
+
+
+def test_a_part_that_lost_its_end_is_not_sealed_any_more(tmp_path: Path, opened: Opener) -> None:
+    bring(opened(), 1, b"whole")
+    os.truncate(tmp_path / ".argosy/staging" / f"{1:016x}", 2)
+    assert opened().state().parts == [link.Part(1, 2, False)]
+
+
+def test_a_part_is_written_by_one_transfer_at_a_time(opened: Opener) -> None:
+    volume = opened()
+    descriptor = volume.receive(1, 0, None, flush=False)
+    with pytest.raises(errors.Busy):
+        volume.receive(1, 0, None, flush=False)
+    volume.forget([1])
+    with pytest.raises(errors.Failed, match="given up"):
+        volume.seal(1, descriptor, flush=False, crc32=None, digest=None)
+    os.close(descriptor)
+    volume.release(1)
+    assert volume.state().parts == []
+
+
+def test_an_older_version_is_never_served_for_a_newer_one(opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"one")
+    commit(volume, 1, b"f")
+    with pytest.raises(errors.Damaged):
+        volume.read(b"f", 2, 3)
+
+
+def test_a_file_that_was_moved_a_moment_ago_is_still_found(opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"one")
+    commit(volume, 1, b"upload.tmp")
+    volume.settle(link.Settle(volume.store_id, b"upload.tmp", 1, 3, b"final", WHEN))
+    os.close(volume.read(b"upload.tmp", 1, 3))
+    assert len({row.seq for row in volume.journal.changes(0, 10)}) == 1  # a move is one step
+    volume.discard([link.Doomed(b"upload.tmp", 1, 3, WHEN)])
+    assert volume.journal.find_version(1) is None
+
+
+def test_a_version_that_hands_changed_is_not_deleted(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"one")
+    commit(volume, 1, b"f")
+    (tmp_path / "f").write_bytes(b"changed by hand")
+    volume.discard([link.Doomed(b"f", 1, 3, WHEN)])
+    assert (tmp_path / "f").exists()
+
+
+def test_deleting_an_upload_that_is_not_in_place_yet_takes_its_part(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    row = bring(volume, 1, b"one")
+    volume.discard([link.Doomed(b"f", 1, 3, row.mtime_ns)])
+    assert volume.state().parts == []
+    assert list((tmp_path / ".argosy/staging").iterdir()) == []
+
+
+def test_a_lost_journal_is_written_again_from_what_the_files_say(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 0xAB, b"one")
+    commit(volume, 0xAB, b"f")
+    volume.journal.prune(volume.journal.seq)
+    assert opened().state().seq > 0
+    put(tmp_path / "copy", b"one")
+    for name in os.listxattr(tmp_path / "f"):
+        os.setxattr(tmp_path / "copy", name, os.getxattr(tmp_path / "f", name))
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+        (tmp_path / ".argosy" / name).unlink(missing_ok=True)
+    volume = opened()
+    scan(volume)
+    versions = [row.ver for row in volume.journal.present()]
+    assert sorted(versions) == ([0, 0xAB] if os.listxattr(tmp_path / "f") else [0, 0])
+    assert volume.state().seq == 0  # so the master asks for all
+
+
+def test_two_processes_cannot_hold_one_root(tmp_path: Path, opened: Opener) -> None:
+    opened()
+    with pytest.raises(errors.ConfigError, match="another process"):
+        Volume.open(tmp_path, trash_seconds=0)
+
+
+def test_preparing_a_root_twice_gives_the_same_store_id(tmp_path: Path) -> None:
+    assert disks.prepare(tmp_path / "new") == disks.prepare(tmp_path / "new")
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.ConfigError):
+        disks.prepare(tmp_path / "file")
+
+
+def test_the_trash_is_emptied_by_age(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    put(tmp_path / ".argosy/trash/1000-1/f", b"old")
+    put(tmp_path / ".argosy/trash/9999999999-1/f", b"fresh")
+    volume.empty_trash()
+    assert [path.name for path in (tmp_path / ".argosy/trash").iterdir()] == ["9999999999-1"]
+
+
+def test_without_a_trash_files_go_at_once(tmp_path: Path) -> None:
+    disks.prepare(tmp_path)
+    put(tmp_path / "f", b"1")
+    volume = Volume.open(tmp_path, trash_seconds=0)
+    scan(volume)
+    volume.discard([link.Doomed(b"f", 1, 1, WHEN)])
+    assert not (tmp_path / "f").exists()
+    assert list((tmp_path / ".argosy/trash").iterdir()) == []
+    volume.close()
