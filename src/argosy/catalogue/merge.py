@@ -270,7 +270,7 @@ class _Merging:
             return
         if not known.listed or known.mtime_ns != found.mtime_ns:
             yield Refresh(known.file, found)
-        if not known.summed:
+        if not known.summed and (found.crc32 is not None or found.digest is not None):
             yield from _learn(self._tree.entry(known.file), found)
 
     def _weigh(self, entry: Holder, found: Found, known: Known) -> Iterator[Step]:

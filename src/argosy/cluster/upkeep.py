@@ -116,8 +116,8 @@ class Upkeep:
 
     async def _compare_file(self, file: int) -> None:
         digests = {}
-        replicas = self._catalogue.replicas(file)
-        for replica in replicas:
+        ver = self._catalogue.by_id(file).ver
+        for replica in self._catalogue.replicas(file):
             node, live = self._roster.place(replica.volume)
             answer = await node.ask(
                 link.Checksum(live.store_id, replica.loc, replica.ver, replica.size, ["crc32", "xxh3"]),
@@ -126,5 +126,5 @@ class Upkeep:
             assert isinstance(answer, link.Checksums)
             values = answer.values
             digests[replica.volume] = int(values["crc32"], 16), bytes.fromhex(values["xxh3"])
-        if shown := await self._catalogue.compared(file, digests, ver=replicas[0].ver):
+        if shown := await self._catalogue.compared(file, digests, ver=ver):
             log.warning("other contents for a path that is taken, kept aside as %s", shown)

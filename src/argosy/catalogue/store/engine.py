@@ -93,6 +93,7 @@ class Engine:
             db.close()
             raise
         self._full, self._closing = True, False
+        # A process that fails before it closes shall end all the same; what was committed is kept.
         self._writer = threading.Thread(
             target=self._write_on, args=(db,), name="catalogue-writer", daemon=True
         )
