@@ -1,6 +1,6 @@
-"""Several machines on one: network namespaces on a bridge, with addresses and counters of their own. Root only.
+"""Several machines on one: network namespaces on a bridge, with addresses and counters of their own.
 
-The bridge lies in a namespace, too, so this machine's own network stays as it is. Names begin with a random
+Only root can make them. The bridge lies in a namespace, too, so this machine's own network stays as it is. Names begin with a random
 word, so several networks can be there at once; what was begun in them is ended by its number.
 """
 
@@ -12,9 +12,9 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -50,24 +50,25 @@ class Machine:
 
     def inside(self, work: Callable[[], _T]) -> _T:
         """Do something in a thread that is on this machine; sockets made there stay there."""
-        results: list[_T] = []
-        failures: list[BaseException] = []
+        outcome: Future[_T] = Future()
 
         def there() -> None:
             try:
-                with (_NAMESPACES / self.namespace).open() as namespace:
-                    if _libc.setns(namespace.fileno(), _CLONE_NEWNET):
-                        raise OSError(ctypes.get_errno(), "setns")
-                results.append(work())
+                _enter(_NAMESPACES / self.namespace)
+                outcome.set_result(work())
             except BaseException as failure:  # noqa: BLE001 - handed over to the test
-                failures.append(failure)
+                outcome.set_exception(failure)
 
         thread = threading.Thread(target=there)
         thread.start()
         thread.join()
-        if failures:
-            raise failures[0]
-        return results[0]
+        return outcome.result()
+
+
+def _enter(namespace: Path) -> None:
+    with namespace.open() as file:
+        if _libc.setns(file.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
 
 
 class Network:
@@ -168,7 +169,3 @@ class WideSite(Site):
                 text=True,
             )
         self.wait_for("the master to answer", lambda: self.status()["ftp"])
-
-
-PYTHON = sys.executable
-"""For clients that are written in it."""

@@ -84,6 +84,13 @@ class Talk:
         assert line.endswith(b"\r"), line
         return line + b"\n"
 
+    def abort(self, *, telnet: bool) -> None:
+        """Say ABOR, after Telnet's IP and the Data Mark as urgent data (RFC 959 section 4.1.3) or without."""
+        if telnet:
+            self.socket.sendall(b"\xff\xf4\xff")
+            self.socket.send(b"\xf2", socket.MSG_OOB)
+        self.say("ABOR")
+
     # --- data
 
     def data(self, wish: str = "EPSV") -> socket.socket:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from running import Site
 from talking import Talk
-
-MANY = 100_000
-"""Entries of the directory `/many`."""
 
 WRITER, READER, MOVER = "bob", "guest", "carol"
 """A user like most, one who may change nothing, and one who may FXP."""
@@ -24,14 +20,8 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Run a master and two nodes. `/many` was there before the first node came."""
+    """Run a master and two nodes."""
     site = Site(tmp_path_factory.mktemp("door") / "site", settings=SETTINGS)
-    many = site.directory / "nodes" / "n1" / "many"
-    many.mkdir(parents=True)
-    directory = os.open(many, os.O_RDONLY)
-    for number in range(MANY):
-        os.close(os.open(f"file-{number:06d}", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=directory))
-    os.close(directory)
     try:
         site.start()
         site.add_user(WRITER)

@@ -19,9 +19,6 @@ CONTENT = os.urandom(1_000_000)
 BIG = os.urandom(1 << 20) * 64
 """More than sockets and relays hold, so that its transfer stands still when the client does."""
 
-IP_DM = b"\xff\xf4\xff", b"\xf2"
-"""Telnet's IP, and the Data Mark that goes as urgent data: RFC 959 section 4.1.3."""
-
 
 def relayed(site: Site) -> int:
     """Give the bytes that went through the master."""
@@ -111,7 +108,7 @@ def test_a_file_that_is_arriving_cannot_be_fetched_or_taken(site: Site, talk: Ta
 # --- replacing
 
 
-@pytest.mark.parametrize("end", ["whole", "reset", "hung up", "aborted"])
+@pytest.mark.parametrize("end", ["whole", "reset", "hung up", "killed", "aborted"])
 def test_what_is_replaced_can_be_read_until_the_new_is_whole(
     site: Site, talk: Talk, place: str, end: str
 ) -> None:
@@ -125,9 +122,12 @@ def test_what_is_replaced_can_be_read_until_the_new_is_whole(
         if end == "reset":
             reset(data)
             assert talk.hear().code == 426
-        elif end == "hung up":  # a killed client's upload ends just like a whole one
+        elif end == "hung up":
             talk.socket.close()
             time.sleep(0.3)
+        elif end == "killed":  # its upload ends just like a whole one
+            data.close()
+            talk.socket.close()
         elif end == "aborted":
             talk.say("ABOR")
             assert [talk.hear().code, talk.hear().code] == [426, 226]
@@ -213,7 +213,7 @@ def test_a_download_is_aborted(talk: Talk, wish: str, telnet: bool) -> None:
     with talk.data("EPSV" if wish == "EPSV" else "PASV") as data:
         assert talk.ask("RETR big").code == 150
         assert data.recv(1000)
-        _abort(talk, telnet=telnet)
+        talk.abort(telnet=telnet)
         with pytest.raises(ConnectionResetError):  # a plain end would look like the end of the file
             everything(data)
     assert [talk.hear().code, talk.hear().code] == [426, 226]
@@ -225,7 +225,7 @@ def test_an_upload_is_aborted(talk: Talk, telnet: bool) -> None:
     with talk.data() as data:
         assert talk.ask("STOR f").code == 150
         data.sendall(BIG[: len(BIG) // 2])  # more than lies in buffers on the way
-        _abort(talk, telnet=telnet)
+        talk.abort(telnet=telnet)
         assert [talk.hear().code, talk.hear().code] == [426, 226]
     assert talk.refused("RETR f") == 450
     assert 0 < talk.size("f") <= len(BIG) // 2
@@ -241,25 +241,16 @@ def test_a_transfer_that_waits_for_its_client_is_aborted(talk: Talk, line: str, 
         assert talk.ask(f"PRET {line}").code == 200
     assert talk.codes("PASV", line) == [227, 150]
     began = time.monotonic()
-    _abort(talk, telnet=True)
+    talk.abort(telnet=True)
     assert [talk.hear().code, talk.hear().code] == [426, 226]
     assert time.monotonic() - began < 2
     assert talk.retrieve("f") == CONTENT
     assert talk.get("NLST") == b"f\r\n"
 
 
-def test_a_listing_is_aborted(talk: Talk) -> None:
-    with talk.data() as data:
-        assert talk.ask("MLSD /many").code == 150
-        assert data.recv(1000)
-        _abort(talk, telnet=True)
-        assert [talk.hear().code, talk.hear().code] == [426, 226]
-    assert talk.get("NLST") == b""
-
-
 def test_there_may_be_nothing_to_abort(talk: Talk) -> None:
     assert talk.codes("ABOR", "PASV", "ABOR", "NLST") == [226, 227, 226, 425]
-    _abort(talk, telnet=True)
+    talk.abort(telnet=True)
     assert talk.hear().code == 226
 
 
@@ -269,16 +260,8 @@ def test_a_client_that_has_enough_closes_early(talk: Talk) -> None:
         assert talk.ask("RETR big").code == 150
         assert data.recv(1000)
     assert talk.hear().code == 426
-    _abort(talk, telnet=True)
+    talk.abort(telnet=True)
     assert talk.hear().code == 226
-
-
-def _abort(talk: Talk, *, telnet: bool) -> None:
-    if telnet:
-        plain, urgent = IP_DM
-        talk.socket.sendall(plain)
-        talk.socket.send(urgent, socket.MSG_OOB)
-    talk.say("ABOR")
 
 
 # --- who carries

@@ -1,23 +1,17 @@
-"""What is said on the control connection: names, times, listings, logins, and all that isn't a command."""
+"""What is said on the control connection: names, times, logins, and all that isn't a command."""
 
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import time
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from door.conftest import MANY, MOVER, READER, WRITER
+from door.conftest import MOVER, READER, WRITER
 from running import PASSWORD, Site
 from talking import Talk, everything
-
-LISTING_BYTES = 48 * 1024 * 1024
-"""What the master may grow by to list `/many`: a small part of what all its lines and entries would take."""
 
 
 def names(listing: bytes) -> list[str]:
@@ -250,102 +244,6 @@ def test_a_checksum_is_that_of_the_content(talk: Talk) -> None:
     assert crc('XCRC "my f" 1000') == zlib.crc32(content[1000:])
     assert crc("XCRC my f 1000 150000") == zlib.crc32(content[1000:150_000])
     assert talk.codes("XCRC gone", "XCRC .") == [550, 550]
-
-
-# --- listings
-
-
-def test_a_listing_for_programs_tells_the_nodes_that_have_a_file(talk: Talk, place: str) -> None:
-    talk.store("f", b"12345")
-    assert talk.ask("MKD d").code == 257
-    directory, file = talk.get("MLSD").splitlines()
-    assert re.fullmatch(rb"type=file;size=5;.*x\.nodes=n[12]; f", file), file
-    assert directory.startswith(b"type=dir;")
-    assert directory.endswith(b"; d")
-    one = talk.ask("MLST f")
-    assert one.code == 250
-    assert re.search(rb"\r\n type=file;size=5;.*; /%b/f\r\n250 " % place[1:].encode(), one.text), one
-    assert talk.codes("MLSD gone", "MLST gone") == [550, 550]
-    assert talk.refused("MLSD f") == 550
-
-
-def test_facts_can_be_chosen(talk: Talk) -> None:
-    talk.store("f", b"12345")
-    assert talk.ask("OPTS MLST size;TYPE;nonsense;") == (200, b"200 MLST OPTS type;size;\r\n")
-    assert talk.get("MLSD") == b"type=file;size=5; f\r\n"
-    assert re.search(rb" MLST type\*;size\*;modify;", talk.ask("FEAT").text)
-    assert talk.ask("OPTS MLST").code == 200
-    assert talk.get("MLSD") == b" f\r\n"
-
-
-def test_wildcards_count_where_no_such_name_is(talk: Talk) -> None:
-    assert talk.ask("MKD d").code == 257
-    for name in ("a1.txt", "a2.txt", "b1.bin", "[x]", "d/a3.txt"):
-        talk.store(name, b"")
-    assert talk.get("NLST *.txt") == b"a1.txt\r\na2.txt\r\n"
-    assert talk.get("NLST d/a?.txt") == b"d/a3.txt\r\n"
-    assert talk.get("NLST [ab]1*") == b"a1.txt\r\nb1.bin\r\n"
-    assert talk.get("NLST [x]") == b"[x]\r\n"
-    assert talk.get("NLST *.none") == b""
-    assert talk.get("NLST -a d") == b"d/a3.txt\r\n"
-    assert [line.split()[-1] for line in talk.get("LIST -la a*").splitlines()] == [b"a1.txt", b"a2.txt"]
-    assert talk.get("LIST a1.txt").endswith(b" a1.txt\r\n")
-    assert talk.refused("NLST gone") == talk.refused("LIST gone/*") == 550
-
-
-def test_a_listing_over_the_control_connection_says_the_same(talk: Talk) -> None:
-    talk.store("f", b"12345")
-    listed = talk.get("LIST")
-    told = talk.ask("STAT .")
-    assert told.code == 212  # RFC 959 section 4.2.2: the status of a directory
-    assert told.text.splitlines()[1:-1] == [b" " + line for line in listed.splitlines()]
-    assert talk.ask("STAT gone").code in (450, 550)
-
-
-@pytest.fixture
-def grown(site: Site) -> Iterator[None]:
-    """Look how much more memory than before the master has at its peak."""
-    process = Path(f"/proc/{site.pid('master')}")
-    (process / "clear_refs").write_text("5")  # proc(5): the peak is counted anew
-    before = _kib(process, "VmRSS")
-    yield
-    assert (_kib(process, "VmHWM") - before) * 1024 < LISTING_BYTES
-
-
-def _kib(process: Path, what: str) -> int:
-    return int(re.findall(rf"{what}:\s+(\d+) kB", (process / "status").read_text())[0])
-
-
-@pytest.mark.usefixtures("grown")
-@pytest.mark.parametrize("verb", ["MLSD", "LIST", "NLST"])
-def test_a_great_directory_is_listed_without_being_held(talk: Talk, verb: str) -> None:
-    listed = talk.get(f"{verb} /many").splitlines()
-    assert len(listed) == MANY
-    assert listed[0].endswith(b"file-000000")
-    assert listed[-1].endswith(b"file-%06d" % (MANY - 1))
-
-
-@pytest.mark.usefixtures("grown")
-def test_a_great_directory_is_listed_to_a_client_that_reads_slowly(site: Site, talk: Talk) -> None:
-    with Talk(site) as other, talk.data() as data:
-        assert talk.ask("MLSD /many").code == 150
-        assert data.recv(100)
-        assert other.ask("PWD").code == 257  # somebody else isn't kept waiting
-        time.sleep(0.3)
-        assert everything(data).count(b"\r\n") >= MANY - 1
-        assert talk.hear().code == 226
-
-
-@pytest.mark.usefixtures("grown")
-def test_a_great_directory_is_listed_over_the_control_connection(talk: Talk) -> None:
-    talk.say("STAT /many")
-    lines = talk.socket.makefile("rb")
-    assert lines.readline().startswith(b"212-")
-    count = 0
-    while not (line := lines.readline()).startswith(b"212 "):
-        assert line.startswith(b" -rw")
-        count += 1
-    assert count == MANY
 
 
 # --- who may what

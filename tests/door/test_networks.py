@@ -5,13 +5,14 @@ from __future__ import annotations
 import filecmp
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from network import PYTHON, Machine, Network, WideSite
+from network import Machine, Network, WideSite
 from running import PASSWORD, USER, needs, run
 from talking import Talk, address, everything
 
@@ -21,15 +22,16 @@ FILES, FILE_BYTES = 26, 8_000_000
 CONTENT = os.urandom(5_000_000)
 
 SMALL_SHARE = 0.01
-"""What the master's wire may carry of the bytes that go straight to the nodes: commands, replies, the link."""
+"""What the master's wire may carry of what goes straight to the nodes: commands, replies, the link."""
 
 FTPLIB = """
 import ftplib, ssl, sys
-host, user, password, authority, verb, remote, local = sys.argv[1:]
+host, user, password, authority, active, verb, remote, local = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority) if authority else None
 session = ftplib.FTP_TLS(context=context) if context else ftplib.FTP()
 session.connect(host, 2121)
 session.login(user, password)
+session.set_pasv(not active)
 if context:
     session.prot_p()
 if verb == "get":
@@ -106,6 +108,14 @@ def lftp(wide: Place, *, tls: bool, commands: str) -> tuple[str, ...]:
     return "lftp", "-c", f"set cmd:fail-exit yes; {trust}; {where}; {commands}"
 
 
+async def ftplib(
+    wide: Place, verb: str, remote: str, local: Path, *, home: Path, tls: bool, active: bool = False
+) -> None:
+    """Fetch or store a file by Python's ftplib, which listens itself when it is active."""
+    account = (wide.site.host, USER, PASSWORD, wide.site.authority if tls else "", "active" if active else "")
+    await wide.run(sys.executable, "-c", FTPLIB, *account, verb, remote, local, home=home)
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
 async def test_lftp_mirrors_straight_to_the_nodes_and_back(
     wide: Place, tree: Path, tmp_path: Path, tls: bool
@@ -168,26 +178,26 @@ async def test_a_client_that_can_only_meet_the_master_is_relayed(
         await wide.run(*words, "-T", local, url, home=tmp_path)
         await wide.run(*words, "-o", back, url, home=tmp_path)
     else:
-        script = (PYTHON, "-c", FTPLIB, wide.site.host, USER, PASSWORD, wide.site.authority if tls else "")
-        await wide.run(*script, "put", f"/{name}", local, home=tmp_path)
-        await wide.run(*script, "get", f"/{name}", back, home=tmp_path)
+        await ftplib(wide, "put", f"/{name}", local, home=tmp_path, tls=tls)
+        await ftplib(wide, "get", f"/{name}", back, home=tmp_path, tls=tls)
     assert back.read_bytes() == CONTENT
     assert wide.master.traffic() - before > 4 * len(CONTENT)  # in and out again, twice
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
 async def test_a_client_that_listens_is_dialled_by_the_node(wide: Place, tmp_path: Path, tls: bool) -> None:
-    local, back = tmp_path / "f", tmp_path / "back"
+    local, back, name = tmp_path / "f", tmp_path / "back", f"/port-{tls}"
     local.write_bytes(CONTENT)
-    trust = ("--ssl-reqd", "--cacert", wide.site.authority) if tls else ()
-    words = ("curl", "-sS", "-u", f"{USER}:{PASSWORD}", "--ftp-port", "-", *trust)
-    url = f"ftp://{wide.site.host}:2121/port-{tls}"
     before = wide.master.traffic()
-    await wide.run(*words, "-T", local, url, home=tmp_path)
-    await wide.run(*words, "-o", back, url, home=tmp_path)
+    await ftplib(wide, "put", name, local, home=tmp_path, tls=tls, active=True)
+    await ftplib(wide, "get", name, back, home=tmp_path, tls=tls, active=True)
     assert back.read_bytes() == CONTENT
+    curl = ("curl", "-sS", "-u", f"{USER}:{PASSWORD}", "--ftp-port", "-")
+    url = f"ftp://{wide.site.host}:2121"
+    if not tls:  # curl 7.88 stumbles over itself when it listens and encrypts
+        assert await wide.run(*curl, f"{url}{name}", home=tmp_path) == CONTENT
     assert wide.master.traffic() - before < SMALL_SHARE * 2 * len(CONTENT)
-    assert b"port-" in await wide.run(*words, f"ftp://{wide.site.host}:2121/", home=tmp_path)
+    assert name[1:] in (await wide.run(*curl, f"{url}/", home=tmp_path)).decode()
 
 
 @pytest.mark.parametrize("announced", [False, True], ids=["at the master", "at a node"])
@@ -199,18 +209,21 @@ def test_a_data_connection_from_a_foreign_address_is_turned_away(wide: Place, an
                 assert talk.ask("PRET RETR secret").code == 200
             at = address(talk.ask("PASV"), wide.site.host)
             assert (at[0] == wide.site.host) is not announced
-            with wide.stranger.inside(lambda: socket.create_connection(at, 5)) as thief:
-                talk.say("RETR secret")
-                try:
-                    stolen = thief.recv(1000)
-                except ConnectionResetError:
-                    stolen = b""
-            assert stolen == b""
+            talk.say("RETR secret")
+            assert wide.stranger.inside(lambda: _stolen(at)) == b""
             with socket.create_connection(at, 5) as data:
                 assert everything(data) == CONTENT
             assert [talk.hear().code, talk.hear().code] == [150, 226]
 
     wide.client.inside(conversation)
+
+
+def _stolen(at: tuple[str, int]) -> bytes:
+    try:
+        with socket.create_connection(at, 5) as thief:
+            return thief.recv(1000)
+    except ConnectionResetError:
+        return b""
 
 
 def test_nobody_has_us_dial_another_machine(wide: Place) -> None:

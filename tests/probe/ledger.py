@@ -1,4 +1,4 @@
-"""What a site has acknowledged, kept in the test, and held against what it shows and what lies on its disks."""
+"""What a site has acknowledged, held against what it shows and what lies on its disks."""
 
 from __future__ import annotations
 
@@ -46,20 +46,12 @@ class Ledger:
         for path, size in self.parts.items():
             assert look(talk, path) == Part(size), path
 
-    def check_disks(self, *, besides: int = 0) -> None:
-        """Wait until the disks hold just the acknowledged files, each under its path, and no debris.
-
-        Args:
-            besides: Parts that may lie in a staging in addition.
-        """
+    def check_disks(self) -> None:
+        """Wait until the disks hold just the acknowledged files, each under its path, and no debris."""
         wanted = {path.lstrip("/"): digest(content) for path, content in self.files.items()}
 
         def settled() -> bool:
-            found = on_disks(self.site)
-            parts = in_room(self.site, "staging")
-            return (
-                found == wanted and len(parts) <= len(self.parts) + besides and len(parts) >= len(self.parts)
-            )
+            return on_disks(self.site) == wanted and len(in_room(self.site, "staging")) == len(self.parts)
 
         try:
             self.site.wait_for("the disks to follow", settled, 8.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ _numbers = itertools.count(1)
 
 def content(size: int = 700_001) -> bytes:
     """Make contents that no other file has."""
-    return random.Random(next(_numbers)).randbytes(size)  # noqa: S311 - no secret
+    return random.Random(next(_numbers)).randbytes(size)
 
 
 def kind_of(victim: str, step: str) -> str:
@@ -51,7 +52,7 @@ class Change:
     before: dict[str, Seen] = field(default_factory=dict)
     after: dict[str, Seen] = field(default_factory=dict)
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
+    def prepare(self, site: Processes, talk: Talk) -> None:
         """Make what is there before."""
 
     def act(self, talk: Talk) -> bool:
@@ -73,7 +74,8 @@ class Upload(Change):
 
     relayed = False
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
+    def prepare(self, site: Processes, talk: Talk) -> None:
+        del site, talk
         self.path = f"/new-{next(_numbers)}"
         self.content = content()
         self.before, self.after = {self.path: None}, {self.path: self.content}
@@ -105,8 +107,8 @@ class Relayed(Upload):
 class Overwrite(Upload):
     """STOR over a file."""
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
-        super().prepare(site, talk, ledger)
+    def prepare(self, site: Processes, talk: Talk) -> None:
+        super().prepare(site, talk)
         old = content(300_000)
         assert put(talk, f"STOR {self.path}", old)
         self.before = {self.path: old}
@@ -118,8 +120,8 @@ class Overwrite(Upload):
 class Resume(Upload):
     """REST and STOR of what is left of a cut upload."""
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
-        super().prepare(site, talk, ledger)
+    def prepare(self, site: Processes, talk: Talk) -> None:
+        super().prepare(site, talk)
         put_half(site, talk, f"STOR {self.path}", self.content[:400_000])
         self.before = {self.path: Part(400_000)}
 
@@ -133,8 +135,8 @@ class Resume(Upload):
 class Append(Overwrite):
     """APPE to a file: all its bytes move into the new version."""
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
-        super().prepare(site, talk, ledger)
+    def prepare(self, site: Processes, talk: Talk) -> None:
+        super().prepare(site, talk)
         old = self.before[self.path]
         assert isinstance(old, bytes)
         self.more, self.after = self.content, {self.path: old + self.content}
@@ -146,7 +148,8 @@ class Append(Overwrite):
 class Delete(Change):
     """DELE."""
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
+    def prepare(self, site: Processes, talk: Talk) -> None:
+        del site
         path = f"/doomed-{next(_numbers)}"
         self.before, self.after = {path: content(1000)}, {path: None}
         self.line = f"DELE {path}"
@@ -159,7 +162,8 @@ class Delete(Change):
 class Rename(Change):
     """RNFR and RNTO into another directory, over a file that is there."""
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
+    def prepare(self, site: Processes, talk: Talk) -> None:
+        del site
         number = next(_numbers)
         old, new = f"/old-{number}", f"/bystanders/new-{number}"
         self.before = {old: content(1000), new: content(500)}
@@ -175,7 +179,8 @@ class Rename(Change):
 class RenameDirectory(Change):
     """RNFR and RNTO of a directory: all files in it move on the disk."""
 
-    def prepare(self, site: Processes, talk: Talk, ledger: Ledger) -> None:
+    def prepare(self, site: Processes, talk: Talk) -> None:
+        del site
         number = next(_numbers)
         old, new = f"/old-{number}", f"/new-{number}"
         assert talk.ask(f"MKD {old}").code == 257
@@ -256,7 +261,7 @@ def steps_of(
     if (name, victim) not in recorded:
         change = CHANGES[name]()
         with Talk(site) as talk:
-            change.prepare(site, talk, ledger)
+            change.prepare(site, talk)
             ledger_settles(ledger, change.before)
             with Tracer(site, victim) as tracer:
                 assert change.act(talk), site.logs()
@@ -268,7 +273,7 @@ def steps_of(
 
 def chosen(steps: list[str], victim: str, kind: str) -> list[int]:
     """Choose steps of a kind: first and last of each run and one between; some where there are many."""
-    drawn = random.Random(SEED)  # noqa: S311 - no secret
+    drawn = random.Random(SEED)
     numbers: list[int] = []
     for first, last in runs(steps):
         if kind_of(victim, steps[first - 1]) == kind:
@@ -320,20 +325,23 @@ def test_nothing_that_was_acknowledged_is_lost_when_a_process_dies_before_a_step
 def kill_and_look(site: Processes, ledger: Ledger, change: Change, victim: str, number: int) -> None:
     """Make a change while a process dies before a step; then compare with what was acknowledged."""
     with Talk(site) as talk, ThreadPoolExecutor(1) as client:
-        change.prepare(site, talk, ledger)
+        change.prepare(site, talk)
         with Tracer(site, victim, "kill", number) as tracer:
             answer = client.submit(change.act, talk)
             while not (dead := tracer.acted(0.05)) and not answer.done():
                 pass
-            if not dead:
-                dead = tracer.acted(2 * QUIET_SECONDS)
+            dead = dead or tracer.acted(2 * QUIET_SECONDS)
         if dead:
             site.kill(victim)
             site.bring_back(victim)
         acknowledged = answer.result(30)
+    compare(site, ledger, change, acknowledged=acknowledged)
+
+
+def compare(site: Processes, ledger: Ledger, change: Change, *, acknowledged: bool) -> None:
+    """Hold what is there against what was acknowledged; then the client has its will."""
     with Talk(site) as talk:
         found = {path: look(talk, path) for path in change.before}
-        print(victim, number, tracer.steps[-1:], "acknowledged" if acknowledged else "not acknowledged")
         if acknowledged:
             assert found == change.after, shown(found)
         else:
@@ -345,6 +353,57 @@ def kill_and_look(site: Processes, ledger: Ledger, change: Change, victim: str, 
             assert look(talk, path) == wanted
         ledger_settles(ledger, change.after)
         remove(talk, change.after)
+
+
+HELD = [
+    ("master", "argosy.db-wal fdatasync", "n1", "a new file"),
+    ("master", "argosy.db-wal fdatasync", "n1", "an overwrite"),
+    ("master", "argosy.db-wal fdatasync", "n1", "a resumed upload"),
+    ("n1", "part write", "master", "a new file"),
+    ("n1", "part fsync", "master", "a new file"),
+    ("n1", "journal.db-wal fdatasync", "master", "an overwrite"),
+    ("n1", "journal.db-wal fdatasync", "master", "a resumed upload"),
+]
+"""Who stands still before its first step of a name, and who dies meanwhile."""
+
+
+@pytest.mark.parametrize(
+    ("held", "step", "victim", "name"),
+    HELD,
+    ids=[f"{name}, {victim} dies before {held}'s {step}" for held, step, victim, name in HELD],
+)
+def test_nothing_that_was_acknowledged_is_lost_when_one_dies_while_the_other_is_slow(
+    site: Processes,
+    ledger: Ledger,
+    recorded: dict[tuple[str, str], list[str]],
+    held: str,
+    step: str,
+    victim: str,
+    name: str,
+) -> None:
+    number = steps_of(recorded, site, ledger, name, held).index(step) + 1
+    change = CHANGES[name]()
+    with Talk(site) as talk, ThreadPoolExecutor(1) as client:
+        change.prepare(site, talk)
+        epoch = site.nodes()["n1"]["epoch"]
+        with Tracer(site, held, "hold", number) as tracer:
+            answer = client.submit(change.act, talk)
+            assert tracer.acted(10)
+            assert tracer.steps[-1].split()[0] == step.split(maxsplit=1)[0]
+            site.kill(victim)
+            site.spawn(victim)
+            time.sleep(1.0)  # it knocks already
+        if victim == "n1":
+            site.wait_for("n1 to join", lambda: site.nodes()["n1"]["epoch"] > epoch)
+        site.wait_until_ready()
+        acknowledged = answer.result(30)
+    site.wait_for("the upload to be over", lambda: not being_uploaded(site, change))
+    compare(site, ledger, change, acknowledged=acknowledged)
+
+
+def being_uploaded(site: Processes, change: Change) -> bool:
+    """Whether the catalogue thinks that it is still going on."""
+    return any(site.why(path)["state"] == "uploading" for path in change.before)
 
 
 def shown(found: dict[str, Seen]) -> dict[str, str]:

@@ -20,7 +20,7 @@ import signal
 import sys
 from typing import NamedTuple
 
-_CONT, _DETACH, _SYSCALL = 7, 17, 24
+_SYSCALL = 24
 _SEIZE, _INTERRUPT, _LISTEN, _SYSCALL_INFO = 0x4206, 0x4207, 0x4208, 0x420E
 _OPTIONS = 1 | 8  # PTRACE_O_TRACESYSGOOD, PTRACE_O_TRACECLONE
 _EVENT_STOP = 128
@@ -29,32 +29,20 @@ _ENTRY = 1
 _O_CREAT = 0o100
 _PART = re.compile("[0-9a-f]{16}")
 
-BY_FD = {
-    "x86_64": {
-        **{1: "write", 20: "writev", 18: "pwrite64", 296: "pwritev", 44: "sendto", 46: "sendmsg"},
-        **{40: "sendfile", 74: "fsync", 75: "fdatasync", 77: "ftruncate", 190: "fsetxattr"},
-        **{280: "utimensat"},
-    },
-    "aarch64": {
-        **{64: "write", 66: "writev", 68: "pwrite64", 70: "pwritev", 206: "sendto", 211: "sendmsg"},
-        **{71: "sendfile", 82: "fsync", 83: "fdatasync", 46: "ftruncate", 7: "fsetxattr"},
-        **{88: "utimensat"},
-    },
+BY_DESCRIPTOR = {
+    "x86_64": """write 1, writev 20, pwrite64 18, pwritev 296, sendto 44, sendmsg 46, sendfile 40, fsync 74,
+        fdatasync 75, ftruncate 77, fsetxattr 190, utimensat 280""",
+    "aarch64": """write 64, writev 66, pwrite64 68, pwritev 70, sendto 206, sendmsg 211, sendfile 71,
+        fsync 82, fdatasync 83, ftruncate 46, fsetxattr 7, utimensat 88""",
 }
-"""Calls whose first argument is a descriptor that says what they are about."""
+"""Calls whose first argument is a descriptor that says what they are about; by machine."""
 
 BY_NAME = {
-    "x86_64": {
-        **{82: ("rename", 0), 264: ("renameat", 1), 316: ("renameat2", 1), 87: ("unlink", 0)},
-        **{263: ("unlinkat", 1), 84: ("rmdir", 0), 83: ("mkdir", 0), 258: ("mkdirat", 1)},
-        **{86: ("link", 0), 265: ("linkat", 1), 257: ("openat", 1)},
-    },
-    "aarch64": {
-        **{38: ("renameat", 1), 276: ("renameat2", 1), 35: ("unlinkat", 1), 34: ("mkdirat", 1)},
-        **{37: ("linkat", 1), 56: ("openat", 1)},
-    },
+    "x86_64": "rename 82 0, renameat 264 1, renameat2 316 1, unlink 87 0, unlinkat 263 1, rmdir 84 0, "
+    "mkdir 83 0, mkdirat 258 1, link 86 0, linkat 265 1, openat 257 1",
+    "aarch64": "renameat 38 1, renameat2 276 1, unlinkat 35 1, mkdirat 34 1, linkat 37 1, openat 56 1",
 }
-"""Calls about a name, and which argument points at it."""
+"""Calls about a name, and which argument points at it; by machine."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
@@ -82,6 +70,20 @@ class Watch(NamedTuple):
     """The site's directory: files elsewhere don't count, nor do its logs."""
     ports: dict[int, str]
     """Sockets that count, by either end's port."""
+    calls: dict[int, tuple[str, int | None]]
+    """By number: name, and the argument that points at a name; None: the first is a descriptor."""
+
+
+def calls_of(machine: str) -> dict[int, tuple[str, int | None]]:
+    """Read the tables for a machine."""
+    calls: dict[int, tuple[str, int | None]] = {}
+    for entry in BY_DESCRIPTOR[machine].split(","):
+        name, number = entry.split()
+        calls[int(number)] = name, None
+    for entry in BY_NAME[machine].split(","):
+        name, number, place = entry.split()
+        calls[int(number)] = name, int(place)
+    return calls
 
 
 def ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> int:
@@ -103,12 +105,11 @@ def step(watch: Watch, tid: int) -> str:
     ptrace(_SYSCALL_INFO, tid, ctypes.sizeof(info), ctypes.addressof(info))
     if info.op != _ENTRY:
         return ""
-    machine = platform.machine()
-    if name := BY_FD[machine].get(info.number):
-        about = _about(watch, info.arguments[0])
-        return f"{about} {name}" if about else ""
-    if found := BY_NAME[machine].get(info.number):
-        name, place = found
+    if call := watch.calls.get(info.number):
+        name, place = call
+        if place is None:
+            about = _about(watch, info.arguments[0])
+            return f"{about} {name}" if about else ""
         if name == "openat" and not info.arguments[2] & _O_CREAT:
             return ""
         path = _text(watch.pid, info.arguments[place])
@@ -145,7 +146,7 @@ def _socket(watch: Watch, inode: str) -> str:
 def _text(pid: int, address: int) -> str:
     with open(f"/proc/{pid}/mem", "rb") as memory:
         memory.seek(address)
-        return memory.read1(200).partition(b"\0")[0].decode(errors="replace")  # type: ignore[attr-defined]
+        return memory.read1(200).partition(b"\0")[0].decode(errors="replace")
 
 
 def _attach(pid: int) -> None:
@@ -169,10 +170,16 @@ def _go_on(tid: int, status: int) -> None:
         ptrace(_SYSCALL, tid, 0, 0 if ours else number)
 
 
+def say(word: str) -> None:
+    """Tell whoever started us."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def trace(watch: Watch, action: str, count: int) -> None:
     """Watch until the process is killed, by us or otherwise."""
     _attach(watch.pid)
-    print("attached", flush=True)
+    say("attached")
     steps = 0
     while True:
         try:
@@ -184,12 +191,12 @@ def trace(watch: Watch, action: str, count: int) -> None:
         try:
             if os.WSTOPSIG(status) == signal.SIGTRAP | 0x80 and (name := step(watch, tid)):
                 steps += 1
-                print(name, flush=True)
+                say(name)
                 if steps == count and action == "kill":
                     os.kill(watch.pid, signal.SIGKILL)
-                    print("killed", flush=True)
+                    say("killed")
                 elif steps == count:
-                    print("held", flush=True)
+                    say("held")
                     sys.stdin.readline()
             _go_on(tid, status)
         except ProcessLookupError:
@@ -206,7 +213,7 @@ def main() -> None:
     parser.add_argument("ports", nargs="*", help="PORT=NAME")
     words = parser.parse_args()
     ports = {int(port): name for port, _, name in (word.partition("=") for word in words.ports)}
-    trace(Watch(words.pid, words.below, ports), words.action, words.count)
+    trace(Watch(words.pid, words.below, ports, calls_of(platform.machine())), words.action, words.count)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,6 +133,7 @@ class Guest:
         if self._catching_up:
             self._catching_up.cancel()
         if self._node and self._node.peer is self._peer:
+            self._node.left = time.monotonic()
             log.warning("%s is away", self._node.name)
 
     async def _answer_node(self, node: Node, message: link.Body) -> link.Body | None:

@@ -61,6 +61,8 @@ class Node:
         self.load = self.in_rate = self.out_rate = 0.0
         self.heard = 0.0
         """When it last said something, on the monotonic clock."""
+        self.left = 0.0
+        """When we saw its link end, on the same clock."""
         self.peer: Peer | None = None
         self._ports: deque[int] = deque()
         self._ports_came = asyncio.Event()

@@ -65,10 +65,13 @@ class Upkeep:
                 await asyncio.sleep(pause)
 
     async def _give_up_lost(self) -> None:
-        """End the transfers of nodes that have been away for too long."""
+        """End the transfers of nodes that have been away for too long.
+
+        It counts from when we saw the link end: after we stood still ourselves a node may be at the door.
+        """
         patience = self._config.link.lost_seconds
         for node in self._roster:
-            if not node.online and time.monotonic() - node.heard > patience:
+            if not node.online and time.monotonic() - node.left > patience:
                 for transfer in list(node.transfers.values()):
                     transfer.lose()
 

@@ -105,6 +105,7 @@ class DataConnection:
         *,
         peer: str,
         tls: ssl.SSLContext | None,
+        strict: bool = False,
         connect_seconds: float,
         stall_seconds: float,
     ) -> Self:
@@ -117,6 +118,7 @@ class DataConnection:
             listener: From `open_listener`; ours from now on.
             peer: The only address that may connect; empty: anyone.
             tls: Shake hands as the server; None: plain.
+            strict: An end without TLS's close_notify is an error. Many clients never say it, ours do.
             connect_seconds: How long to wait, handshake included; counted anew from `ready`.
             stall_seconds: How long the connection may stand still once it is there.
         """
@@ -124,7 +126,7 @@ class DataConnection:
         async def arrive() -> socket.socket:
             with listener:
                 made = await _accept(listener, _admission(peer))
-            return await _shaken(made, tls, server_side=True)
+            return await _shaken(made, tls, server_side=True, strict=strict)
 
         self = cls(arrive, connect_seconds, stall_seconds)
         self._task.add_done_callback(lambda _: listener.close())  # also when it never began
@@ -138,6 +140,7 @@ class DataConnection:
         *,
         tls: ssl.SSLContext | None,
         server_side: bool,
+        strict: bool = False,
         connect_seconds: float,
         stall_seconds: float,
         source: str = "",
@@ -149,6 +152,7 @@ class DataConnection:
             port: Its port.
             tls: None: plain.
             server_side: Be the TLS server although we dialled, as FTP wants it (RFC 4217 section 7).
+            strict: See `expect`.
             connect_seconds: How long to try, handshake included; counted anew from `ready`.
             stall_seconds: How long the connection may stand still once it is there.
             source: Local address to come from, where it is of the same family; empty: the kernel's choice.
@@ -156,7 +160,7 @@ class DataConnection:
 
         async def arrive() -> socket.socket:
             made = await _connect(host, port, source)
-            return await _shaken(made, tls, server_side=server_side)
+            return await _shaken(made, tls, server_side=server_side, strict=strict)
 
         return cls(arrive, connect_seconds, stall_seconds)
 
@@ -342,14 +346,21 @@ async def _connect(host: str, port: int, source: str) -> socket.socket:
     raise failure
 
 
-async def _shaken(made: socket.socket, tls: ssl.SSLContext | None, *, server_side: bool) -> socket.socket:
+async def _shaken(
+    made: socket.socket, tls: ssl.SSLContext | None, *, server_side: bool, strict: bool
+) -> socket.socket:
     """Set the socket's options and shake hands; the socket is closed when that fails."""
     wrapped = made
     try:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is None:
             return made
-        wrapped = tls.wrap_socket(made, server_side=server_side, do_handshake_on_connect=False)
+        wrapped = tls.wrap_socket(
+            made,
+            server_side=server_side,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=not strict,
+        )
         while True:
             try:
                 wrapped.do_handshake()

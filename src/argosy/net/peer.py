@@ -190,9 +190,14 @@ class Peer(asyncio.Protocol):
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
+        pause = self._silent_seconds / 3
         while not self.lost:
-            await asyncio.sleep(self._silent_seconds / 3)
-            if loop.time() - self._heard > self._silent_seconds:
+            due = loop.time() + pause
+            await asyncio.sleep(pause)
+            # While we stood still ourselves (a frozen machine) nobody can have been heard.
+            now = loop.time()
+            self._heard = min(now, self._heard + now - due)
+            if now - self._heard > self._silent_seconds:
                 log.warning("%s: not heard of for %.1f s, hanging up", self.remote, self._silent_seconds)
                 if self._transport:
                     self._transport.abort()

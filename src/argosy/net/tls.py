@@ -27,6 +27,7 @@ def link_server(keys: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     _load(context, keys / "master.pem", keys / "master.key", keys / "authority.pem")
     context.verify_mode = ssl.CERT_OPTIONAL
+    context.num_tickets = 0  # a relay's sender wouldn't read them, and would reset the connection by closing
     return context
 
 

@@ -117,10 +117,11 @@ class Root:
             self.store_id = _read_id(self.path)
             self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self._fd)
+        except FileNotFoundError as error:
+            what = "has no store id" if os.path.isdir(path) else "isn't there"
+            raise ConfigError(f"root {path} {what}; is the disk mounted, has it joined?") from error
         except OSError as error:
-            raise ConfigError(
-                f"root {path}: {error.strerror}; is the disk mounted, has it joined?"
-            ) from error
+            raise ConfigError(f"root {path}: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

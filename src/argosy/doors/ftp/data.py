@@ -42,8 +42,10 @@ class Carriage:
     relayed_bytes: int = 0
     """File bytes that went through the master in this life."""
 
-    def expect(self, listen: str, *, peer: str, context: ssl.SSLContext | None) -> tuple[int, DataConnection]:
-        """Open a port of ours for one connection.
+    def expect(
+        self, listen: str, *, peer: str, context: ssl.SSLContext | None, strict: bool = False
+    ) -> tuple[int, DataConnection]:
+        """Open a port of ours for one connection; the arguments are `DataConnection.expect`'s.
 
         Raises:
             NoDataConnection: Every port of the range is taken.
@@ -54,6 +56,7 @@ class Carriage:
             listener,
             peer=peer,
             tls=context,
+            strict=strict,
             connect_seconds=self.config.connect_seconds,
             stall_seconds=self.config.stall_seconds,
         )
@@ -201,6 +204,7 @@ class Passive:
             node.peer.local[0],
             peer=node.peer.remote[0],
             context=self._carriage.node_tls if self._protected else None,
+            strict=True,
         )
         self._node_leg = leg
         self._transfer = transfer = Transfer(node)
@@ -210,7 +214,8 @@ class Passive:
             client, far = await self._client.ready(), await leg.ready()
             _check_node(far, node)
             source, sink = (client, far) if inward else (far, client)
-            await self._relay(Relay(source, sink, block_bytes=self._carriage.config.relay_bytes), inward)
+            relay = Relay(source, sink, block_bytes=self._carriage.config.relay_bytes)
+            await self._relay(relay, inward)
             done = await transfer.outcome()
         except errors.NoDataConnection:
             self.cut()
@@ -222,6 +227,8 @@ class Passive:
             self.cut()
             raise
         leg.abort()
+        if not done.refusal and done.moved != relay.moved:
+            done.refusal = errors.TransferCut.__name__  # the ends disagree: somebody broke off in between
         if done.refusal:
             self._client.abort()  # a plain end would look like the end of the file
         else:
