@@ -278,9 +278,22 @@ def join_address(host: str, port: int) -> str:
 def _load(path: Path, table: type[_T]) -> _T:
     try:
         with path.open("rb") as file:
-            return msgspec.convert(tomllib.load(file), table)
+            content = tomllib.load(file)
+        _check_keys(content, table, "")
+        return msgspec.convert(content, table)
     except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _check_keys(content: dict[str, object], table: type[Table], where: str) -> None:
+    """Name an unknown key beside the known ones; msgspec, which checks all else, names it alone."""
+    known = {field.name: field.type for field in msgspec.structs.fields(table)}
+    for key, value in content.items():
+        if key not in known:
+            raise ConfigError(f"unknown key {where}{key}; known: {', '.join(sorted(known))}")
+        inner = known[key]
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, Table):
+            _check_keys(value, inner, f"{where}{key}.")
 
 
 def _check_ports(key: str, ports: tuple[int, int]) -> None:

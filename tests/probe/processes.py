@@ -169,7 +169,9 @@ class Processes(Site):
 class Tracer:
     """`tracer.py` at a process of a site."""
 
-    def __init__(self, site: Processes, name: str, action: str = "kill", count: int = 0) -> None:
+    def __init__(
+        self, site: Processes, name: str, action: str = "kill", count: int = 0, *, only: str = ""
+    ) -> None:
         """Attach.
 
         Args:
@@ -177,6 +179,7 @@ class Tracer:
             name: Of the process.
             action: `kill` or `hold` at step `count`.
             count: 0 only watches.
+            only: Count steps of this name only.
         """
         master = site.master()
         ports = [
@@ -189,7 +192,7 @@ class Tracer:
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-S", "-E", str(TRACER), str(site.pid(name)), str(site.directory)),
-                *(action, str(count), *ports),
+                *(action, str(count), "--only", only, *ports),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -176,7 +176,17 @@ def say(word: str) -> None:
     sys.stdout.flush()
 
 
-def trace(watch: Watch, action: str, count: int) -> None:
+def act(pid: int, action: str) -> None:
+    """Kill the process, or keep it standing until we read a line."""
+    if action == "kill":
+        os.kill(pid, signal.SIGKILL)
+        say("killed")
+    else:
+        say("held")
+        sys.stdin.readline()
+
+
+def trace(watch: Watch, action: str, count: int, only: str) -> None:
     """Watch until the process is killed, by us or otherwise."""
     _attach(watch.pid)
     say("attached")
@@ -190,14 +200,10 @@ def trace(watch: Watch, action: str, count: int) -> None:
             continue
         try:
             if os.WSTOPSIG(status) == signal.SIGTRAP | 0x80 and (name := step(watch, tid)):
-                steps += 1
+                steps += only in ("", name)
                 say(name)
-                if steps == count and action == "kill":
-                    os.kill(watch.pid, signal.SIGKILL)
-                    say("killed")
-                elif steps == count:
-                    say("held")
-                    sys.stdin.readline()
+                if steps == count and only in ("", name):
+                    act(watch.pid, action)
             _go_on(tid, status)
         except ProcessLookupError:
             continue
@@ -210,10 +216,16 @@ def main() -> None:
     parser.add_argument("below")
     parser.add_argument("action", choices=("kill", "hold"))
     parser.add_argument("count", type=int)
+    parser.add_argument("--only", default="", help="count steps of this name only")
     parser.add_argument("ports", nargs="*", help="PORT=NAME")
     words = parser.parse_args()
     ports = {int(port): name for port, _, name in (word.partition("=") for word in words.ports)}
-    trace(Watch(words.pid, words.below, ports, calls_of(platform.machine())), words.action, words.count)
+    trace(
+        Watch(words.pid, words.below, ports, calls_of(platform.machine())),
+        words.action,
+        words.count,
+        words.only,
+    )
 
 
 if __name__ == "__main__":

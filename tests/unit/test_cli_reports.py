@@ -125,6 +125,7 @@ def test_a_status_names_the_paths_in_conflict() -> None:
         "damaged": 0,
         "partial": 0,
         "conflicts": 1,
+        "damaged_paths": ["/b"],
         "conflict_paths": ["/a.conflict-node2"],
         "suspects": 0,
         "tombstones": 0,

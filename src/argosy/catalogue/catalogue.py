@@ -137,6 +137,12 @@ class Catalogue:
         """Give paths of files that were kept aside."""
         return self._engine.read_together(tree.conflicts, limit)
 
+    def damaged(self, limit: int = 100) -> list[TreePath]:
+        """Give paths of files without a good copy. Reads whole tables, as `counts`."""
+        return self._engine.read_together(
+            lambda db: [tree.path_of(db, file) for file in replicas.damaged(db, limit)]
+        )
+
     def suspects(self, limit: int = 100) -> list[int]:
         """List files with a copy whose content nobody has compared yet; the next ones at each call.
 

@@ -55,15 +55,6 @@ def found(site: Site, wanted: argparse.Namespace) -> tuple[config.Master, Login 
     return master, login
 
 
-def link_address(master: config.Master) -> str:
-    """Give the address by which a node reaches the master's link.
-
-    The machine's own nodes use it too: the master sees them under an address that clients can reach.
-    """
-    host, port = config.split_address("link.listen", master.link.listen)
-    return config.join_address(ports.reachable(host), port)
-
-
 def is_enrolled(site: Site, name: str) -> bool:
     """Whether a node has its certificate."""
     return (site.keys / f"{name}.pem").exists()
@@ -119,7 +110,7 @@ async def _login(master: config.Master, wanted: tuple[str, str] | None) -> Login
 
 def _nodes(site: Site, master: config.Master, wanted: int | None) -> None:
     names = site.node_names()
-    address = link_address(master)
+    address = ports.dialable(master.link.listen)
     for name in names:
         text = _read(site.node_config(name))
         if (changed := with_key(text, "", "master", address)) != text:

@@ -99,7 +99,9 @@ def status_text(document: Document) -> str:
         ("to delete", document["tombstones"]),
     ]
     text = "\n".join(f"{name:<10} {tables.printable(value)}" for name, value in lines)
-    return "\n".join([text, *(f"  conflict {tables.printable(path)}" for path in document["conflict_paths"])])
+    named = [("damaged", path) for path in document["damaged_paths"]]
+    named += [("conflict", path) for path in document["conflict_paths"]]
+    return "\n".join([text, *(f"  {what:<8} {tables.printable(path)}" for what, path in named)])
 
 
 def why_text(document: Document) -> str:

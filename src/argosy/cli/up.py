@@ -15,13 +15,14 @@ from pathlib import Path
 
 from argosy import config
 from argosy.cli.ask import ask
-from argosy.cli.founding import Login, found, is_enrolled, link_address
+from argosy.cli.founding import Login, found, is_enrolled
 from argosy.cli.members import ENROL_SECONDS
 from argosy.cli.site import Site
 from argosy.cli.supervisor import Job, Supervisor, stop_stale
 from argosy.cli.users import make_token
 from argosy.cli.welcome import Welcome
 from argosy.errors import Busy, Unavailable
+from argosy.net import ports
 from argosy.node.enrol import MasterAway, enrol
 from argosy.wire import link
 
@@ -110,15 +111,17 @@ async def _start(site: Site, master: config.Master, supervisor: Supervisor) -> t
 async def _enrol(site: Site, master: config.Master, name: str) -> None:
     token = await make_token(master, START_SECONDS + 2 * ENROL_SECONDS)
 
+    address = ports.dialable(master.link.listen)
+
     async def enrolled() -> bool:
         try:
-            await enrol(link_address(master), token, name, site.keys, seconds=ENROL_SECONDS)
+            await enrol(address, token, name, site.keys, seconds=ENROL_SECONDS)
         except MasterAway:
             return False
         return True
 
     if not await _until(enrolled, START_SECONDS):
-        raise MasterAway(f"{link_address(master)} doesn't answer; its log is {site.log('master')}")
+        raise MasterAway(f"{address} doesn't answer; its log is {site.log('master')}")
 
 
 async def _joined(

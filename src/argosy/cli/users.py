@@ -17,7 +17,7 @@ from argosy.catalogue.model import User
 from argosy.cli import tables
 from argosy.cli.site import Site
 from argosy.errors import BadArgument, ConfigError
-from argosy.net import pki
+from argosy.net import pki, ports
 
 
 def master_config(arguments: argparse.Namespace) -> config.Master:
@@ -121,12 +121,12 @@ def token(arguments: argparse.Namespace) -> int:
     seconds = arguments.seconds or master.link.token_seconds
     text = asyncio.run(make_token(master, seconds))
     if arguments.json:
-        print(tables.as_json({"token": text, "seconds": seconds, "link": master.link.listen}))
+        print(tables.as_json({"token": text, "seconds": seconds, "link": ports.dialable(master.link.listen)}))
         return 0
     print(text)
     print(
         f"Good for one node, within {tables.span(seconds)}. On its machine:\n"
-        f"  argosy node join {master.link.listen} --token TOKEN --name NAME --root DIRECTORY",
+        f"  argosy node join {ports.dialable(master.link.listen)} --token TOKEN --name NAME --root DIRECTORY",
         file=sys.stderr,
     )
     return 0

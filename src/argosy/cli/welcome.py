@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from argosy import config
-from argosy.cli.founding import Login, link_address
+from argosy.cli.founding import Login
 from argosy.cli.site import Site
 from argosy.net import ports
 
@@ -28,8 +30,7 @@ class Welcome:
     @property
     def ftp(self) -> str:
         """The FTP door's address, as a client may write it."""
-        host, port = config.split_address("ftp.listen", self.master.ftp.listen)
-        return config.join_address(ports.reachable(host), port)
+        return ports.dialable(self.master.ftp.listen)
 
     @property
     def authority(self) -> Path:
@@ -42,7 +43,7 @@ class Welcome:
             "ready": True,
             "directory": str(self.site.directory),
             "ftp": self.ftp,
-            "link": link_address(self.master),
+            "link": ports.dialable(self.master.link.listen),
             "authority": str(self.authority),
             "nodes": [*self.ready],
             "late": [*self.late],
@@ -59,7 +60,7 @@ class Welcome:
         lines = [
             f"Argosy is up in {self.site.directory}",
             f"  FTP      ftp://{self.ftp}/  (TLS by AUTH TLS, with {self.authority})",
-            f"  link     {link_address(self.master)}",
+            f"  link     {ports.dialable(self.master.link.listen)}",
             *(f"  {name:<8} {self.site.root(name)}" for name in self.ready),
         ]
         if self.login:
@@ -94,14 +95,16 @@ class Welcome:
     def _elsewhere(self) -> str:
         directory = shlex.quote(str(self.site.directory))
         host, _ = config.split_address("link.listen", self.master.link.listen)
+        program = _program()
         lines = ["Another machine's disk, as a further node:"]
         if ports.is_loopback(host):
             lines += [
-                f"  argosy up --dir {directory} --host 0.0.0.0    # first: so that others reach this machine"
+                f"  {program} up --dir {directory} --host 0.0.0.0    # first: so that others reach this machine"
             ]
+        link = ports.dialable(self.master.link.listen)
         lines += [
-            f"  argosy token --dir {directory}    # here",
-            f"  argosy node join {link_address(self.master)} --token TOKEN --name NAME --root DIR    # there",
+            f"  {program} token --dir {directory}    # here",
+            f"  argosy node join {link} --token TOKEN --name NAME --root DIR    # there",
         ]
         return "\n".join(lines)
 
@@ -109,3 +112,8 @@ class Welcome:
         count = "1 node" if len(self.ready) == 1 else f"{len(self.ready)} nodes"
         late = f"; not yet: {', '.join(self.late)}" if self.late else ""
         return f"ready: {count}, ftp://{self.ftp}/{late}"
+
+
+def _program() -> str:
+    """Give the word that starts this program in the user's shell: in a checkout it isn't on the PATH."""
+    return "argosy" if shutil.which("argosy") else shlex.quote(sys.argv[0])

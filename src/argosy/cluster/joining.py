@@ -97,6 +97,8 @@ class LinkServer:
         finally:
             self._peers.discard(peer)
             guest.left()
+        if guest.node:
+            await self.catalogue.seen(guest.node.name)
 
 
 class Guest:
@@ -106,7 +108,8 @@ class Guest:
         self._server = server
         self._catalogue = server.catalogue
         self._peer = peer
-        self._node: Node | None = None
+        self.node: Node | None = None
+        """Who said hello; None for a stranger."""
         self._catching_up: asyncio.Task[None] | None = None
         self._awaited: dict[str, int] = {}
         """By store id: the journal number at which a volume's file list is merged."""
@@ -124,17 +127,17 @@ class Guest:
                 return await self._enrol(message)
             case link.Hello():
                 return await self._welcome(message)
-        if self._node is None:
+        if self.node is None:
             raise errors.Denied("say hello first")
-        return await self._answer_node(self._node, message)
+        return await self._answer_node(self.node, message)
 
     def left(self) -> None:
         """The link is over: stop what went on for it."""
         if self._catching_up:
             self._catching_up.cancel()
-        if self._node and self._node.peer is self._peer:
-            self._node.left = time.monotonic()
-            log.warning("%s is away", self._node.name)
+        if self.node and self.node.peer is self._peer:
+            self.node.left = time.monotonic()
+            log.warning("%s is away", self.node.name)
 
     async def _answer_node(self, node: Node, message: link.Body) -> link.Body | None:
         match message:
@@ -148,17 +151,22 @@ class Guest:
             case link.Ports():
                 node.opened(message.ports)
             case link.Held():
-                volume = node.volumes[message.store_id]
-                volume.standing, volume.held_losses = Standing.HELD, message.losses
-                log.error(
-                    "%s: a scan misses %d of %d files of volume %s; look, then `argosy nodes remerge %s`",
-                    *(node.name, message.losses, message.files, message.store_id, node.name),
-                )
+                self._hold(node, message)
             case link.Renew():
                 return self._certificate(node.name, message.request)
             case _:
                 raise errors.Unsupported(type(message).__name__)
         return None
+
+    def _hold(self, node: Node, held: link.Held) -> None:
+        volume = node.volumes[held.store_id]
+        if volume.held_losses != held.losses:
+            log.error(
+                "%s: a scan misses %d of %d files of volume %s; look why, then "
+                "`argosy nodes remerge %s --accept-losses`",
+                *(node.name, held.losses, held.files, held.store_id, node.name),
+            )
+        volume.standing, volume.held_losses = Standing.HELD, held.losses
 
     async def _enrol(self, wish: link.Enrol) -> link.Body:
         known = next((node for node in self._catalogue.nodes() if node.name == wish.name), None)
@@ -190,7 +198,7 @@ class Guest:
         if node.online and node.peer and node.peer is not self._peer:
             node.peer.close()  # the older link of a node that came back
         node.joined(self._peer, hello, epoch)
-        self._node = node
+        self.node = node
         lives = [
             (server.roster.attach(node, volume, state), volume.acked, state)
             for volume, state in zip(volumes, hello.volumes, strict=True)

@@ -17,7 +17,7 @@ import msgspec
 
 from argosy import __version__, errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Counts, Replica, TreePath, shown
+from argosy.catalogue.model import Counts, NodeRecord, Replica, TreePath, shown
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
@@ -28,7 +28,7 @@ from argosy.wire import link
 Document = dict[str, Any]
 
 SHOWN = 100
-"""Conflicts that `status` names; all of them are listed over FTP."""
+"""Damaged files, and conflicts, that `status` names."""
 
 
 class AdminDoor:
@@ -85,7 +85,7 @@ class AdminDoor:
     async def _answer(self, question: link.Body) -> link.Body:
         match question:
             case link.AskStatus():
-                document = self._status(await self._counts())
+                document = await self._status()
             case link.AskNodes():
                 document = {"nodes": self._nodes(await self._counts())}
             case link.AskWhy():
@@ -101,7 +101,9 @@ class AdminDoor:
         # Counting reads all of the catalogue, so it does so off the loop.
         return await asyncio.to_thread(self._catalogue.counts)
 
-    def _status(self, counts: Counts) -> Document:
+    async def _status(self) -> Document:
+        counts = await self._counts()
+        damaged = await asyncio.to_thread(self._catalogue.damaged, SHOWN) if counts.damaged else []
         states = [node["state"] for node in self._nodes(counts)]
         return {
             "version": __version__,
@@ -112,6 +114,7 @@ class AdminDoor:
             "directories": counts.directories,
             "bytes": counts.bytes,
             "damaged": counts.damaged,
+            "damaged_paths": [shown(path) for path in damaged],
             "partial": counts.partial,
             "conflicts": counts.conflicts,
             "conflict_paths": [shown(path) for path in self._catalogue.conflicts(SHOWN)],
@@ -140,7 +143,7 @@ class AdminDoor:
                         "held_losses": live.held_losses if live else 0,
                     }
                 )
-            documents.append({**_node(record.name, node), "epoch": record.epoch, "volumes": volumes})
+            documents.append({**_node(record, node), "epoch": record.epoch, "volumes": volumes})
             if record.revoked:
                 documents[-1]["state"] = "revoked"
         return documents
@@ -194,16 +197,22 @@ class AdminDoor:
         return {"node": name, "volumes": volumes}
 
 
-def _node(name: str, node: Node | None) -> Document:
-    if node is None:
-        return (
-            {"name": name, "state": "away", "address": "", "advertise": "", "labels": []}
-            | dict.fromkeys(("load", "in_rate", "out_rate", "transfers"), 0)
-            | {"seen_seconds_ago": None, "version": ""}
-        )
+def _node(record: NodeRecord, node: Node | None) -> Document:
+    if node is None:  # not heard of in this life of the master
+        unknown = dict.fromkeys(("address", "advertise", "version"), "")
+        figures = dict.fromkeys(("load", "in_rate", "out_rate", "transfers"), 0)
+        ago = (time.time_ns() - record.seen_ns) / 1e9
+        return {
+            "name": record.name,
+            "state": "away",
+            **unknown,
+            **figures,
+            "labels": [],
+            "seen_seconds_ago": round(ago, 1),
+        }
     state = "away" if not node.online else "ready" if node.merged else "merging"
     return {
-        "name": name,
+        "name": record.name,
         "state": state,
         "address": node.peer.remote[0] if node.peer else "",
         "advertise": node.advertise,

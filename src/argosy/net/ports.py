@@ -6,6 +6,7 @@ import random
 import socket
 from ipaddress import ip_address
 
+from argosy.config import join_address, split_address
 from argosy.errors import BadArgument, Exists
 
 STEADY_PORTS = range(20_000, 32_000)
@@ -75,6 +76,12 @@ def reachable(host: str) -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return local
+
+
+def dialable(address: str) -> str:
+    """Give the `host:port` that something listens on as others dial it."""
+    host, port = split_address("address", address)
+    return join_address(reachable(host), port)
 
 
 def is_loopback(host: str) -> bool:

@@ -112,6 +112,18 @@ def suspects(db: sqlite3.Connection, after: int, limit: int) -> list[int]:
     return [file for (file,) in rows.fetchall()]
 
 
+_DAMAGED = (
+    "ent e WHERE kind = 1 AND state IN (0, 3)"
+    " AND NOT EXISTS (SELECT 1 FROM replica r WHERE r.file = e.id AND r.standing = 0)"
+)
+
+
+def damaged(db: sqlite3.Connection, limit: int) -> list[int]:
+    """List files without a good copy; reads whole tables."""
+    rows = db.execute(f"SELECT e.id FROM {_DAMAGED} ORDER BY e.id LIMIT ?", (limit,))  # noqa: S608 - constant
+    return [file for (file,) in rows.fetchall()]
+
+
 def counts(db: sqlite3.Connection) -> Counts:
     """Count everything; reads whole tables, so seconds for millions of files."""
     kinds = {
@@ -124,11 +136,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         files=files,
         directories=kinds[0][0] - 1,
         bytes=size,
-        damaged=_count(
-            db,
-            "ent e WHERE kind = 1 AND state IN (0, 3)"
-            " AND NOT EXISTS (SELECT 1 FROM replica r WHERE r.file = e.id AND r.standing = 0)",
-        ),
+        damaged=_count(db, _DAMAGED),
         partial=states.get(2, 0),
         conflicts=states.get(3, 0),
         suspects=_count(db, "replica WHERE standing <> 0"),

@@ -96,12 +96,16 @@ async def extended_passive(client: Client, command: Command) -> Replies:
     if node and node.address(ours) == ours:
         client.plan = None
         yield replies.entering_extended_passive(await _meet(client, node))
-    elif node and client.hall.config.epsv_after_pret == "refuse" and not client.session.extended_only:
+    elif node and version == 4 and _refuses_epsv(client):
         # 500 makes every client fall back to PASV, and so to the node; 502 and 522 make some give up.
         yield Reply.of(500, "EPSV can't lead to another machine, use PASV")
     else:
         client.plan = None
         yield replies.entering_extended_passive(client.listen_here().port)
+
+
+def _refuses_epsv(client: Client) -> bool:
+    return client.hall.config.epsv_after_pret == "refuse" and not client.session.extended_only
 
 
 async def port(client: Client, command: Command) -> Replies:
