@@ -98,9 +98,7 @@ class Welcome:
         program = _program()
         lines = ["Another machine's disk, as a further node:"]
         if ports.is_loopback(host):
-            lines += [
-                f"  {program} up --dir {directory} --host 0.0.0.0    # first: so that others reach this machine"
-            ]
+            lines += [f"  {program} up --dir {directory} --host 0.0.0.0    # first: to be reached from there"]
         link = ports.dialable(self.master.link.listen)
         lines += [
             f"  {program} token --dir {directory}    # here",
