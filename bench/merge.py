@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ COLUMN = "argosy"
 
 _PER_DIRECTORY = 500
 _LIMIT_SECONDS = 300.0
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.02
 _YOUNG_SECONDS = 2.5
 """A node lets files alone that changed so lately that they may still be growing."""
 
@@ -47,7 +46,7 @@ def measure(directory: Path, *, files: int, rounds: int, rejoins: int) -> Table:
 
 
 def _adopt(site: ours.Site, files: int, table: Table) -> None:
-    seconds = _ready(site, files, after=0)
+    seconds = _ready(site, files, merges=1)
     cpu = processes.cpu_seconds(site.process("n1")), processes.cpu_seconds(site.process("master"))
     table.add(Row("adoption", "s"), COLUMN, seconds)
     table.add(Row("adoption", "files/s", 0), COLUMN, files / seconds)
@@ -61,31 +60,32 @@ def _adopt(site: ours.Site, files: int, table: Table) -> None:
 
 
 def _rejoin(site: ours.Site, files: int, table: Table) -> None:
-    old, epoch = site.process("n1"), site.node()["epoch"]
+    merges = (site.directory / "log" / "master.log").read_text().count(" is merged")
     killed = time.monotonic()
-    os.kill(old, signal.SIGKILL)
-    seconds = _ready(site, files, after=epoch)
+    os.kill(site.process("n1"), signal.SIGKILL)
+    seconds = _ready(site, files, merges=merges + 1)
     table.add(Row("rejoin, from the node's start until it is ready", "s"), COLUMN, seconds)
     table.add(Row("rejoin, from its death", "s"), COLUMN, time.monotonic() - killed)
 
 
-def _ready(site: ours.Site, files: int, *, after: int) -> float:
+def _ready(site: ours.Site, files: int, *, merges: int) -> float:
     """Wait until the node is ready with all its files; give the seconds since its process began.
 
     Args:
         site: Whose node.
         files: How many it has.
-        after: The epoch of its life before this one.
+        merges: How often it has been ready by then, in the master's life.
     """
+    log = site.directory / "log" / "master.log"
+    # Asking the master each time would cost it more than the merging does.
     for _ in processes.until(f"{files} files", _LIMIT_SECONDS, _LOOK_SECONDS):
-        node = site.node()
-        if not node or node["epoch"] <= after or node["state"] != "ready":
-            continue
-        if sum(volume["files"] for volume in node["volumes"]) == files:
+        if log.exists() and log.read_text().count(" is merged") >= merges:
             break
-    with contextlib.suppress(OSError, ValueError):
-        return processes.age_seconds(site.process("n1"))
-    raise RuntimeError("the node ended")
+    seconds = processes.age_seconds(site.process("n1"))
+    node = site.node()
+    if node["state"] != "ready" or sum(volume["files"] for volume in node["volumes"]) != files:
+        raise RuntimeError(f"not all of the {files} files are there: {node}")
+    return seconds
 
 
 def _plant(tree: Path, files: int) -> None:

@@ -67,7 +67,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "tables", nargs="*", default=[], metavar="TABLE", help=f"of {', '.join(TABLES)} [all]"
     )
-    parser.add_argument("--rounds", type=int, help="in turn; the medians are shown [5, small files 3]")
+    parser.add_argument("--rounds", type=int, help="in turn; the medians are shown [3, merging 2]")
     parser.add_argument("--quick", action="store_true", help="one round with less of everything")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, too")
     wanted = parser.parse_args(words)
@@ -81,7 +81,7 @@ def _transfers(
     directory: Path, wanted: argparse.Namespace, named: list[str], missing: list[str]
 ) -> list[Table]:
     quick = wanted.quick
-    large = transfers.Effort(wanted.rounds or (1 if quick else 5), transfers.GIB >> (2 if quick else 0), 0)
+    large = transfers.Effort(wanted.rounds or (1 if quick else 3), transfers.GIB >> (2 if quick else 0), 0)
     small = transfers.Effort(wanted.rounds or (1 if quick else 3), 1, 200 if quick else 1000)
     tables: list[Table] = []
     with ExitStack() as stack:
@@ -121,7 +121,7 @@ def _contestants(site: ours.Site, stack: ExitStack, directory: Path, missing: li
 def _merge(directory: Path, wanted: argparse.Namespace) -> Table:
     if wanted.quick:
         return merge.measure(directory, files=20_000, rounds=1, rejoins=1)
-    return merge.measure(directory, files=200_000, rounds=wanted.rounds or 3, rejoins=1)
+    return merge.measure(directory, files=200_000, rounds=wanted.rounds or 2, rejoins=2)
 
 
 def _facts() -> list[str]:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import functools
 import ipaddress
 import os
 import random
@@ -280,8 +281,13 @@ def _order(ports: tuple[int, int]) -> Iterator[int]:
     yield from (first + (start + step) % count for step in range(count))
 
 
+@functools.cache
+def _has_dualstack() -> bool:
+    return socket.has_dualstack_ipv6()  # opens a socket to find out
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host or (not host and socket.has_dualstack_ipv6()) else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host or (not host and _has_dualstack()) else socket.AF_INET
     # IPPROTO_TCP spelled out: asyncio sets TCP_NODELAY only where it stands.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -311,8 +317,14 @@ def _plain(address: str) -> str:
 def _admission(peer: str) -> Callable[[str], bool]:
     if not peer:
         return lambda _: True
-    wanted = _plain(peer)
-    return lambda address: _plain(address) == wanted or (is_local(_plain(address)) and is_local(wanted))
+
+    def admitted(address: str) -> bool:
+        if address == peer:  # nearly always, and parsing addresses costs more than all the rest here
+            return True
+        wanted = _plain(peer)
+        return _plain(address) == wanted or (is_local(_plain(address)) and is_local(wanted))
+
+    return admitted
 
 
 async def _accept(listener: socket.socket, admitted: Callable[[str], bool]) -> socket.socket:

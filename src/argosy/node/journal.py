@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 from argosy.errors import Failed, NoSpace
 
+_CHUNK = 500
+"""Values in one statement: old SQLite takes 999."""
+
 _LEAP = 1 << 20
 """Numbers left out at each start: a power cut may take back numbers that a master has seen already."""
 
@@ -131,12 +134,12 @@ class Journal:
 
     def changes(self, since: int, limit: int) -> list[Row]:
         """Give changes in order of their numbers, never a part of those that share one."""
-        rows = self._rows("WHERE seq > ? ORDER BY seq LIMIT ?", since, limit)
-        if len(rows) < limit:
+        rows = self._rows("WHERE seq > ? ORDER BY seq LIMIT ?", since, limit + 1)
+        if len(rows) <= limit:
             return rows
-        last = rows[-1].seq
-        whole = [row for row in rows if row.seq < last]
-        return whole or self._rows("WHERE seq = ? LIMIT ?", last, -1)
+        split = rows[-1].seq  # perhaps: so all of it comes in the next batch
+        whole = [row for row in rows if row.seq < split]
+        return whole or self._rows("WHERE seq = ? LIMIT ?", split, -1)
 
     def write(
         self,
@@ -159,7 +162,7 @@ class Journal:
         with self.lock:
             first = self.seq + 1
             numbered = [
-                row._replace(seq=first if together else first + index) for index, row in enumerate(rows)
+                Row(*row[:6], first if together else first + index, row[7]) for index, row in enumerate(rows)
             ]
             seq = numbered[-1].seq if numbered else self.seq
             with self._transaction(durable=durable):
@@ -248,8 +251,13 @@ class Journal:
 
     def _count(self, rows: Sequence[Row]) -> int:
         """Count those of `rows` whose locs hold a file now."""
-        find = "SELECT count(*) FROM file WHERE gone = 0 AND loc = ?"
-        return sum(self._db.execute(find, (row.loc,)).fetchone()[0] for row in rows)
+        count = 0
+        for start in range(0, len(rows), _CHUNK):
+            locs = [row.loc for row in rows[start : start + _CHUNK]]
+            marks = ", ".join("?" * len(locs))
+            question = f"SELECT count(*) FROM file WHERE gone = 0 AND loc IN ({marks})"  # noqa: S608
+            count += self._db.execute(question, locs).fetchone()[0]
+        return count
 
     def _insert_parts(self, parts: Iterable[PartRow]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)", parts)
