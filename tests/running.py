@@ -158,12 +158,13 @@ class Site:
                 stderr=subprocess.STDOUT,
             )
         self._guests.append(node)
-        self.wait_for(
-            f"{name} to be ready",
-            lambda: (
-                {"ready"} == {one["state"] for one in self.argosy("nodes")["nodes"] if one["name"] == name}
-            ),
-        )
+
+        def ready() -> bool:
+            if node.poll() is not None:
+                raise ChildProcessError(f"{name} ended with {node.returncode}:\n{(home / 'log').read_text()}")
+            return bool(self.node(name)["state"] == "ready")
+
+        self.wait_for(f"{name} to be ready", ready)
         return node
 
     def status(self) -> Any:
@@ -189,6 +190,8 @@ class Site:
             try:
                 if true():
                     return
+            except ChildProcessError:
+                raise
             except (AssertionError, OSError, KeyError, StopIteration):
                 pass
             time.sleep(0.1)

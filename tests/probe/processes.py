@@ -191,8 +191,8 @@ class Tracer:
         self._attached = threading.Event()
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-S", "-E", str(TRACER), str(site.pid(name)), str(site.directory)),
-                *(action, str(count), "--only", only, *ports),
+                *(sys.executable, "-S", "-E", str(TRACER), "--only", only),
+                *(str(site.pid(name)), str(site.directory), action, str(count), *ports),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -200,7 +200,7 @@ class Tracer:
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._attached.wait(10), "the tracer attaches"
+        assert self._attached.wait(10) and self._process.poll() is None, "the tracer attaches"
 
     def __enter__(self) -> Self:
         return self

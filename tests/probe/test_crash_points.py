@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from argosy.wire import link
 from probe.ledger import Ledger, Part, Seen, check_content, look, put, put_half
 from probe.processes import Processes, Tracer, runs
 from talking import Talk
@@ -275,11 +276,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def ledger(stage: Stage) -> Iterator[Ledger]:
+def ledger(stage: Stage) -> Ledger:
     """Lend the ledger of a site on which nothing has gone wrong yet."""
     ledger = stage.ledger()
     stage.spoiled = True
-    yield ledger
+    return ledger
 
 
 @pytest.fixture
@@ -288,7 +289,7 @@ def site(ledger: Ledger) -> Processes:
 
 
 @pytest.fixture(scope="module")
-def recorded(site: Processes, ledger: Ledger) -> dict[tuple[str, str], list[str]]:
+def recorded() -> dict[tuple[str, str], list[str]]:
     """The steps of each process for each change, when nobody is killed."""
     return {}
 
@@ -439,6 +440,55 @@ def test_nothing_that_was_acknowledged_is_lost_when_one_dies_while_the_other_is_
     site.wait_for("the upload to be over", lambda: not being_uploaded(site, change))
     compare(site, ledger, change, acknowledged=acknowledged)
     stage.spoiled = False
+
+
+def die_before_noting(site: Processes, talk: Talk, path: str, new: bytes) -> None:
+    """Have an upload acknowledged whose node dies when the file is in place and the journal says nothing."""
+    with Tracer(site, "n1", "kill", 1, only="n1 fsync") as tracer:
+        assert put(talk, f"STOR {path}", new)
+        assert tracer.acted(5)
+    site.kill("n1")
+
+
+@pytest.mark.parametrize("name", ["a new file", "an overwrite"])
+def test_a_file_stays_deleted_whose_node_died_before_noting_where_it_is(
+    site: Processes, ledger: Ledger, stage: Stage, name: str
+) -> None:
+    path = f"/unnoted-{next(_numbers)}"
+    with Talk(site) as talk:
+        if name == "an overwrite":
+            assert put(talk, f"STOR {path}", content(500))
+            ledger_settles(ledger, {path: content_at(site, path)})
+        die_before_noting(site, talk, path, content(1000))
+        assert talk.ask(f"DELE {path}").code == 250
+        site.bring_back("n1")
+        site.ask(link.AskRemerge("n1", False))
+        ledger.check_disks()
+        ledger.check(talk)
+    stage.spoiled = False
+
+
+def test_a_file_is_served_as_it_is_that_was_edited_before_its_node_could_note_the_upload(
+    site: Processes, ledger: Ledger, stage: Stage
+) -> None:
+    path = f"/edited-{next(_numbers)}"
+    with Talk(site) as talk:
+        die_before_noting(site, talk, path, content(1000))
+        edited = site.root("n1") / path[1:]
+        edited.write_bytes(b"edited by hand")
+        os.utime(edited, (1_600_000_000, 1_600_000_000))
+        site.bring_back("n1")
+        site.wait_for("the edited contents", lambda: look(talk, path) == b"edited by hand", 8.0)
+        ledger_settles(ledger, {path: b"edited by hand"})
+        remove(talk, {path: b"edited by hand"})
+    stage.spoiled = False
+
+
+def content_at(site: Processes, path: str) -> bytes:
+    """Wait for a file on the node's disk, and give its contents."""
+    file = site.root("n1") / path[1:]
+    site.wait_for("the file", file.exists)
+    return file.read_bytes()
 
 
 def being_uploaded(site: Processes, change: Change) -> bool:

@@ -371,17 +371,9 @@ class Volume:
 
     def _commit_again(self, order: link.CommitPart, row: PartRow | None) -> None:
         """The part isn't there: it is in place already, or it is lost and the master has to hear of it."""
-        for loc in (order.loc, unplaced_loc(order.upload)):
-            found = self.root.file(loc)
-            if (
-                row
-                and row.sealed
-                and found
-                and found.st_size == row.size
-                and found.st_mtime_ns == order.mtime_ns
-            ):
-                self._journal_commit(loc, row)
-                return
+        if row and (placed := self._placed(row, order.loc, order.mtime_ns)):
+            self._journal_commit(placed, row)
+            return
         if self.journal.find_version(order.upload):
             return
         log.error("%s: upload %x is lost, the catalogue has it at %r", self.store_id, order.upload, order.loc)
@@ -390,9 +382,21 @@ class Volume:
         if self.journal.find(order.loc) is None:
             self.journal.write([Row(order.loc, 0, order.mtime_ns, order.upload, gone=1)])
 
+    def _placed(self, part: PartRow, loc: bytes, mtime_ns: int) -> bytes | None:
+        """Find a sealed part in its place, when a crash has cut that off from its journal row."""
+        if not part.sealed or self.root.file(part_loc(part.upload)):
+            return None
+        for place in (loc, unplaced_loc(part.upload)):
+            found = self.root.file(place)
+            if found and (found.st_size, found.st_mtime_ns) == (part.size, mtime_ns):
+                return place
+        return None
+
     def _discard(self, doomed: link.Doomed) -> None:
         part = self.journal.part(doomed.ver) if doomed.ver else None
-        if part and part.sealed:
+        if part and (placed := self._placed(part, doomed.loc, doomed.mtime_ns)):
+            self._journal_commit(placed, part)
+        elif part and part.sealed:
             if self.root.file(part_loc(doomed.ver)):
                 self.root.discard(part_loc(doomed.ver), doomed.ver, keep=self._trash_seconds > 0)
             self.journal.drop_parts([doomed.ver])
