@@ -120,9 +120,8 @@ class Direct:
         return await self._transfer.outcome()
 
     async def list(self, pages: Iterator[bytes]) -> int:
-        """Refuse: the client is on its way to a node, which knows nothing of listings."""
-        del pages
-        raise errors.NoDataConnection("PRET named a file, not a listing")
+        """Never: the client is on its way to a node, which knows nothing of listings."""
+        raise RuntimeError(f"{self._node.name} can't send {pages}")
 
     def cut(self) -> None:
         """See `Channel`."""

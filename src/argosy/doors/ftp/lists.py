@@ -98,6 +98,8 @@ def _privacy(encrypted: bool) -> str:
 
 async def _send(client: Client, command: Command, pages: Iterator[list[Line]], form: Format) -> Replies:
     with client.transferring(str(command)) as channel:
+        if channel.node is not None:
+            raise errors.NoDataConnection("PRET named a file, not a listing")
         yield Reply.of(150, "Here comes the listing")
         sent = await channel.list(form(page) for page in pages)
     yield Reply.of(226, f"Sent {sent} bytes")
