@@ -64,7 +64,7 @@ def test_the_lftp_lines_that_are_printed_work(site: Site) -> None:
         done = subprocess.run(
             line, shell=True, input=commands, capture_output=True, text=True, timeout=30, check=False
         )
-        assert "seen" in done.stdout, f"{line}\n{done.stderr}\n{site.logs()}"
+        assert ("seen" in done.stdout, done.stderr) == (True, ""), f"{line}\n{done.stderr}\n{site.logs()}"
 
 
 def test_all_nodes_are_ready_when_it_says_so(site: Site) -> None:

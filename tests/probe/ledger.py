@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from probe.processes import Processes
@@ -63,13 +65,19 @@ class Ledger:
             ) from None
         for room in ("unplaced", "quarantine"):
             assert in_room(self.site, room) == []
-        status = self.site.status()
-        figures = {name: status[name] for name in ("files", "partial", "damaged", "conflicts", "suspects")}
-        assert figures == {
+        wanted_figures = {
             "files": len(self.files) + len(self.parts),
             "partial": len(self.parts),
             **dict.fromkeys(("damaged", "conflicts", "suspects"), 0),
         }
+        until = time.monotonic() + 3.0
+        while (figures := self._figures(wanted_figures)) != wanted_figures and time.monotonic() < until:
+            time.sleep(0.05)
+        assert figures == wanted_figures, f"the master says {figures}, it should be {wanted_figures}"
+
+    def _figures(self, names: Iterable[str]) -> dict[str, int]:
+        status = self.site.status()
+        return {name: status[name] for name in names}
 
 
 def _differences(found: dict[str, str], wanted: dict[str, str]) -> str:

@@ -200,7 +200,8 @@ class Tracer:
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._attached.wait(10) and self._process.poll() is None, "the tracer attaches"
+        assert self._attached.wait(10), "the tracer attaches"
+        assert self._process.poll() is None, "the tracer lives"
 
     def __enter__(self) -> Self:
         return self

@@ -399,6 +399,13 @@ class Catalogue:
         """
         return await self._engine.write(uploads.reconcile, volume, parts, running, self._now())
 
+    async def placed(self, volume: int, numbers: Collection[int]) -> None:
+        """Note that a volume that joins has put these uploads in place, before its list is fed on.
+
+        What was changed or lost on the disk meanwhile is seen as such when the list tells of it.
+        """
+        await self._engine.write(uploads.placed, volume, numbers)
+
     async def merge(
         self,
         volume: int,

@@ -71,24 +71,26 @@ class Welcome:
     def _tries(self) -> str:
         name, password = (self.login.name, self.login.password) if self.login else ("admin", "")
         curl = shlex.quote(f"{name}:{password}" if password else name)
-        lftp = shlex.quote(f"{name},{password}" if password else name)
+        opened = f'open -u "{name},{password}" ' if password else f'open -u "{name}" '
         url, trusted = f"ftp://{self.ftp}/", self.authority
         file = shlex.quote(str(self.site.master_config))
-        # Inside lftp's own command the path is quoted once more.
-        secured = shlex.quote(f'set ftp:ssl-force yes; set ssl:ca-file "{trusted}"')
+        # `open` comes last: an address on lftp's own command line is dialled before -e is heard. What is
+        # inside is quoted once more.
+        plain = shlex.quote(f"set ftp:ssl-allow no; {opened}{url}")
+        secured = shlex.quote(f'set ftp:ssl-force yes; set ssl:ca-file "{trusted}"; {opened}{url}')
         lines = []
         if not self.master.ftp.require_tls:
             lines += [
                 "Try it:",
                 f"  curl -u {curl} --ftp-pret -T {file} {url}",
                 f"  curl -u {curl} {url}",
-                f"  lftp -u {lftp} -e 'set ftp:ssl-allow no' {url}",
+                f"  lftp -e {plain}",
                 "",
             ]
         lines += [
             "The same with TLS:",
             f"  curl -u {curl} --ssl-reqd --cacert {shlex.quote(str(trusted))} {url}",
-            f"  lftp -u {lftp} -e {secured} {url}",
+            f"  lftp -e {secured}",
         ]
         return "\n".join(lines)
 

@@ -250,6 +250,7 @@ class Guest:
         for start in range(0, len(verdict.commit), VERDICTS):
             commits = [link.CommitPart(*part) for part in verdict.commit[start : start + VERDICTS]]
             await node.ask(link.Commit(live.store_id, commits))
+            await self._catalogue.placed(live.number, [part.upload for part in commits])
         for start in range(0, len(verdict.forget), VERDICTS):
             await node.ask(link.Forget(live.store_id, list(verdict.forget[start : start + VERDICTS])))
 

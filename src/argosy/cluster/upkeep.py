@@ -59,7 +59,8 @@ class Upkeep:
                     log.exception("accident in upkeep")
             if woken:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), pause)
+                    async with asyncio.timeout(pause):  # wait_for of 3.11 can swallow being cancelled
+                        await self._woken.wait()
                 self._woken.clear()
             else:
                 await asyncio.sleep(pause)

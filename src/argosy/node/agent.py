@@ -119,6 +119,9 @@ class Agent:
                     pause = first
             except errors.Refused as refused:
                 log.warning("no link to the master: %s", refused)
+            if (task := asyncio.current_task()) and task.cancelling():
+                # In 3.11 a TaskGroup that fails while it is cancelled tells of the failure only.
+                raise asyncio.CancelledError
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - so that nodes don't come all at once
             pause = min(pause * 2, most)
 

@@ -333,6 +333,14 @@ def _committed(
     return replica.loc, replica.mtime_ns
 
 
+def placed(db: sqlite3.Connection, volume: int, numbers: Iterable[int]) -> None:
+    """Note that a volume has put uploads in place: what its list doesn't show from now on is lost."""
+    db.executemany(
+        "UPDATE replica SET listed = 1 WHERE volume = ? AND ver = ?",
+        [(volume, number) for number in numbers],
+    )
+
+
 def _expect_listed(db: sqlite3.Connection, volume: int, parts: Iterable[int]) -> None:
     """From now on the volume's list must show every replica that isn't still a part."""
     waiting = set(parts)
