@@ -1,7 +1,8 @@
 """Several machines on one: network namespaces on a bridge, with addresses and counters of their own.
 
-Only root can make them. The bridge lies in a namespace, too, so this machine's own network stays as it is. Names begin with a random
-word, so several networks can be there at once; what was begun in them is ended by its number.
+Only root can make them. The bridge lies in a namespace, too, so this machine's own network stays as it is.
+Names begin with a random word, so several networks can be there at once; what was begun in them is ended by
+its number.
 """
 
 from __future__ import annotations

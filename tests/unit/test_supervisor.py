@@ -33,7 +33,7 @@ def job(directory: Path, program: str) -> Job:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not condition():  # noqa: ASYNC110 - what we look at is another process's
+        while not condition():
             await asyncio.sleep(0.01)
 
 
