@@ -94,11 +94,14 @@ class LinkServer:
         guest = Guest(self, peer)
         try:
             await peer.run(guest.answer)
+            if guest.node:
+                await self.catalogue.seen(guest.node.name)
+        except Exception:
+            log.exception("%s: accident on the link", peer.remote[0])  # one link's, not the others'
         finally:
+            peer.close()
             self._peers.discard(peer)
             guest.left()
-        if guest.node:
-            await self.catalogue.seen(guest.node.name)
 
 
 class Guest:
@@ -239,6 +242,9 @@ class Guest:
         except errors.Refused as refused:
             log.warning("%s: joining stopped: %s", node.name, refused)
             self._peer.close()  # it comes back and tries again
+        except Exception:
+            log.exception("%s: accident at joining", node.name)
+            self._peer.close()
 
     async def _settle_past(self, node: Node, live: LiveVolume, state: link.VolumeState) -> None:
         while tombs := self._catalogue.tombs(live.number, VERDICTS):
