@@ -8,9 +8,10 @@ The one exception is what is about to be deleted anyway.
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Protocol
+
+import msgspec
 
 from argosy import errors
 from argosy.catalogue import model
@@ -19,8 +20,7 @@ from argosy.catalogue.model import Found, Kind, Standing, State
 # --- what is known ----
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """A replica on the volume whose list is merged."""
 
     loc: bytes
@@ -36,8 +36,7 @@ class Known:
     """Whether its file's checksums are known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True):
     """What has a name in the tree."""
 
     id: int
@@ -51,8 +50,7 @@ class Holder:
     digest: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True):
     """A replica on any volume."""
 
     loc: bytes
@@ -92,8 +90,7 @@ class Tree(Protocol):
 # --- what shall be done ----
 
 
-@dataclass(frozen=True, slots=True)
-class MakeDirectory:
+class MakeDirectory(msgspec.Struct, frozen=True):
     """A directory that is missing on the way to a file."""
 
     parent: int
@@ -101,8 +98,7 @@ class MakeDirectory:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True):
     """A new file with this content and a good replica. As `CONFLICT` it is one that is kept aside."""
 
     parent: int
@@ -111,8 +107,7 @@ class Create:
     found: Found
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(msgspec.Struct, frozen=True):
     """This volume holds a copy of the file; one that was there before is renewed."""
 
     file: int
@@ -120,32 +115,28 @@ class Add:
     found: Found
 
 
-@dataclass(frozen=True, slots=True)
-class Refresh:
+class Refresh(msgspec.Struct, frozen=True):
     """The replica is what it was, and its time on the disk is this."""
 
     file: int
     found: Found
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """The replica lies elsewhere on the volume now."""
 
     file: int
     found: Found
 
 
-@dataclass(frozen=True, slots=True)
-class Learn:
+class Learn(msgspec.Struct, frozen=True):
     """The file's checksums, which weren't known."""
 
     file: int
     found: Found
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """The file has other content, a version of its own, and this is its good replica."""
 
     file: int
@@ -154,30 +145,26 @@ class Change:
     found: Found
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """The volume has no copy any more."""
 
     file: int
 
 
-@dataclass(frozen=True, slots=True)
-class Promote:
+class Promote(msgspec.Struct, frozen=True):
     """The last good copy is gone: believe the suspect on this volume."""
 
     file: int
     volume: int
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(msgspec.Struct, frozen=True):
     """The file goes: it was kept aside, and its last copy is gone."""
 
     file: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(msgspec.Struct, frozen=True):
     """The file has copies of which nobody knows whether they are alike."""
 
     file: int
@@ -186,8 +173,7 @@ class Compare:
 Step = MakeDirectory | Create | Add | Refresh | Move | Learn | Change | Drop | Promote | Remove | Compare
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(msgspec.Struct, frozen=True):
     """Where the files of one directory of the volume belong."""
 
     at: int
@@ -260,7 +246,7 @@ class _Merging:
                 yield Add(owner.id, Standing.GOOD, found) if here is None else Move(owner.id, found)
                 yield from _learn(owner, found)
                 return
-            found = replace(found, ver=0)  # a version is one file's
+            found = msgspec.structs.replace(found, ver=0)  # a version is one file's
         yield from self._place(found)
 
     def _confirm(self, known: Known, found: Found) -> Iterator[Step]:
@@ -341,7 +327,7 @@ class _Merging:
 
     def _keep_aside(self, parent: int, name: bytes, found: Found) -> Iterator[Step]:
         if found.ver != (ver := self._version_for(found)):
-            found = replace(found, ver=ver)
+            found = msgspec.structs.replace(found, ver=ver)
         yield Create(parent, aside_name(self._tree, parent, name), State.CONFLICT, found)
 
     def _nearest(self, directory: bytes) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from argosy import errors
 
 TreePath = tuple[bytes, ...]
@@ -190,9 +192,8 @@ class Verdict:
     """Uploads that nobody will go on with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One line of a volume's file list."""
+class Found(msgspec.Struct, frozen=True):
+    """One line of a volume's file list. A Struct, for a merge makes a hundred thousand a second."""
 
     loc: bytes
     size: int
