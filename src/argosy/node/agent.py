@@ -75,6 +75,7 @@ class Agent:
             relay_tls=self._context,
         )
         self._peer: Peer | None = None
+        self._stopping = False
 
     async def run(self, told: asyncio.Event) -> None:
         """Serve until told to stop; then running transfers get a moment.
@@ -91,6 +92,7 @@ class Agent:
                     *(tasks.create_task(station.rounds.run()) for station in self._stations.values()),
                 ]
                 await told.wait()
+                self._stopping = True
                 log.info("stopping")
                 self._listeners.close()
                 await self._tickets.stop(self._settings.stop_seconds)
@@ -119,9 +121,8 @@ class Agent:
                     pause = first
             except errors.Refused as refused:
                 log.warning("no link to the master: %s", refused)
-            if (task := asyncio.current_task()) and task.cancelling():
-                # In 3.11 a TaskGroup that fails while it is cancelled tells of the failure only.
-                raise asyncio.CancelledError
+            if self._stopping:
+                return  # Python 3.11: a TaskGroup that fails while it is cancelled tells of the failure only
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - so that nodes don't come all at once
             pause = min(pause * 2, most)
 
