@@ -194,6 +194,8 @@ class Node(Table, frozen=True, kw_only=True):
     """How long deleted files stay in the volume's trash; 0: not at all."""
     batch_files: int = 2_000
     """Files in one merge batch."""
+    batch_seconds: float = 0.1
+    """Changes gather for so long before they are told to the master."""
     retry_first_seconds: float = 0.2
     """Pause before the first try to reach a lost master; it doubles with each try."""
     retry_most_seconds: float = 30.0

@@ -73,6 +73,7 @@ async def test_a_disk_full_of_files_is_adopted_and_a_second_join_sends_nothing(t
             await far.ask(link.Scan(volume.store_id, False))
             assert [group for batch in far.batches for group in batch.groups] == []
             # But the master hears that it has caught up.
+            await eventually(lambda: far.batches)
             assert far.batches[-1].seq == far.hello.volumes[0].seq
 
 
@@ -320,7 +321,12 @@ async def test_a_port_that_is_given_up_is_shut(tmp_path: Path) -> None:
         await asyncio.sleep(0.1)
         with pytest.raises(OSError, match="refused"):
             await dialled(port)
-        assert len(far.ports) == 3  # another one waits in its place
+
+
+async def test_ports_that_were_used_are_replaced_by_and_by(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far):
+        used = [(await far.expect())[1] for _ in range(20)]  # more than are open in advance
+        assert len(set(used)) == 20
 
 
 async def test_a_file_that_is_shorter_than_it_should_be_is_not_sent(tmp_path: Path) -> None:

@@ -199,10 +199,11 @@ def merge(tree: Tree, found: Sequence[Found], expected: Iterable[bytes] = ()) ->
         if not file.gone:
             yield from merging.take(file)
     # What is there counts before what is gone: so a move inside a batch is a move.
-    gone = (file.loc for file in found if file.gone)
-    for loc in chain(gone, expected):
+    gone = ((file.loc, file.ver) for file in found if file.gone)
+    for loc, ver in chain(gone, ((loc, 0) for loc in expected)):
         known = None if loc in present else tree.known(loc)
-        if known is not None and known.listed:
+        # A copy that was never listed may be on its way still; unless its own version is told to be gone.
+        if known is not None and (known.listed or (ver and ver == known.ver)):
             yield from lose(tree, known.file)
 
 

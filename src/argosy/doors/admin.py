@@ -51,6 +51,7 @@ class AdminDoor:
         self._tasks: asyncio.TaskGroup | None = None
         self._counted: Counts | None = None
         self._count_again = 0.0
+        self._standings: list[Standing] = []
 
     async def serve(self) -> None:
         """Answer until cancelled."""
@@ -100,11 +101,16 @@ class AdminDoor:
         return link.Report(msgspec.json.encode(document))
 
     async def _counts(self) -> Counts:
-        """Count off the loop, for it reads all of the catalogue; and no more than a tenth of the time."""
-        if self._counted is None or time.monotonic() > self._count_again:
+        """Count off the loop, for it reads all of the catalogue; and no more than half of the time.
+
+        Counted anew whenever a volume has got on, so that what is told as merged is counted.
+        """
+        standings = [volume.standing for node in self._roster for volume in node.volumes.values()]
+        if self._counted is None or standings != self._standings or time.monotonic() > self._count_again:
             begin = time.monotonic()
+            self._standings = standings
             self._counted = await asyncio.to_thread(self._catalogue.counts)
-            self._count_again = time.monotonic() + 9 * (time.monotonic() - begin)
+            self._count_again = 2 * time.monotonic() - begin
         return self._counted
 
     async def _status(self) -> Document:

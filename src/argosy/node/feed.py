@@ -46,6 +46,7 @@ class Feed:
         gate: asyncio.Lock,
         window: asyncio.Semaphore,
         batch_files: int,
+        pause_seconds: float,
         request_seconds: float,
     ) -> None:
         """Make a feed.
@@ -56,6 +57,7 @@ class Feed:
             gate: Held around each order to the volume, too.
             window: How many batches may wait for their reply, over all volumes.
             batch_files: Files in a batch.
+            pause_seconds: Let news gather for so long: many small uploads make one batch.
             request_seconds: How long a batch may take to be merged.
         """
         self._volume = volume
@@ -64,6 +66,7 @@ class Feed:
         self._gate = gate
         self._window = window
         self._batch_files = batch_files
+        self._pause_seconds = pause_seconds
         self._request_seconds = request_seconds
         self._news = asyncio.Event()
 
@@ -121,6 +124,7 @@ class Feed:
                     since = seq
             if len(rows) < self._batch_files // 2:
                 await self._news.wait()  # caught up; without a limit: news may never come
+                await asyncio.sleep(self._pause_seconds)
 
     def _read_changes(self, since: int) -> tuple[Sequence[Row], int]:
         with self._journal.lock:

@@ -26,8 +26,13 @@ class Listeners:
         return list(self._waiting)
 
     def fill(self) -> list[int]:
-        """Open ports until enough wait; when the range is used up, later calls go on. Gives the new ones."""
+        """Open ports until enough wait, once half of them are used; so few messages tell of many ports.
+
+        When the range is used up, later calls go on. Gives the new ones.
+        """
         fresh: list[int] = []
+        if len(self._waiting) > self._count // 2:
+            return fresh
         while len(self._waiting) < self._count:
             try:
                 listener = open_listener(self._host, self._range)

@@ -140,6 +140,7 @@ class Session:
             gate=station.gate,
             window=self._window,
             batch_files=self._settings.batch_files,
+            pause_seconds=self._settings.batch_seconds,
             request_seconds=self._settings.request_seconds,
         )
         assert self._tasks is not None, "run() runs"

@@ -335,13 +335,12 @@ class Volume:
         if part.flush:
             self.root.flush_directory(loc)
         found = self.root.file(loc)
-        if found is None:
-            raise Failed(loc)  # somebody took it at once; the next try finds it lost
+        if found is None:  # somebody took it away at once, and the master has to hear of it
+            row = Row(loc, part.size, part.mtime_ns, part.upload, gone=1)
+        else:
+            row = Row(loc, found.st_size, found.st_mtime_ns, part.upload, part.crc32, part.digest)
         self._touch(loc)
-        self.journal.write(
-            [Row(loc, found.st_size, found.st_mtime_ns, part.upload, part.crc32, part.digest)],
-            drop=part.upload,
-        )
+        self.journal.write([row], drop=part.upload)
 
     def _place(self, order: link.CommitPart) -> bytes:
         """Move a part to its place, or as near as can be; say where it is."""
