@@ -406,6 +406,10 @@ class Catalogue:
         """
         await self._engine.write(uploads.placed, volume, numbers)
 
+    async def expect_whole(self, volume: int) -> None:
+        """Before a volume is asked for its whole list: what was told to it to put in place must be in it."""
+        await self._engine.write(uploads.expect_listed, volume, ())
+
     async def merge(
         self,
         volume: int,

@@ -195,6 +195,7 @@ class AdminDoor:
                 link.Scan(live.store_id, accept_losses), self._config.link.checksum_seconds
             )
             assert isinstance(scanned, link.Scanned)
+            await self._catalogue.expect_whole(live.number)
             await node.ask(link.Feed(live.store_id, live.acked, whole=True))
             live.held_losses = scanned.held_losses
             live.standing = Standing.HELD if scanned.held_losses else Standing.MERGED

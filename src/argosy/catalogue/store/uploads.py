@@ -291,7 +291,7 @@ def reconcile(
     ).fetchall():
         if number not in there and number not in under_way:
             _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
-    _expect_listed(db, volume, there)
+    expect_listed(db, volume, there)
     return Verdict(tuple(commit), tuple(forget))
 
 
@@ -341,7 +341,7 @@ def placed(db: sqlite3.Connection, volume: int, numbers: Iterable[int]) -> None:
     )
 
 
-def _expect_listed(db: sqlite3.Connection, volume: int, parts: Iterable[int]) -> None:
+def expect_listed(db: sqlite3.Connection, volume: int, parts: Iterable[int]) -> None:
     """From now on the volume's list must show every replica that isn't still a part."""
     waiting = set(parts)
     rows = db.execute("SELECT loc, ver FROM replica WHERE listed = 0 AND volume = ?", (volume,)).fetchall()
