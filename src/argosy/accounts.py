@@ -54,7 +54,12 @@ class Accounts:
         Raises:
             LoginFailed: No such account, or not its password; which of them isn't told.
         """
-        user = self._catalogue.user(name)
+        # A name that isn't UTF-8 is nobody's, and takes as long.
+        user = (
+            self._catalogue.user(name)
+            if name.isascii() or name.encode(errors="ignore").decode() == name
+            else None
+        )
         hashed = await self._nobodys_hash() if user is None else user.password
         right = await self._apart(self._matches, hashed, password)
         if user is None or not right:

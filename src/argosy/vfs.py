@@ -32,6 +32,9 @@ from argosy.wire import link
 
 log = logging.getLogger("argosy.vfs")
 
+CUT_SHORT = 10_000
+"""Cut replacements that are remembered."""
+
 PAGE = 1_000
 """Entries read at once for a listing: some 3 ms."""
 
@@ -74,6 +77,15 @@ class Vfs:
         self.catalogue = catalogue
         self.roster = roster
         self.owed = owed
+        self.cut_short: dict[int, None] = {}
+        """FileIds whose replacement was cut, the last ones: the old content stayed, and an APPE or REST that
+        means to go on with the new one would mix the two."""
+
+    def note_cut_short(self, file: int) -> None:
+        """Remember a replacement that was cut."""
+        self.cut_short[file] = None
+        if len(self.cut_short) > CUT_SHORT:
+            del self.cut_short[next(iter(self.cut_short))]
 
     def files(self, user: User) -> Files:
         """Give the files as a user sees them."""
@@ -375,6 +387,7 @@ class Storing:
         self.live = live
         self._upload: Upload | None = None
         self._offset = 0
+        self._replaces = False
 
     async def begin(self, *, offset: int | None) -> None:
         """Take the name.
@@ -386,6 +399,11 @@ class Storing:
             Busy: Somebody else uploads to it.
             BadArgument: The offset is behind the end of what is there.
         """
+        entry = self._vfs.catalogue.find_or_none(self.path)
+        live = entry is not None and entry.state in (State.LIVE, State.CONFLICT)
+        self._replaces = live and offset == 0
+        if entry and offset != 0 and entry.id in self._vfs.cut_short:
+            raise errors.Denied(f"{shown(self.path)} was cut while it was being replaced; send it whole")
         upload = await self._vfs.catalogue.begin(
             self.path,
             volume=self.live.number,
@@ -434,9 +452,10 @@ class Storing:
             entry, replica, discards = await self._vfs.catalogue.commit(
                 self._upload.id, sealed, epoch=self.node.epoch
             )
-        except errors.Refused:
+        except Exception:
             await self._cut(done.size)
             raise
+        self._vfs.cut_short.pop(entry.id, None)
         self.node.tell(
             link.Commit(
                 self.live.store_id,
@@ -454,5 +473,7 @@ class Storing:
 
     async def _cut(self, received: int | None) -> None:
         assert self._upload is not None, "begun"
+        if self._replaces and received != 0:
+            self._vfs.note_cut_short(self._upload.file)
         if await self._vfs.catalogue.cut(self._upload.id, received):
             self._vfs.roster.forget(self.live.number, [self._upload.id])

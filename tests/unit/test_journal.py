@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from argosy import errors
 from argosy.node.journal import Journal, PartRow, Row
 
 
@@ -97,3 +98,13 @@ def test_following_the_changes_gives_what_is_there(steps: list[tuple[bytes, bool
     assert there == [row.loc for row in journal.present(limit)]
     assert journal.files == len(there)
     journal.close()
+
+
+def test_a_journal_that_cannot_be_read_is_a_refusal(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path / "journal.db"))
+    journal.close()
+    for question in (journal.parts, journal.moves, lambda: journal.part(1), lambda: journal.find(b"f")):
+        with pytest.raises(errors.Failed):
+            question()
+    with pytest.raises(errors.Failed):
+        journal.prune(1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -314,6 +315,20 @@ async def test_a_cancelled_download_is_cut_with_a_reset(tmp_path: Path) -> None:
                 await asyncio.to_thread(rest_of, client)
 
 
+async def test_a_ticket_that_waited_too_long_for_its_transfer_ends_with_an_outcome(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far, outcome_seconds=0.5) as volume:
+        given_up, _ = await far.expect()
+        far.tell(link.Cancel(given_up))
+        ticket, port = await far.expect()
+        done = await far.outcome(ticket)
+        assert (done.refusal, done.moved) == ("NoDataConnection", 0)
+        with pytest.raises(OSError, match="refused"):
+            await dialled(port)
+        far.tell(link.Send(ticket, volume.store_id, b"f", 0, 1, 0, False))  # too late, but it is answered
+        assert (await far.outcome(ticket)).refusal == "NoDataConnection"
+        assert given_up not in far.outcomes
+
+
 async def test_a_port_that_is_given_up_is_shut(tmp_path: Path) -> None:
     async with master(tmp_path) as far, node(tmp_path, far):
         ticket, port = await far.expect()
@@ -439,6 +454,24 @@ async def test_the_beat_tells_figures(tmp_path: Path) -> None:
         (space,) = far.beats[0].volumes
         assert (space.store_id, space.files) == (volume.store_id, 1)
         assert 0 < space.free <= space.total
+
+
+async def test_a_disk_that_fails_for_a_while_ends_no_process_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_: int) -> os.statvfs_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        with monkeypatch.context() as fault:
+            fault.setattr(os, "fstatvfs", stale)
+            await eventually(lambda: far.beats and not far.beats[-1].volumes)
+            await far.rejoined()
+            assert far.hello is not None
+            assert far.hello.volumes == []
+        await eventually(lambda: far.hello and far.hello.volumes)
+        await eventually(lambda: far.beats and far.beats[-1].volumes)
+        assert far.beats[-1].volumes[0].store_id == volume.store_id
 
 
 async def test_a_root_without_its_store_id_does_not_start_and_says_so(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,11 +158,80 @@ def test_a_part_is_written_by_one_transfer_at_a_time(opened: Opener) -> None:
     assert volume.state().parts == []
 
 
-def test_an_older_version_is_never_served_for_a_newer_one(opened: Opener) -> None:
+@pytest.fixture
+def lock_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the disk refuse each directory named `locked`."""
+    mkdir = os.mkdir
+
+    def refuse(name: bytes, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        if name == b"locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        mkdir(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+
+
+@pytest.mark.usefixtures("lock_out")
+def test_an_upload_into_a_directory_that_is_not_ours_to_write_keeps_no_other_from_its_place(
+    tmp_path: Path, opened: Opener
+) -> None:
+    volume = opened()
+    for upload in (1, 2, 3):
+        bring(volume, upload, b"new")
+    locs = {1: b"a/f", 2: b"locked/f", 3: b"b/f"}
+    volume.commit([link.CommitPart(upload, loc, WHEN) for upload, loc in locs.items()])
+    assert (tmp_path / "a/f").read_bytes() == (tmp_path / "b/f").read_bytes() == b"new"
+    row = volume.journal.find_version(2)
+    assert row is not None
+    assert row.loc == disks.unplaced_loc(2)
+    os.close(volume.read(b"locked/f", 2, 3))
+    assert volume.journal.parts() == []
+
+
+@pytest.mark.usefixtures("lock_out")
+def test_a_file_that_cannot_be_deleted_keeps_no_other_alive_and_is_not_called_gone(
+    tmp_path: Path, opened: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    for loc in ("a/f", "locked/f", "b/f"):
+        put(tmp_path / loc, b"old")
+    volume = opened()
+    scan(volume)
+    volume.discard([link.Doomed(loc, 0, 3, WHEN) for loc in (b"a/f", b"locked/f", b"b/f")])
+    assert [row.loc for row in volume.journal.present()] == [b"locked/f"]
+    assert not (tmp_path / "a/f").exists()
+    assert not (tmp_path / "b/f").exists()
+    assert (tmp_path / "locked/f").exists()
+    assert "b'locked/f' can't be discarded" in caplog.text
+
+
+@pytest.mark.usefixtures("lock_out")
+def test_a_disk_that_is_gone_answers_no_order_as_done(tmp_path: Path, opened: Opener) -> None:
+    put(tmp_path / "locked/f", b"old")
+    volume = opened()
+    scan(volume)
+    (tmp_path / ".argosy/volume.id").unlink()
+    with pytest.raises(errors.Failed):
+        volume.discard([link.Doomed(b"locked/f", 0, 3, WHEN)])
+
+
+def test_a_start_with_a_place_that_cannot_be_had_keeps_the_upload(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"new")
+    commit(volume, 1, b"d/f")
+    (tmp_path / "d/f").rename(tmp_path / ".argosy/staging" / f"{1:016x}")
+    (tmp_path / "d").rmdir()
+    (tmp_path / "d").write_bytes(b"in the way")
+    volume = opened()
+    descriptor = volume.read(b"d/f", 1, 3)
+    assert os.read(descriptor, 9) == b"new"
+    os.close(descriptor)
+
+
+def test_a_reader_overtaken_by_an_overwrite_is_told_to_look_again(opened: Opener) -> None:
     volume = opened()
     bring(volume, 1, b"one")
     commit(volume, 1, b"f")
-    with pytest.raises(errors.Damaged):
+    with pytest.raises(errors.Busy):
         volume.read(b"f", 2, 3)
 
 

@@ -27,9 +27,10 @@ class Login:
 
     name: str
     password: str
+    """Empty: it was told before, and nobody knows it any more."""
 
 
-def found(site: Site, wanted: argparse.Namespace) -> tuple[config.Master, Login | None]:
+def found(site: Site, wanted: argparse.Namespace) -> tuple[config.Master, Login]:
     """Make a site, or what is missing of it; what is there stays, but for what was asked to change.
 
     Args:
@@ -37,7 +38,7 @@ def found(site: Site, wanted: argparse.Namespace) -> tuple[config.Master, Login 
         wanted: The options of `argosy up`: host, port, link_port, nodes, user.
 
     Returns:
-        The master's config, and the account that was made or changed.
+        The master's config, and an account: the one that was made or changed, else one that is there.
 
     Raises:
         Exists: A port is taken, or the directory belongs to another site's node.
@@ -95,11 +96,12 @@ def _change(site: Site, wanted: argparse.Namespace) -> None:
         site.write(site.master_config, text)
 
 
-async def _login(master: config.Master, wanted: tuple[str, str] | None) -> Login | None:
+async def _login(master: config.Master, wanted: tuple[str, str] | None) -> Login:
     async with accounts(master.catalogue) as book:
-        names = {user.name for user in book.all()}
-        if wanted is None and names:
-            return None
+        there = sorted(book.all(), key=lambda user: not user.admin)
+        names = {user.name for user in there}
+        if wanted is None and there:
+            return Login(there[0].name, "")
         login = Login(*wanted) if wanted else Login("admin", secrets.token_hex(8))
         if login.name in names:
             await book.set_password(login.name, login.password)

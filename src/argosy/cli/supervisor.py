@@ -103,7 +103,8 @@ class Supervisor:
             end = await self._live(job)
             self._deaths[job.name] = end
             pause = next_pause(pause, time.monotonic() - began)
-            self._say(f"{job.name} {end}, starting it again in {pause:g} s; its log is {job.log}")
+            why = last_words(job.log)
+            self._say(f"{job.name} {end}, starting it again in {pause:g} s: {why} ({job.log})")
             await asyncio.sleep(pause)
 
     async def _live(self, job: Job) -> str:

@@ -60,7 +60,7 @@ def _alone(site: Site) -> Iterator[None]:
         yield
 
 
-async def _run(site: Site, master: config.Master, login: Login | None, *, as_json: bool) -> int:
+async def _run(site: Site, master: config.Master, login: Login, *, as_json: bool) -> int:
     def say(sentence: str) -> None:
         print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
 

@@ -25,7 +25,7 @@ class Welcome:
     """Names of the nodes that serve."""
     late: Sequence[str]
     """Names of the nodes that don't yet."""
-    login: Login | None
+    login: Login
 
     @property
     def ftp(self) -> str:
@@ -47,8 +47,8 @@ class Welcome:
             "authority": str(self.authority),
             "nodes": [*self.ready],
             "late": [*self.late],
-            "user": self.login.name if self.login else None,
-            "password": self.login.password if self.login else None,
+            "user": self.login.name,
+            "password": self.login.password or None,
         }
 
     def text(self) -> str:
@@ -63,13 +63,13 @@ class Welcome:
             f"  link     {ports.dialable(self.master.link.listen)}",
             *(f"  {name:<8} {self.site.root(name)}" for name in self.ready),
         ]
-        if self.login:
+        if self.login.password:
             lines += ["", f"Administrator: {self.login.name}  password: {self.login.password}"]
             lines += ["(shown this once; `argosy user passwd` changes it)"]
         return "\n".join(lines)
 
     def _tries(self) -> str:
-        name, password = (self.login.name, self.login.password) if self.login else ("admin", "")
+        name, password = self.login.name, self.login.password
         curl = shlex.quote(f"{name}:{password}" if password else name)
         opened = f'open -u "{name},{password}" ' if password else f'open -u "{name}" '
         url, trusted = f"ftp://{self.ftp}/", self.authority
@@ -100,7 +100,7 @@ class Welcome:
         program = _program()
         lines = ["Another machine's disk, as a further node:"]
         if ports.is_loopback(host):
-            lines += [f"  {program} up --dir {directory} --host 0.0.0.0    # first: to be reached from there"]
+            lines += [f"  {program} up --dir {directory} --host 0.0.0.0    # first, in place of this one"]
         link = ports.dialable(self.master.link.listen)
         lines += [
             f"  {program} token --dir {directory}    # here",

@@ -52,6 +52,8 @@ class LinkServer:
         self.roster = roster
         self.authority = authority
         self.data_certificate = data_certificate
+        self.doorway = asyncio.Lock()
+        """Held while a node is taken in."""
         self._tasks: asyncio.TaskGroup | None = None
         self._peers: set[Peer] = set()
 
@@ -92,6 +94,8 @@ class LinkServer:
     async def _converse(self, peer: Peer) -> None:
         self._peers.add(peer)
         guest = Guest(self, peer)
+        patience = self.config.link.lost_seconds
+        asyncio.get_running_loop().call_later(patience, guest.hurry)
         try:
             await peer.run(guest.answer)
             if guest.node:
@@ -134,6 +138,11 @@ class Guest:
             raise errors.Denied("say hello first")
         return await self._answer_node(self.node, message)
 
+    def hurry(self) -> None:
+        """Hang up on a stranger who has been here for too long."""
+        if self.node is None:
+            self._peer.close()
+
     def left(self) -> None:
         """The link is over: stop what went on for it."""
         if self._catching_up:
@@ -175,10 +184,16 @@ class Guest:
         known = next((node for node in self._catalogue.nodes() if node.name == wish.name), None)
         if known and known.revoked:
             raise errors.Denied(f"{wish.name} was revoked")
+        self._check_free(wish.name, "")
         answer = self._certificate(wish.name, wish.request)
         await self._catalogue.use_token(wish.token, wish.secret)
         log.info("%s enrolled from %s", wish.name, self._peer.remote[0])
         return answer
+
+    def _check_free(self, name: str, boot: str) -> None:
+        node = self._server.roster.nodes.get(name)
+        if node and node.peer and node.online and node.peer is not self._peer and node.boot != boot:
+            raise errors.Exists(f"a node {name}, connected from {node.peer.remote[0]}; take another name")
 
     def _certificate(self, name: str, request: bytes) -> link.Body:
         authority = self._server.authority
@@ -186,12 +201,22 @@ class Guest:
         return link.Enrolled(authority.sign_node(request, name, days), authority.pem)
 
     async def _welcome(self, hello: link.Hello) -> link.Body:
-        server, settings = self._server, self._server.config.link
         who, _, name = tls.identity(self._peer.certificate).partition(":")
         if who != "node":
             raise errors.Denied("no certificate of a node")
         if hello.version != link.VERSION:
             raise errors.Unsupported(f"link version {hello.version}, this is {link.VERSION}")
+        async with self._server.doorway:
+            return await self._admit(name, hello)
+
+    async def _admit(self, name: str, hello: link.Hello) -> link.Body:
+        """Take a node in, one at a time: two can't get past the checks with the same name or volume.
+
+        Raises:
+            Exists: A node of this name, or with one of its volumes, is connected.
+        """
+        server, settings = self._server, self._server.config.link
+        self._check_free(name, hello.boot)
         for state in hello.volumes:
             if (owner := server.roster.owner(state.store_id)) and owner.name != name:
                 raise errors.Exists(f"volume {state.store_id} is on {owner.name}, which is connected")
@@ -202,6 +227,7 @@ class Guest:
             node.peer.close()  # the older link of a node that came back
         node.joined(self._peer, hello, epoch)
         self.node = node
+        self._peer.trust()
         lives = [
             (server.roster.attach(node, volume, state), volume.acked, state)
             for volume, state in zip(volumes, hello.volumes, strict=True)
@@ -223,8 +249,9 @@ class Guest:
     async def _catch_up(self, node: Node, lives: list[tuple[LiveVolume, int, link.VolumeState]]) -> None:
         """Settle the past volume by volume, tombstones first, and have the changes sent."""
         try:
-            for live, acked, state in lives:
+            for live, _, state in lives:
                 await self._settle_past(node, live, state)
+            for live, acked, state in lives:
                 whole = acked > state.seq  # the node's journal was lost
                 await node.ask(link.Feed(live.store_id, acked, whole))
                 if whole or not acked:

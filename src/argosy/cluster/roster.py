@@ -87,7 +87,9 @@ class Node:
         self.volumes = {}
         known = set(hello.running)
         for transfer in list(self.transfers.values()):
-            if transfer.ticket not in known:
+            if transfer.ticket in known:
+                transfer.tell_again()
+            else:
                 transfer.lose()
 
     def beat(self, beat: link.Beat) -> None:

@@ -50,7 +50,7 @@ class Transfer:
         """Bytes so far, as the node's last beat told."""
         self.upload = 0
         """The upload that it brings; 0 for none."""
-        self.started = False
+        self._order: link.Body | None = None
         self._done: asyncio.Future[link.Done] = asyncio.get_running_loop().create_future()
         node.transfers[self.ticket] = self
 
@@ -70,8 +70,7 @@ class Transfer:
 
     def send(self, replica: Replica, store_id: str, *, size: int, offset: int, as_text: bool) -> None:
         """Have the node send a file's bytes from `offset` up to `size`."""
-        self.started = True
-        self.node.tell(link.Send(self.ticket, store_id, replica.loc, replica.ver, size, offset, as_text))
+        self._begin(link.Send(self.ticket, store_id, replica.loc, replica.ver, size, offset, as_text))
 
     def receive(
         self,
@@ -93,10 +92,9 @@ class Transfer:
             announced: Bytes that ALLO announced; -1 for unknown.
             flush: Flush to the disk before the outcome.
         """
-        self.started = True
         self.upload = upload.id
         base = upload.base and link.Base(upload.base.loc, upload.base.ver, upload.base.size)
-        self.node.tell(
+        self._begin(
             link.Receive(
                 *(self.ticket, store_id, upload.id, offset, base or None),
                 *(as_text, announced, flush),
@@ -106,8 +104,13 @@ class Transfer:
     def cancel(self) -> None:
         """Have the node end it, or give the port up that nobody used."""
         self.node.tell(link.Cancel(self.ticket))
-        if not self.started:
-            self.finish(link.Done(self.ticket, 0, errors.TransferCut.__name__, ""))
+        if self._order is None:
+            self.finish(link.Done(self.ticket, 0, errors.TransferCut.__name__, "", size=UNKNOWN))
+
+    def tell_again(self) -> None:
+        """Repeat the order after the link broke, for it may have been lost with it. The node heeds one."""
+        if self._order:
+            self.node.tell(self._order)
 
     async def outcome(self) -> link.Done:
         """Wait for the end; a node that is lost, or that forgot, ends it as cut, its size `UNKNOWN`.
@@ -115,6 +118,17 @@ class Transfer:
         Time limits are the node's (connecting, standing still) and the roster's (a node that is away).
         """
         return await asyncio.shield(self._done)
+
+    def _begin(self, order: link.Body) -> None:
+        """Give the order.
+
+        Raises:
+            NoDataConnection: It was cancelled before it began.
+        """
+        if self._done.done():
+            raise errors.NoDataConnection("given up before it began")
+        self._order = order
+        self.node.tell(order)
 
     def finish(self, done: link.Done) -> None:
         """Take the outcome; the first one counts."""

@@ -126,10 +126,10 @@ class AdminDoor:
             "directories": counts.directories,
             "bytes": counts.bytes,
             "damaged": counts.damaged,
-            "damaged_paths": [shown(path) for path in damaged],
+            "damaged_paths": [_text(path) for path in damaged],
             "partial": counts.partial,
             "conflicts": counts.conflicts,
-            "conflict_paths": [shown(path) for path in self._catalogue.conflicts(SHOWN)],
+            "conflict_paths": [_text(path) for path in self._catalogue.conflicts(SHOWN)],
             "suspects": counts.suspects,
             "tombstones": counts.tombstones,
             "nodes": {state: states.count(state) for state in ("ready", "merging", "away")},
@@ -163,31 +163,34 @@ class AdminDoor:
     def _why(self, path: TreePath) -> Document:
         told = self._vfs.explain(path)
         entry = told.entry
+        stores = {volume.number: volume.store_id for volume in self._catalogue.volumes()}
         kind = "missing" if entry is None else str(entry.kind)
         return {
-            "path": shown(path),
+            "path": _text(path),
             "kind": kind,
             "state": str(entry.state) if entry else "",
             "id": entry.id if entry else 0,
             "size": entry.size if entry else 0,
             "mtime": entry.mtime_ns / 1e9 if entry else 0,
             "section": told.section,
-            "replicas": [self._replica(replica) for replica in told.replicas],
-            "reading": _scores(told.readers) if kind == "file" else [],
-            "writing": _scores(told.writers),
+            "replicas": [self._replica(replica, stores) for replica in told.replicas],
+            "reading": _scores(told.readers, stores) if kind == "file" else [],
+            "writing": _scores(told.writers, stores),
         }
 
-    def _replica(self, replica: Replica) -> Document:
+    def _replica(self, replica: Replica, stores: Mapping[int, str]) -> Document:
         node = self._roster.nodes.get(replica.node)
         return {
             "node": replica.node,
-            "volume": replica.volume,
+            "volume": stores.get(replica.volume, ""),
             "loc": replica.loc.decode(errors="backslashreplace"),
             "standing": str(replica.standing),
             "online": node is not None and node.online,
         }
 
     async def _remerge(self, name: str, *, accept_losses: bool) -> Document:
+        if name not in {record.name for record in self._catalogue.nodes()}:
+            raise errors.BadArgument(f"no node is called {name}")
         node = self._roster.node(name)
         volumes = []
         for live in list(node.volumes.values()):
@@ -208,6 +211,11 @@ class AdminDoor:
                 }
             )
         return {"node": name, "volumes": volumes}
+
+
+def _text(path: TreePath) -> str:
+    """Show a path in JSON, which takes no bytes that aren't UTF-8: those are escaped."""
+    return shown(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _node(record: NodeRecord, node: Node | None) -> Document:
@@ -239,11 +247,11 @@ def _node(record: NodeRecord, node: Node | None) -> Document:
     }
 
 
-def _scores(scores: Iterable[Score]) -> list[Document]:
+def _scores(scores: Iterable[Score], stores: Mapping[int, str]) -> list[Document]:
     return [
         {
             "node": score.candidate.node,
-            "volume": score.candidate.volume,
+            "volume": stores.get(score.candidate.volume, ""),
             "score": round(score.points, 1),
             "eligible": score.eligible,
             "chosen": place == 0 and score.eligible,

@@ -17,6 +17,9 @@ from argosy.wire import link
 
 log = logging.getLogger("argosy.link")
 
+STRANGER_BYTES = 1 << 16
+"""Bytes in a frame from who hasn't said who it is: the longest is a signing request."""
+
 Answer = Callable[[link.Body], Awaitable[link.Body | None]]
 """What a side does with a message: for a request its value is the reply."""
 
@@ -41,7 +44,7 @@ class Peer(asyncio.Protocol):
         self._connected = connected
         self._request_seconds = request_seconds
         self._silent_seconds = silent_seconds
-        self._frames = link.FrameReader()
+        self._frames = link.FrameReader(STRANGER_BYTES if connected else link.FRAME_LIMIT)
         self._asked: dict[int, asyncio.Future[link.Body]] = {}
         self._last_id = 0
         self._inbox: asyncio.Queue[link.Frame | None] = asyncio.Queue()
@@ -167,6 +170,10 @@ class Peer(asyncio.Protocol):
                 self.close()
                 for task in (watch, *running):
                     task.cancel()
+
+    def trust(self) -> None:
+        """Take frames of full size from now on: a server knows by now who the far side is."""
+        self._frames.limit = link.FRAME_LIMIT
 
     def close(self) -> None:
         """End the link; what was said before still gets sent."""

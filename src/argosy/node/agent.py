@@ -9,7 +9,7 @@ import random
 import secrets
 import signal
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uvloop
@@ -121,6 +121,8 @@ class Agent:
                     pause = first
             except errors.Refused as refused:
                 log.warning("no link to the master: %s", refused)
+            except Exception:  # an accident of one link mustn't end the transfers and the other disks' work
+                log.exception("the link to the master: accident")
             if self._stopping:
                 return  # Python 3.11: a TaskGroup that fails while it is cancelled tells of the failure only
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - so that nodes don't come all at once
@@ -144,7 +146,8 @@ class Agent:
         try:
             if tls.identity(peer.certificate) != tls.MASTER:
                 raise errors.Denied(f"{self._settings.master} isn't our master")
-            welcome = await peer.ask(await self._hello())
+            states = await self._states()
+            welcome = await peer.ask(self._hello(states))
             if not isinstance(welcome, link.Welcome) or welcome.version != link.VERSION:
                 raise errors.Unsupported("another version of the link")
             log.info("joined %s as %s, epoch %d", self._settings.master, self._settings.name, welcome.epoch)
@@ -153,9 +156,10 @@ class Agent:
                 self._settings,
                 peer,
                 welcome,
-                self._stations,
+                {store_id: station for store_id, station in self._stations.items() if store_id in states},
                 tickets=self._tickets,
                 listeners=self._listeners,
+                absent=[station for store_id, station in self._stations.items() if store_id not in states],
             )
             await session.run()
             log.warning("the link is over")
@@ -164,14 +168,23 @@ class Agent:
             peer.close()
         return True
 
-    async def _hello(self) -> link.Hello:
-        states = [await asyncio.to_thread(station.volume.state) for station in self._stations.values()]
+    async def _states(self) -> dict[str, link.VolumeState]:
+        """Ask the volumes how they are. One that can't say stays out of this link."""
+        states = {}
+        for store_id, station in self._stations.items():
+            try:
+                states[store_id] = await asyncio.to_thread(station.volume.state)
+            except (OSError, errors.Refused) as error:
+                log.warning("volume %s can't be offered: %s", store_id, error)
+        return states
+
+    def _hello(self, states: Mapping[str, link.VolumeState]) -> link.Hello:
         return link.Hello(
             version=link.VERSION,
             software=f"argosy {argosy.__version__}",
             boot=self._boot,
             advertise=self._settings.advertise,
             labels=list(self._settings.labels),
-            volumes=states,
+            volumes=list(states.values()),
             running=self._tickets.numbers(),
         )

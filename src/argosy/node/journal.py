@@ -191,12 +191,12 @@ class Journal:
 
     def parts(self) -> list[PartRow]:
         """Give all parts."""
-        with self.lock:
+        with self._reading():
             return [PartRow._make(row) for row in self._db.execute("SELECT * FROM part ORDER BY upload")]
 
     def part(self, upload: int) -> PartRow | None:
         """Give one part."""
-        with self.lock:
+        with self._reading():
             found = self._db.execute("SELECT * FROM part WHERE upload = ?", (upload,)).fetchone()
         return PartRow._make(found) if found else None
 
@@ -240,13 +240,13 @@ class Journal:
 
     def moves(self) -> list[tuple[bytes, bytes, int]]:
         """Give the moves that were begun: loc, where to, the time to set there."""
-        with self.lock:
+        with self._reading():
             return list(self._db.execute("SELECT loc, dest, mtime_ns FROM move ORDER BY loc"))
 
     # --- inside
 
     def _rows(self, where: str, *arguments: object) -> list[Row]:
-        with self.lock:
+        with self._reading():
             return list(map(Row._make, self._db.execute(_SELECT + where, arguments)))
 
     def _count(self, rows: Sequence[Row]) -> int:
@@ -261,6 +261,15 @@ class Journal:
 
     def _insert_parts(self, parts: Iterable[PartRow]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)", parts)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Hold the lock around a question; what goes wrong is a refusal."""
+        with self.lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise Failed(f"journal: {error}") from error
 
     @contextlib.contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[None]:
@@ -278,5 +287,5 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL  # Python's own have none
             raise (NoSpace if full else Failed)(f"journal: {error}") from error

@@ -54,7 +54,7 @@ class Rounds:
                     return
                 except errors.Refused as refused:
                     log.error("volume %s: %s", self._volume.store_id, refused)  # noqa: TRY400 - a refusal, no accident
-                except OSError:
+                except Exception:  # an accident on one disk mustn't take the others along
                     log.exception("volume %s can't be read", self._volume.store_id)
                 finally:
                     self._tried.set()

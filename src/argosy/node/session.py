@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ class Session:
         *,
         tickets: Tickets,
         listeners: Listeners,
+        absent: Sequence[Station] = (),
     ) -> None:
         """Make a session.
 
@@ -47,6 +49,7 @@ class Session:
             stations: The volumes, by store id.
             tickets: What moves, or will.
             listeners: The ports to tell.
+            absent: Volumes that couldn't be offered; when one is back, the link is made anew.
         """
         self._settings = settings
         self._peer = peer
@@ -54,6 +57,7 @@ class Session:
         self._stations = stations
         self._tickets = tickets
         self._listeners = listeners
+        self._absent = absent
         self._window = asyncio.Semaphore(welcome.window)
         self._feeds: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -158,7 +162,7 @@ class Session:
         before, last = self._tickets.moved(), loop.time()
         while True:
             await asyncio.sleep(seconds)
-            spaces = [await asyncio.to_thread(station.volume.space) for station in self._stations.values()]
+            spaces = await self._spaces()
             moved, now = self._tickets.moved(), loop.time()
             in_rate, out_rate = ((new - old) / (now - last) for new, old in zip(moved, before, strict=True))
             before, last = moved, now
@@ -166,6 +170,27 @@ class Session:
             self._peer.tell(link.Beat(load, in_rate, out_rate, spaces, self._tickets.running()))
             if fresh := self._listeners.fill():
                 self._peer.tell(link.Ports(fresh))
+
+            if await self._is_one_back():
+                self._peer.close()
+
+    async def _spaces(self) -> list[link.Space]:
+        """Ask the volumes for their figures, as far as their disks answer."""
+        spaces = []
+        for store_id, station in self._stations.items():
+            try:
+                spaces.append(await asyncio.to_thread(station.volume.space))
+            except OSError as error:
+                log.warning("volume %s gives no figures: %s", store_id, error)
+        return spaces
+
+    async def _is_one_back(self) -> bool:
+        for station in self._absent:
+            with contextlib.suppress(OSError, errors.Refused):
+                await asyncio.to_thread(station.volume.state)
+                log.info("volume %s is back", station.volume.store_id)
+                return True
+        return False
 
     async def _renew(self) -> None:
         """Get a new certificate when two thirds of the old one's life are over, and reconnect with it."""

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -204,9 +204,16 @@ class Tickets:
         ticket.expiry = loop.call_later(self._settings.outcome_seconds, self._expire, ticket)
 
     def _expire(self, ticket: Ticket) -> None:
-        """Give up a connection for which no transfer was ordered: its master is gone."""
-        if not ticket.begun:
-            self._cut(ticket)
+        """Give up a connection for which no transfer was ordered, and say so: the order may be lost."""
+        if ticket.begun:
+            return
+        ticket.begun = True  # an order that comes now is too late
+        if ticket.connection:
+            ticket.connection.cut()
+        refusal = errors.NoDataConnection.__name__
+        self._start(
+            self._tell_end(ticket, link.Done(ticket.number, 0, refusal, "it waited too long", size=-1))
+        )
 
     def _cut(self, ticket: Ticket) -> None:
         ticket.progress.cancelled = True
@@ -227,12 +234,15 @@ class Tickets:
             ticket = Ticket(number, None)  # its `expect` never came, or to another life of ours
             self._tickets[number] = ticket
         if not ticket.begun:
-            assert self._tasks is not None, "run() runs"
             ticket.begun = True
-            task = self._tasks.create_task(self._carry_out(ticket, work(ticket)))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._start(self._carry_out(ticket, work(ticket)))
         return ticket
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        assert self._tasks is not None, "run() runs"
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _carry_out(self, ticket: Ticket, work: Work) -> None:
         ticket.moving = True
@@ -251,6 +261,9 @@ class Tickets:
         finally:
             ticket.moving = False
             self._ended[ticket.part is None] += ticket.progress.moved
+        await self._tell_end(ticket, done)
+
+    async def _tell_end(self, ticket: Ticket, done: link.Done) -> None:
         try:
             await self._deliver(done)
         finally:

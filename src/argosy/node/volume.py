@@ -24,6 +24,9 @@ _FICLONE = 0x40049409
 
 _COPY_BYTES = 1 << 20
 
+_REFUSED_BY_DISK = (OSError, Exists, NotADirectory, NotFound)
+"""How the disk says no to one file. The journal's no is `Failed`, and that one is for all."""
+
 
 class Volume:
     """One root directory of this node. Call it from threads only: everything here may wait for the disk.
@@ -87,7 +90,8 @@ class Volume:
             A descriptor; the caller closes it.
 
         Raises:
-            Damaged: It isn't there, or another version is, or it is shorter than `size`.
+            Damaged: It isn't there, or it is shorter than `size`.
+            Busy: Another version lies there: the caller was overtaken by an overwrite, and looks again.
             BadArgument: Not a loc.
         """
         check_loc(loc)
@@ -111,7 +115,7 @@ class Volume:
         if moved := self.journal.find_version(ver):
             return moved.loc
         if row:
-            raise Damaged(loc)  # another version lies there
+            raise Busy(loc)  # another version lies there
         return loc
 
     # --- arriving
@@ -200,15 +204,19 @@ class Volume:
     # --- orders
 
     def commit(self, parts: Sequence[link.CommitPart]) -> None:
-        """Put sealed parts in place.
+        """Put sealed parts in place; one that the disk refuses doesn't keep the others from theirs.
 
         What lies there and is known goes to the trash, it is the version replaced; what is unknown is kept
         in the quarantine. Where the place can't be had the file waits in a room of ours, and the journal says
-        so. A part that is lost is journalled as gone: so the master hears of it.
+        so. A part that is lost is journalled as gone: so the master hears of it. One that can't wait in that
+        room either stays a part: it is read from there, and the next join commits it again.
+
+        Raises:
+            Failed: The disk is gone, or the journal fails. Ask again.
         """
         for order in parts:
             check_loc(order.loc)
-            with self.journal.lock:
+            with self._one_refused("placed", order.loc), self.journal.lock:
                 self._commit(order)
 
     def forget(self, uploads: Sequence[int]) -> None:
@@ -219,10 +227,14 @@ class Volume:
             self.journal.drop_parts(uploads)
 
     def discard(self, files: Sequence[link.Doomed]) -> None:
-        """Move files to the trash, each only if it is the version meant."""
+        """Move files to the trash, each only if it is the version meant; one that can't be moved stays.
+
+        Raises:
+            Failed: The disk is gone, or the journal fails. Ask again.
+        """
         for doomed in files:
             check_loc(doomed.loc)
-            with self.journal.lock:
+            with self._one_refused("discarded", doomed.loc), self.journal.lock:
                 self._discard(doomed)
 
     def settle(self, order: link.Settle) -> None:
@@ -231,11 +243,15 @@ class Volume:
         Raises:
             Exists: Something is in the way. Ask later.
             NotFound: The file isn't there.
+            Failed: The disk refuses. Ask later.
         """
         check_loc(order.loc)
         check_loc(order.to)
-        with self.journal.lock:
-            self._settle(order)
+        try:
+            with self.journal.lock:
+                self._settle(order)
+        except OSError as error:
+            raise disks.refusal(error) from error
 
     # --- what a scan finds
 
@@ -273,6 +289,15 @@ class Volume:
             if known and known.loc != found.loc and self.root.file(known.loc):
                 return found  # a copy, attributes and all
         return found._replace(ver=mark.ver, crc32=mark.crc32, digest=mark.digest)
+
+    @contextlib.contextmanager
+    def _one_refused(self, what: str, loc: bytes) -> Iterator[None]:
+        """Let an order go on after one file that the disk refuses, as long as the disk itself is there."""
+        try:
+            yield
+        except _REFUSED_BY_DISK as error:
+            self.root.check()
+            log.warning("%s: %r can't be %s: %s", self.store_id, loc, what, error)
 
     # --- inside, under the lock
 
@@ -318,8 +343,10 @@ class Volume:
             log.warning("%s: moving upload %x into place again", self.store_id, upload)
             try:
                 self.root.move(part_loc(upload), known.loc)
-            except (Exists, NotADirectory):
-                log.warning("%s: %r is taken", self.store_id, known.loc)
+            except _REFUSED_BY_DISK as error:
+                log.warning("%s: %r can't be had: %s", self.store_id, known.loc, error)
+                self.root.move(part_loc(upload), unplaced_loc(upload))
+                self._journal_move(known, unplaced_loc(upload), upload)
         self.root.remove(part_loc(upload))
 
     def _commit(self, order: link.CommitPart) -> None:
@@ -333,7 +360,12 @@ class Volume:
 
     def _journal_commit(self, loc: bytes, part: PartRow) -> None:
         if part.flush:
-            self.root.flush_directory(loc)
+            try:
+                self.root.flush_directory(loc)
+            except (
+                OSError
+            ) as error:  # it is there all the same; should a power cut undo it, the start heals it
+                log.warning("%s: %r isn't flushed: %s", self.store_id, loc, error)
         found = self.root.file(loc)
         if found is None:  # somebody took it away at once, and the master has to hear of it
             row = Row(loc, part.size, part.mtime_ns, part.upload, gone=1)
@@ -350,7 +382,12 @@ class Volume:
             except Exists:
                 if not self._make_room(order.loc):
                     break
-            except NotADirectory:
+            except (
+                OSError,
+                NotADirectory,
+                NotFound,
+            ) as error:  # not ours to write, another disk begins there
+                log.warning("%s: %r can't be had: %s", self.store_id, order.loc, error)
                 break
             else:
                 return order.loc
@@ -359,13 +396,19 @@ class Volume:
 
     def _make_room(self, loc: bytes) -> bool:
         found, row = self.root.file(loc), self.journal.find(loc)
-        if found and row and _same(row, found):
-            self.root.discard(loc, row.ver, keep=self._trash_seconds > 0)
-            return True
         if self.root.is_directory(loc):
             return False
-        log.warning("%s: %r was in the way, kept in the quarantine", self.store_id, loc)
-        self.root.quarantine(loc)
+        try:
+            if found and row and _same(row, found):
+                self.root.discard(loc, row.ver, keep=self._trash_seconds > 0)
+            else:
+                self.root.quarantine(loc)
+                log.warning("%s: %r was in the way, kept in the quarantine", self.store_id, loc)
+        except NotFound:
+            pass  # somebody took it away by hand
+        except (OSError, Exists, NotADirectory) as error:
+            log.warning("%s: %r is in the way and can't be moved: %s", self.store_id, loc, error)
+            return False
         return True
 
     def _commit_again(self, order: link.CommitPart, row: PartRow | None) -> None:

@@ -476,7 +476,7 @@ class FrameReader:
     """Cut a stream of bytes into frames, wherever the network cut it."""
 
     def __init__(self, limit: int = FRAME_LIMIT) -> None:
-        self._limit = limit
+        self.limit = limit
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -490,8 +490,8 @@ class FrameReader:
         start = 0
         while len(self._buffer) - start >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer, start)
-            if length > self._limit:
-                raise LinkError(f"frame of {length} bytes, limit {self._limit}")
+            if length > self.limit:
+                raise LinkError(f"frame of {length} bytes, limit {self.limit}")
             end = start + _LENGTH.size + length
             if len(self._buffer) < end:
                 break

@@ -35,6 +35,10 @@ STATEMENTS = 512
 """Prepared statements kept for each connection."""
 
 
+LISTING_CACHE_BYTES = 2 * 1024 * 1024
+"""Page cache of a reader that isn't the event loop."""
+
+
 class _Change:
     """A change that waits for its turn."""
 
@@ -115,6 +119,9 @@ class Engine:
         if reader is None:
             reader = _Reader(self._connect())
             reader.db.execute("PRAGMA query_only = ON")
+            if threading.current_thread() is not threading.main_thread():
+                # Listings come in hundreds of threads, and each reads its pages once.
+                reader.db.execute(f"PRAGMA cache_size = -{LISTING_CACHE_BYTES // 1024}")
             self._local.reader = reader
             self._readers.add(reader)
         return question(reader.db, *arguments)

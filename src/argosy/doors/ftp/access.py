@@ -72,7 +72,7 @@ async def buffer_size(client: Client, command: Command) -> Replies:
 
 async def protect(client: Client, command: Command) -> Replies:
     """PROT: encrypt data connections or don't; the session notes which. RFC 4217 section 9."""
-    del client
+    client.drop_channel()  # it was prepared the other way
     try:
         private = arguments.parse_protection(command.argument)
     except errors.Unsupported as refused:

@@ -98,6 +98,8 @@ class Client:
     def log_out(self) -> None:
         """Forget all but the connection."""
         self.drop_channel()
+        if self.files:
+            self.since = time.monotonic()
         self.name, self.files, self.cwd = "", None, ()
         self.type, self.offset, self.announced, self.renaming = Type.ASCII, 0, -1, None
         self.facts, self.plan = listing.FACTS, None
@@ -179,6 +181,7 @@ class Client:
             raise
         finally:
             self.moving, self.doing = None, ""
+            self.offset, self.announced = 0, -1
 
     def abort(self) -> None:
         """Stop the transfer that runs."""

@@ -46,6 +46,11 @@ class Control(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @property
+    def writable(self) -> bool:
+        """Whether the client reads what we say."""
+        return self._writable.is_set()
+
+    @property
     def gone(self) -> bool:
         """Whether the client has hung up."""
         return self._gone
@@ -106,6 +111,7 @@ class Control(asyncio.Protocol):
                     return None
                 self._woken.clear()
                 await self._woken.wait()
+            await self._writable.wait()  # who doesn't read our replies gets no more of them
         heard = self._heard.popleft()
         if self._paused and self._transport and not self._gone:
             self._paused = False
@@ -119,6 +125,9 @@ class Control(asyncio.Protocol):
     async def say_page(self, page: bytes) -> None:
         """Send whole lines of a long reply, when the client has read enough of what came before."""
         self._write(page.replace(b"\xff", b"\xff\xff"))  # Telnet's escape, RFC 854
+        if self._gone:
+            raise ConnectionResetError
+        await asyncio.sleep(0)  # others want the loop, too, and a client that reads fast never makes us wait
         async with asyncio.timeout(self._config.stall_seconds):
             await self._writable.wait()
 
@@ -156,10 +165,14 @@ class Control(asyncio.Protocol):
             self._transport.write(data)
 
 
+_TOO_LONG = Reply.of(500, "Line too long")
+_NOT_UNDERSTOOD = Reply.of(500, "Command not understood")
+
+
 def _read(line: bytes | TooLong) -> Heard:
     if isinstance(line, TooLong):
-        return Reply.of(500, "Line too long")
+        return _TOO_LONG
     try:
         return commands.parse(line)
     except errors.BadArgument:
-        return Reply.of(500, "Command not understood")
+        return _NOT_UNDERSTOOD

@@ -138,11 +138,14 @@ class Active:
         self._host, self._port, self._protected = host, port, protected
         self._transfer: Transfer | None = None
         self._connection: DataConnection | None = None
+        self._was_cut = False
         self.node = None
 
     async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
         """See `Channel`."""
         del inward
+        if self._was_cut:
+            raise errors.NoDataConnection("given up before it began")
         self._transfer = Transfer(node)
         self._transfer.dial(self._host, self._port, tls=self._protected)
         start(self._transfer)
@@ -163,6 +166,7 @@ class Active:
 
     def cut(self) -> None:
         """See `Channel`."""
+        self._was_cut = True
         if self._transfer:
             self._transfer.cancel()
         if self._connection:

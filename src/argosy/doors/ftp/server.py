@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 
 from argosy import errors
@@ -106,7 +107,10 @@ class FtpDoor:
     async def _next(self, client: Client) -> None:
         """Take up one command, or say goodbye to who is silent."""
         config, control = self._hall.config, client.control
-        heard = await control.next(config.idle_seconds if client.files else config.login_seconds)
+        patience = config.idle_seconds
+        if not client.files:
+            patience = max(0.0, client.since + config.login_seconds - time.monotonic())
+        heard = await control.next(patience)
         if heard is None:
             return
         if isinstance(heard, Reply):
@@ -141,11 +145,14 @@ def _interrupt(client: Client, command: Command) -> bool:
 
     ABOR stops the transfer, and is answered in its turn, after the transfer's own end. STAT is answered now.
     """
-    if client.session.state is not State.TRANSFER:
-        return False
     if command.verb == "ABOR":
         client.abort()
-    elif command.verb == "STAT" and not command.argument:
+    elif (
+        client.session.state is State.TRANSFER
+        and command.verb == "STAT"
+        and not command.argument
+        and client.control.writable
+    ):
         client.session.begin(command)
         client.control.say(lists.transfer_status(client))
         return True
