@@ -166,6 +166,18 @@ def test_fewer_bytes_than_announced_are_no_file(talk: Talk) -> None:
     assert talk.put("STOR f", b"x" * 1000).code == 226
 
 
+def test_a_replacement_that_was_cut_is_sent_again_whole_and_never_gone_on_with(talk: Talk) -> None:
+    talk.store("f", b"old content")
+    assert talk.ask("ALLO 1000").code == 200
+    assert talk.put("STOR f", b"x" * 999).code == 451
+    assert talk.retrieve("f") == b"old content"
+    assert talk.refused("APPE f") == 550  # would mix old and new
+    assert talk.retrieve("f") == b"old content"
+    assert talk.put("STOR f", b"x" * 1000).code == 226
+    assert talk.put("APPE f", b"y").code == 226
+    assert talk.retrieve("f") == b"x" * 1000 + b"y"
+
+
 # --- type A
 
 
