@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import errors
-from argosy.wire.ftp import commands
+from argosy.wire.ftp import commands, site
 from argosy.wire.ftp.commands import (
     ALIASES,
     NOT_IMPLEMENTED,
     PLANNABLE,
-    SITE_VERBS,
     VERBS,
     Argument,
     Command,
@@ -36,7 +35,7 @@ def test_the_tables_agree() -> None:
     assert not set(ALIASES) & set(VERBS)
     assert not NOT_IMPLEMENTED & set(VERBS)
     assert set(VERBS) >= PLANNABLE
-    for verb in (*VERBS.values(), *SITE_VERBS.values()):
+    for verb in (*VERBS.values(), *site.SITE_VERBS.values()):
         assert re.match(r"(RFC \d+ section \d|draft-|no RFC)", verb.rfc)
         assert verb.help
         assert not (verb.verbatim and verb.argument is Argument.NONE)
@@ -81,7 +80,7 @@ def test_what_is_no_command_is_refused(line: bytes) -> None:
 
 @given(st.binary(max_size=60))
 def test_no_line_does_worse_than_be_refused(line: bytes) -> None:
-    for read in (parse, commands.parse_site, commands.parse_pret):
+    for read in (parse, site.parse, commands.parse_pret):
         try:
             command = read(line)
         except errors.Refused as refusal:
@@ -134,12 +133,12 @@ def test_pret_wants_the_path(argument: bytes) -> None:
 
 
 def test_site_has_a_table_of_its_own() -> None:
-    assert commands.parse_site(b"chmod 644 a ") == Command("CHMOD", b"644 a ")
-    assert commands.parse_site(b"HELP") == Command("HELP", b"")
+    assert site.parse(b"chmod 644 a ") == Command("CHMOD", b"644 a ")
+    assert site.parse(b"HELP") == Command("HELP", b"")
     with pytest.raises(errors.Unsupported):
-        commands.parse_site(b"EXEC rm")
+        site.parse(b"EXEC rm")
     with pytest.raises(errors.BadArgument):
-        commands.parse_site(b"UTIME")
+        site.parse(b"UTIME")
 
 
 def test_feat_lists_what_clients_look_for() -> None:

@@ -14,7 +14,8 @@ import argosy
 from argosy import config, errors
 from argosy.cli.main import parser
 from argosy.doors.ftp.server import CODE_FOR
-from argosy.wire.ftp.commands import ALIASES, NOT_IMPLEMENTED, SITE_VERBS, VERBS
+from argosy.wire.ftp.commands import ALIASES, NOT_IMPLEMENTED, VERBS
+from argosy.wire.ftp.site import SITE_VERBS
 
 HOME = Path(__file__).parents[2]
 DOCS = HOME / "docs"

@@ -2,9 +2,11 @@
 
 from argosy import errors
 from argosy.doors.ftp.server import CODE_FOR
+from argosy.doors.ftp.site import verbs as site
 from argosy.doors.ftp.verbs import HANDLERS
 from argosy.wire import link
 from argosy.wire.ftp.commands import VERBS
+from argosy.wire.ftp.site import SITE_VERBS
 
 
 def test_the_ftp_door_has_a_code_for_every_refusal() -> None:
@@ -20,6 +22,7 @@ def test_try_again_codes_are_for_refusals_that_say_so() -> None:
 
 def test_every_verb_has_a_handler_and_every_handler_a_verb() -> None:
     assert HANDLERS.keys() == VERBS.keys()
+    assert site.HANDLERS.keys() == SITE_VERBS.keys()
 
 
 def test_every_message_of_the_link_can_travel() -> None:

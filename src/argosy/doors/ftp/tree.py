@@ -1,11 +1,11 @@
-"""Names, directories, times, modes and checksums."""
+"""Names, directories, times and checksums."""
 
 from __future__ import annotations
 
 from argosy import errors
 from argosy.catalogue.model import TreePath
 from argosy.doors.ftp.client import Client, Replies
-from argosy.wire.ftp import arguments, commands, replies
+from argosy.wire.ftp import arguments, replies
 from argosy.wire.ftp.arguments import FilePart, Type
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
@@ -93,22 +93,6 @@ async def set_modification_time(client: Client, command: Command) -> Replies:
     wish = arguments.parse_mfmt(command.argument)
     await client.tree.set_mtime(client.path(wish.path), wish.mtime_ns)
     yield replies.modified_set(wish.mtime_ns, wish.path)
-
-
-async def site(client: Client, command: Command) -> Replies:
-    """SITE: CHMOD, UTIME and HELP. RFC 959 section 4.1.3."""
-    wish = commands.parse_site(command.argument)
-    match wish.verb:
-        case "CHMOD":
-            change = arguments.parse_chmod(wish.argument)
-            await client.tree.set_mode(client.path(change.path), change.mode)
-            yield Reply.of(200, f"Mode is {change.mode:04o}")
-        case "UTIME":
-            time = arguments.parse_utime(wish.argument)
-            await client.tree.set_mtime(client.path(time.path), time.mtime_ns)
-            yield Reply.of(200, "Time is set")
-        case "HELP":
-            yield replies.help_text(commands.help_lines(commands.SITE_VERBS))
 
 
 async def checksum(client: Client, command: Command) -> Replies:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from argosy.doors.ftp import access, lists, parameters, transfers, tree
 from argosy.doors.ftp.client import Client, Replies
+from argosy.doors.ftp.site import verbs as site
 from argosy.wire.ftp.commands import Command
 
 Handler = Callable[[Client, Command], Replies]
@@ -48,7 +49,7 @@ HANDLERS: Mapping[str, Handler] = {
     "RMD": tree.remove_directory,
     "RNFR": tree.rename_from,
     "RNTO": tree.rename_to,
-    "SITE": tree.site,
+    "SITE": site.site,
     "SIZE": tree.size,
     "STAT": lists.status,
     "STOR": transfers.store,

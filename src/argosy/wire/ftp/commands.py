@@ -155,15 +155,6 @@ ALIASES: Mapping[str, str] = {"XPWD": "PWD", "XCWD": "CWD", "XCUP": "CDUP", "XMK
 NOT_IMPLEMENTED = frozenset({"STOU", "SMNT", "CCC", "ADAT", "CONF", "ENC", "MIC"})
 """What RFC 959 and RFC 2228 have, and we don't: 502 rather than 500."""
 
-SITE_VERBS: Mapping[str, Verb] = {
-    "CHMOD": Verb(_REQUIRED, "no RFC", "mode path: set the permission bits", verbatim=True),
-    "UTIME": Verb(
-        _REQUIRED, "no RFC", "time path, or path time time time UTC: set when it was modified", verbatim=True
-    ),
-    "HELP": Verb(_OPTIONAL, "no RFC", "this text"),
-}
-"""What may follow SITE."""
-
 _LINE = re.compile(rb"([A-Za-z]+)(?: (.*))?", re.DOTALL)
 
 
@@ -190,21 +181,6 @@ def parse(line: bytes, verbs: Mapping[str, Verb] = VERBS) -> Command:
     if known and not known.verbatim:
         argument = argument.strip(b" ")
     return Command(verb, argument)
-
-
-def parse_site(argument: bytes) -> Command:
-    """Read what follows SITE: a command of its own table.
-
-    Raises:
-        BadArgument: No command, or one without the argument that it needs. Answer 501.
-        Unsupported: A command that isn't in the table. Answer 504.
-    """
-    command = parse(argument, SITE_VERBS)
-    if command.verb not in SITE_VERBS:
-        raise errors.Unsupported(f"SITE {command.verb}")
-    if SITE_VERBS[command.verb].argument is Argument.REQUIRED and not command.argument:
-        raise errors.BadArgument(f"SITE {command.verb}")
-    return command
 
 
 PLANNABLE = frozenset({"RETR", "STOR", "APPE", "LIST", "NLST", "MLSD"})

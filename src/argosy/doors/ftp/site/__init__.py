@@ -1,0 +1,1 @@
+"""SITE: what this server has beyond the RFCs, by subject, and `verbs`, the table."""

@@ -1,0 +1,44 @@
+"""The one table of SITE's verbs and their handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from argosy import errors
+from argosy.doors.ftp.client import Client, Replies
+from argosy.doors.ftp.site import files
+from argosy.wire.ftp import commands, replies
+from argosy.wire.ftp import site as wire
+from argosy.wire.ftp.commands import Command
+from argosy.wire.ftp.replies import Reply
+
+Handler = Callable[[Client, Command], Replies]
+
+
+def site(client: Client, command: Command) -> Replies:
+    """SITE: do what follows it. RFC 959 section 4.1.3.
+
+    Raises:
+        Unsupported: There is no such verb, or none for this user.
+    """
+    wish = wire.parse(command.argument)
+    if wish.verb not in wire.known_to(admin=client.tree.user.admin):
+        raise errors.Unsupported(f"SITE {wish.verb}")
+    return HANDLERS[wish.verb](client, wish)
+
+
+async def help_me(client: Client, command: Command) -> Replies:
+    """SITE HELP: what this user can say. RFC 959 section 4.1.3."""
+    known = wire.known_to(admin=client.tree.user.admin)
+    if (word := command.text.upper()) in known:
+        yield Reply.of(214, f"SITE {word} {known[word].help}")
+    else:
+        yield replies.help_text(commands.help_lines(known))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "CHMOD": files.set_mode,
+    "HELP": help_me,
+    "UTIME": files.set_time,
+}
+"""A test says that its verbs are just those of `wire.ftp.site.SITE_VERBS`."""
