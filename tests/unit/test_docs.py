@@ -123,7 +123,7 @@ def test_every_config_key_has_a_unit_and_a_meaning() -> None:
 
 
 def test_every_ftp_verb_is_documented_with_its_rfc() -> None:
-    page = (DOCS / "ftp-verbs.md").read_text()
+    page = (DOCS / "guide/ftp.md").read_text()
     documented = {row[0]: row[1] for row in rows(page) if row[0] != "verb"}
     known = {name: verb.rfc for name, verb in VERBS.items()}
     known |= {f"SITE {name}": verb.rfc for name, verb in SITE_VERBS.items()}
@@ -131,7 +131,7 @@ def test_every_ftp_verb_is_documented_with_its_rfc() -> None:
 
 
 def test_old_names_and_verbs_that_we_lack_are_documented() -> None:
-    page = (DOCS / "ftp-verbs.md").read_text()
+    page = (DOCS / "guide/ftp.md").read_text()
     assert [name for name in {*ALIASES, *NOT_IMPLEMENTED} if not re.search(rf"\b{name}\b", page)] == []
 
 
