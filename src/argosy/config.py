@@ -116,6 +116,8 @@ class Section(Table, frozen=True, kw_only=True):
     """Labels: only nodes that have all of them are chosen for uploads."""
     flush: bool = True
     """Flush uploads to the disk before 226. Without, a power cut can lose what was acknowledged."""
+    read_arriving: bool = True
+    """Send a file that is still arriving to who asks for it, as it comes; else refuse until it is whole."""
 
 
 class Placement(Table, frozen=True, kw_only=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
@@ -80,6 +81,8 @@ class Vfs:
         self.cut_short: dict[int, None] = {}
         """FileIds whose replacement was cut, the last ones: the old content stayed, and an APPE or REST that
         means to go on with the new one would mix the two."""
+        self.arriving: dict[int, Storing] = {}
+        """Uploads that run, by FileId, of files whose first content they are."""
 
     def note_cut_short(self, file: int) -> None:
         """Remember a replacement that was cut."""
@@ -90,6 +93,12 @@ class Vfs:
     def files(self, user: User) -> Files:
         """Give the files as a user sees them."""
         return Files(self, user)
+
+    def as_it_arrives(self, entry: Entry) -> Entry:
+        """Give an entry with the size that has arrived so far, if it is still arriving."""
+        if entry.state is State.UPLOADING and (storing := self.arriving.get(entry.id)):
+            return replace(entry, size=storing.received)
+        return entry
 
     def forget(self, parts: Iterable[PartName]) -> None:
         """Have parts removed that nobody goes on with."""
@@ -150,7 +159,7 @@ class Files:
             NotFound: Nothing is there.
             NotADirectory: A file stands in the way.
         """
-        return self._catalogue.find(path)
+        return self._vfs.as_it_arrives(self._catalogue.find(path))
 
     def directory(self, path: TreePath) -> Entry:
         """Give the directory at a path.
@@ -175,7 +184,7 @@ class Files:
         while entries := self._catalogue.children(directory.id, after=after, limit=PAGE):
             upto = entries[-1].name
             holders = self._catalogue.holders(directory.id, after, upto) if with_holders else {}
-            yield Listed(entries, holders)
+            yield Listed([self._vfs.as_it_arrives(entry) for entry in entries], holders)
             after = upto
 
     def holders(self, entry: Entry) -> list[str]:
@@ -257,6 +266,8 @@ class Files:
         if algorithm == "crc32" and whole and entry.crc32 is not None and not entry.is_directory:
             return f"{entry.crc32:08x}"
         download = self.plan_download(path)
+        if download.replica is None:
+            raise errors.Busy(f"{shown(path)} is not complete")
         answer = await download.node.ask(
             link.Checksum(
                 *(download.live.store_id, download.replica.loc, download.replica.ver, entry.size),
@@ -278,7 +289,8 @@ class Files:
 
         Raises:
             IsADirectory: It is one.
-            Busy: Its first content is still arriving.
+            Busy: Its first content is still arriving, and its section lets nobody read it so soon; or it was
+                cut.
             Damaged: No good copy is left anywhere.
             Unavailable: No node with a good copy is there now.
         """
@@ -286,7 +298,7 @@ class Files:
         if entry.is_directory:
             raise errors.IsADirectory(shown(path))
         if entry.state in (State.UPLOADING, State.PARTIAL):
-            raise errors.Busy(f"{shown(path)} is not complete")
+            return self._plan_following(path, entry, node)
         replicas = {
             replica.volume: replica
             for replica in self._catalogue.replicas(entry.id)
@@ -300,6 +312,16 @@ class Files:
                 self._vfs.roster.chosen(live.number)
                 return Download(path, entry, replicas[live.number], host, live)
         raise errors.Unavailable(shown(path))
+
+    def _plan_following(self, path: TreePath, entry: Entry, node: Node | None) -> Download:
+        """Have a file sent while it is still arriving; only the node where it does can."""
+        storing = self._vfs.arriving.get(entry.id)
+        section = self._vfs.section(path)[1]
+        if storing is None or (section and not section.read_arriving):
+            raise errors.Busy(f"{shown(path)} is not complete")
+        if node is not None and node is not storing.node:
+            raise errors.Unavailable(f"{shown(path)} is arriving at another node")
+        return Download(path, entry, None, storing.node, storing.live, storing)
 
     def plan_upload(self, path: TreePath, *, node: Node | None = None) -> Storing:
         """Choose the volume that takes an upload.
@@ -358,22 +380,40 @@ class Download:
 
     path: TreePath
     entry: Entry
-    replica: Replica
+    replica: Replica | None
+    """None: it is still arriving."""
     node: Node
     live: LiveVolume
+    follows: Storing | None = None
+    """The upload that brings it."""
 
     def check(self, offset: int) -> None:
-        """Check where the download begins.
+        """Check where the download begins; of a file that is still arriving the node knows more than we.
 
         Raises:
             BadArgument: Behind the end.
         """
-        if offset > self.entry.size:
+        if offset > self.entry.size and not self.follows:
             raise errors.BadArgument(f"REST {offset} is behind the end, at {self.entry.size}")
 
     def start(self, transfer: Transfer, *, offset: int, as_text: bool) -> None:
         """Have the node send from `offset` on."""
-        transfer.send(self.replica, self.live.store_id, size=self.entry.size, offset=offset, as_text=as_text)
+        if self.follows:
+            transfer.follow(self.follows.number, self.live.store_id, offset=offset, as_text=as_text)
+        elif self.replica:
+            size = self.entry.size
+            transfer.send(self.replica, self.live.store_id, size=size, offset=offset, as_text=as_text)
+
+    async def end(self, done: link.Done) -> None:
+        """Take the outcome; a file that was still arriving must first be acknowledged to who sent it.
+
+        Raises:
+            Refused: What the node said, or `TransferCut` for an upload that came to nothing in the end.
+        """
+        if done.refusal:
+            raise refusal(done.refusal, done.subject)
+        if self.follows and not await self.follows.kept():
+            raise errors.TransferCut("the upload of this file was cut")
 
 
 class Storing:
@@ -388,6 +428,23 @@ class Storing:
         self._upload: Upload | None = None
         self._offset = 0
         self._replaces = False
+        self._transfer: Transfer | None = None
+        self._kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    @property
+    def number(self) -> int:
+        """The upload's id."""
+        assert self._upload is not None, "begun"
+        return self._upload.id
+
+    @property
+    def received(self) -> int:
+        """Bytes that the file has so far, as the node's last beat told."""
+        return self._offset + (self._transfer.moved if self._transfer else 0)
+
+    async def kept(self) -> bool:
+        """Wait for the upload's end, and say whether the file is there now."""
+        return await asyncio.shield(self._kept)
 
     async def begin(self, *, offset: int | None) -> None:
         """Take the name.
@@ -418,11 +475,14 @@ class Storing:
         if self._offset > there:
             await self.give_up()
             raise errors.BadArgument(f"REST {offset} is behind the end, at {there}")
+        if not live:
+            self._vfs.arriving[upload.file] = self
 
     def start(self, transfer: Transfer, *, as_text: bool, announced: int) -> None:
         """Have the node take the bytes."""
         assert self._upload is not None, "begun"
         section = self._vfs.section(self.path)[1]
+        self._transfer = transfer
         transfer.receive(
             self._upload,
             self.live.store_id,
@@ -456,6 +516,7 @@ class Storing:
             await self._cut(done.size)
             raise
         self._vfs.cut_short.pop(entry.id, None)
+        self._settled(kept=True)
         self.node.tell(
             link.Commit(
                 self.live.store_id,
@@ -471,8 +532,16 @@ class Storing:
         assert self._upload is not None, "begun"
         await self._cut(self._upload.received)
 
+    def _settled(self, *, kept: bool) -> None:
+        assert self._upload is not None, "begun"
+        if self._vfs.arriving.get(self._upload.file) is self:
+            del self._vfs.arriving[self._upload.file]
+        if not self._kept.done():
+            self._kept.set_result(kept)
+
     async def _cut(self, received: int | None) -> None:
         assert self._upload is not None, "begun"
+        self._settled(kept=False)
         if self._replaces and received != 0:
             self._vfs.note_cut_short(self._upload.file)
         if await self._vfs.catalogue.cut(self._upload.id, received):

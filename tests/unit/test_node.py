@@ -563,3 +563,62 @@ async def test_a_node_whose_master_is_away_waits_for_it(tmp_path: Path) -> None:
     serving.cancel()
     await asyncio.wait({serving})
     volume.close()
+
+
+async def test_who_reads_an_upload_gets_what_is_there_and_what_comes(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        ticket, port = await far.expect()
+        writer = await dialled(port)
+        far.tell(link.Receive(ticket, volume.store_id, 7, 0, None, False, -1, True))
+        reading, port = await far.expect()
+        reader = await dialled(port)
+        far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 2, False))
+        writer.sendall(b"first ")
+        assert await asyncio.to_thread(reader.recv, 100) == b"rst "
+        writer.sendall(b"second")
+        writer.close()
+        assert await asyncio.to_thread(rest_of, reader) == b"second"
+        assert (await far.outcome(ticket)).refusal == ""
+        assert (await far.outcome(reading)).refusal == ""
+        reader.close()
+        # Who comes when it has just ended gets it too, before it is in place and after.
+        for _ in range(2):
+            reading, port = await far.expect()
+            with await dialled(port) as reader:
+                far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 0, False))
+                assert await asyncio.to_thread(rest_of, reader) == b"first second"
+            assert (await far.outcome(reading)).refusal == ""
+            await far.ask(link.Commit(volume.store_id, [link.CommitPart(7, b"f", OLD * 10**9)]))
+
+
+async def test_who_reads_an_upload_hears_that_it_was_cut(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        ticket, port = await far.expect()
+        writer = await dialled(port)
+        far.tell(link.Receive(ticket, volume.store_id, 7, 0, None, False, -1, True))
+        reading, port = await far.expect()
+        with await dialled(port) as reader:
+            far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 0, False))
+            writer.sendall(b"first ")
+            assert await asyncio.to_thread(reader.recv, 100) == b"first "
+            writer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            writer.close()
+            assert (await far.outcome(ticket)).refusal == "TransferCut"
+            with pytest.raises(ConnectionResetError):
+                await asyncio.to_thread(rest_of, reader)
+        assert (await far.outcome(reading)).refusal == "TransferCut"
+        reading, port = await far.expect()
+        with await dialled(port):
+            far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 0, False))
+            assert (await far.outcome(reading)).refusal == "TransferCut"
+
+
+async def test_a_reader_may_not_begin_behind_what_has_arrived(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        ticket, port = await far.expect()
+        with await dialled(port):
+            far.tell(link.Receive(ticket, volume.store_id, 7, 0, None, False, -1, True))
+            reading, port = await far.expect()
+            with await dialled(port):
+                far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 1, False))
+                assert (await far.outcome(reading)).refusal == "BadArgument"

@@ -16,6 +16,11 @@ from argosy import errors
 from argosy.node import transfer
 from argosy.node.lines import FromWire, ToWire
 
+
+def _nobody(stored: int) -> None:
+    """Nobody reads it meanwhile."""
+
+
 text = st.text(alphabet="a\r\n", max_size=30).map(str.encode)
 
 
@@ -51,7 +56,13 @@ def test_a_disk_that_is_full_is_no_room_and_not_a_cut_connection() -> None:
         theirs.shutdown(socket.SHUT_WR)
         with pytest.raises(errors.NoSpace):
             transfer.receive(
-                ours, full.fileno(), sums=True, as_text=False, block_bytes=4096, progress=transfer.Progress()
+                ours,
+                full.fileno(),
+                sums=True,
+                as_text=False,
+                block_bytes=4096,
+                progress=transfer.Progress(),
+                reach=_nobody,
             )
 
 
@@ -61,7 +72,13 @@ def test_a_client_that_stands_still_is_cut(tmp_path: Path) -> None:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, 50_000))
         with pytest.raises(errors.TransferCut, match="still"):
             transfer.receive(
-                ours, file.fileno(), sums=True, as_text=False, block_bytes=4096, progress=transfer.Progress()
+                ours,
+                file.fileno(),
+                sums=True,
+                as_text=False,
+                block_bytes=4096,
+                progress=transfer.Progress(),
+                reach=_nobody,
             )
 
 
@@ -74,7 +91,7 @@ def test_a_file_that_gets_shorter_while_it_is_sent_is_damaged(tmp_path: Path, as
             ours,
             file.fileno(),
             offset=0,
-            size=11,
+            extent=transfer.Whole(11),
             as_text=as_text,
             block_bytes=4,
             progress=transfer.Progress(),
@@ -90,14 +107,20 @@ def test_what_is_sent_arrives_with_its_sums(tmp_path: Path) -> None:
     def send() -> None:
         with ours, (tmp_path / "from").open("rb") as file:
             transfer.send(
-                ours, file.fileno(), offset=5, size=len(data), as_text=False, block_bytes=65536, progress=went
+                ours,
+                file.fileno(),
+                offset=5,
+                extent=transfer.Whole(len(data)),
+                as_text=False,
+                block_bytes=65536,
+                progress=went,
             )
 
     sending = threading.Thread(target=send)
     sending.start()
     with theirs, (tmp_path / "to").open("wb") as file:
         sums = transfer.receive(
-            theirs, file.fileno(), sums=True, as_text=False, block_bytes=65536, progress=came
+            theirs, file.fileno(), sums=True, as_text=False, block_bytes=65536, progress=came, reach=_nobody
         )
     sending.join()
     assert (tmp_path / "to").read_bytes() == data[5:]

@@ -72,6 +72,10 @@ class Transfer:
         """Have the node send a file's bytes from `offset` up to `size`."""
         self._begin(link.Send(self.ticket, store_id, replica.loc, replica.ver, size, offset, as_text))
 
+    def follow(self, upload: int, store_id: str, *, offset: int, as_text: bool) -> None:
+        """Have the node send an upload's bytes from `offset` on, while they are still arriving there."""
+        self._begin(link.Send(self.ticket, store_id, b"", upload, link.ARRIVING, offset, as_text))
+
     def receive(
         self,
         upload: Upload,

@@ -17,6 +17,7 @@ from argosy.net import tls
 from argosy.net.dataconn import DataConnection
 from argosy.net.peer import Peer
 from argosy.node import transfer
+from argosy.node.arrival import Arrival, Following
 from argosy.node.listeners import Listeners
 from argosy.node.volume import Volume
 from argosy.wire import link
@@ -40,6 +41,8 @@ class Ticket:
     """Whether the far end must be the master: a relay over TLS."""
     part: tuple[Volume, int] | None = None
     """The upload that it brings."""
+    arrival: Arrival | None = None
+    """That upload for those who read it meanwhile; or the one that this ticket reads."""
     begun: bool = False
     moving: bool = False
     progress: transfer.Progress = field(default_factory=transfer.Progress)
@@ -77,6 +80,7 @@ class Tickets:
         self._relay_host = relay_host
         self._relay_tls = relay_tls
         self._tickets: dict[int, Ticket] = {}
+        self._arrivals: dict[tuple[str, int], Arrival] = {}
         self._threads = ThreadPoolExecutor(settings.transfer_threads, thread_name_prefix="transfer")
         self._tasks: asyncio.TaskGroup | None = None
         self._data_tls: ssl.SSLContext | None = None
@@ -180,14 +184,17 @@ class Tickets:
         self._add(Ticket(order.ticket, connection, to_master=to_master and order.tls))
 
     def send(self, order: link.Send) -> None:
-        """Send a file over a ticket's connection."""
-        self._begin(order.ticket, lambda ticket: partial(self._send, ticket, order))
+        """Send a file over a ticket's connection; with `size` -1 one that is still arriving."""
+        ticket = self._begin(order.ticket, lambda ticket: partial(self._send, ticket, order))
+        if order.size == link.ARRIVING and ticket.arrival is None:
+            ticket.arrival = self._arrivals.get((order.store_id, order.ver))
 
     def receive(self, order: link.Receive) -> None:
         """Take a file from a ticket's connection."""
         ticket = self._begin(order.ticket, lambda ticket: partial(self._receive, ticket, order))
-        if volume := self._volumes.get(order.store_id):
+        if (volume := self._volumes.get(order.store_id)) and ticket.part is None:
             ticket.part = (volume, order.upload)
+            ticket.arrival = self._arrivals[order.store_id, order.upload] = Arrival()
 
     def cancel(self, order: link.Cancel) -> None:
         """End a ticket; if a transfer ran, its outcome says so."""
@@ -219,6 +226,8 @@ class Tickets:
         ticket.progress.cancelled = True
         if ticket.connection:
             ticket.connection.cut()
+        if ticket.arrival:
+            ticket.arrival.wake()
         if not ticket.begun:
             self._drop(ticket)
 
@@ -261,6 +270,10 @@ class Tickets:
         finally:
             ticket.moving = False
             self._ended[ticket.part is None] += ticket.progress.moved
+        if ticket.part and ticket.arrival:
+            volume, upload = ticket.part
+            ticket.arrival.end(whole=not done.refusal)
+            self._arrivals.pop((volume.store_id, upload), None)
         await self._tell_end(ticket, done)
 
     async def _tell_end(self, ticket: Ticket, done: link.Done) -> None:
@@ -312,13 +325,13 @@ class Tickets:
         connection = ticket.connection
         assert connection is not None
         try:
-            descriptor = self._volume(order.store_id).read(order.loc, order.ver, order.size)
+            descriptor, extent = self._opened(ticket, order)
             try:
                 transfer.send(
                     made,
                     descriptor,
                     offset=order.offset,
-                    size=order.size,
+                    extent=extent,
                     as_text=order.ascii,
                     block_bytes=self._settings.block_bytes,
                     progress=ticket.progress,
@@ -330,6 +343,18 @@ class Tickets:
             raise
         connection.close()
         return link.Done(ticket.number, ticket.progress.moved, "", "")
+
+    def _opened(self, ticket: Ticket, order: link.Send) -> tuple[int, transfer.Extent]:
+        volume = self._volume(order.store_id)
+        if order.size != link.ARRIVING:
+            return volume.read(order.loc, order.ver, order.size), transfer.Whole(order.size)
+        if ticket.arrival is None:  # it has ended since the master chose us
+            descriptor = volume.read_upload(order.ver)
+            return descriptor, transfer.Whole(os.fstat(descriptor).st_size)
+        following = Following(ticket.arrival, stall_seconds=self._stall_seconds, progress=ticket.progress)
+        if following.beyond(-1) < order.offset:
+            raise errors.BadArgument(f"REST {order.offset} is behind what has arrived")
+        return volume.read_upload(order.ver), following
 
     def _receive(self, ticket: Ticket, order: link.Receive, made: socket.socket) -> link.Done:
         connection = ticket.connection
@@ -345,8 +370,10 @@ class Tickets:
     def _receive_part(
         self, ticket: Ticket, order: link.Receive, volume: Volume, made: socket.socket
     ) -> link.Done:
+        assert ticket.arrival is not None, "made with the part"
         descriptor = volume.receive(order.upload, order.offset, order.base, flush=order.flush)
         try:
+            ticket.arrival.reach(order.offset)
             sums = transfer.receive(
                 made,
                 descriptor,
@@ -354,6 +381,7 @@ class Tickets:
                 as_text=order.ascii,
                 block_bytes=self._settings.block_bytes,
                 progress=ticket.progress,
+                reach=ticket.arrival.reach,
             )
             came = max(os.fstat(descriptor).st_size, ticket.progress.moved)
             if came < order.announced:

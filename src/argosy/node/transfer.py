@@ -10,8 +10,9 @@ import os
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import xxhash
 from isal import isal_zlib
@@ -40,6 +41,30 @@ class Sums(NamedTuple):
     digest: bytes | None
 
 
+class Extent(Protocol):
+    """How far a file reaches that is being sent."""
+
+    def beyond(self, offset: int) -> int:
+        """Give the size; a file that is still arriving waits until it is more than `offset`.
+
+        Raises:
+            TransferCut: No more will come, and what came isn't all.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A file that has its size."""
+
+    size: int
+
+    def beyond(self, offset: int) -> int:
+        """See `Extent`."""
+        del offset
+        return self.size
+
+
 _buffers = threading.local()
 
 
@@ -48,29 +73,36 @@ def send(
     descriptor: int,
     *,
     offset: int,
-    size: int,
+    extent: Extent,
     as_text: bool,
     block_bytes: int,
     progress: Progress,
 ) -> None:
-    """Send a file's bytes from `offset` up to `size`, and never more.
+    """Send a file's bytes from `offset` up to the end of its `extent`, and never more.
 
     Raises:
-        TransferCut: The client went, or stood still for too long.
+        TransferCut: The client went, or stood still for too long, or the file's own upload was cut.
         Damaged: The file became shorter meanwhile. The client must not take it for whole: reset.
         Failed: The disk can't read it. Likewise.
     """
     if as_text or isinstance(made, ssl.SSLSocket):
         view = _buffer(block_bytes)
         _send_blocks(
-            made, descriptor, offset=offset, size=size, view=view, as_text=as_text, progress=progress
+            made, descriptor, offset=offset, extent=extent, view=view, as_text=as_text, progress=progress
         )
     else:
-        _send_file(made, descriptor, offset, size, progress)
+        _send_file(made, descriptor, offset, extent, progress)
 
 
 def receive(
-    made: socket.socket, descriptor: int, *, sums: bool, as_text: bool, block_bytes: int, progress: Progress
+    made: socket.socket,
+    descriptor: int,
+    *,
+    sums: bool,
+    as_text: bool,
+    block_bytes: int,
+    progress: Progress,
+    reach: Callable[[int], None],
 ) -> Sums:
     """Write what arrives to a file, from where it stands, until the client ends.
 
@@ -81,6 +113,7 @@ def receive(
         as_text: Turn CRLF into LF.
         block_bytes: Read this much at once.
         progress: Counted up.
+        reach: Told the file's size after each block, for those who read it meanwhile.
 
     Raises:
         TransferCut: The connection broke, or stood still for too long. What came is in the file.
@@ -88,6 +121,7 @@ def receive(
         Failed: The disk failed.
     """
     view = _buffer(block_bytes)
+    stored = os.lseek(descriptor, 0, os.SEEK_CUR)
     crc32, digest = 0, xxhash.xxh3_128()
     turned = FromWire() if as_text else None
     while True:
@@ -100,6 +134,8 @@ def receive(
         if turned:
             block = turned.turn(bytes(block)) if count else turned.end()
         _write(descriptor, block)
+        stored += len(block)
+        reach(stored)
         if sums:
             crc32 = isal_zlib.crc32(block, crc32)
             digest.update(block)
@@ -107,9 +143,9 @@ def receive(
             return Sums(crc32, digest.digest()) if sums else Sums(None, None)
 
 
-def _send_file(made: socket.socket, descriptor: int, offset: int, size: int, progress: Progress) -> None:
+def _send_file(made: socket.socket, descriptor: int, offset: int, extent: Extent, progress: Progress) -> None:
     target = made.fileno()
-    while offset < size:
+    while (size := extent.beyond(offset)) > offset:
         try:
             count = os.sendfile(target, descriptor, offset, min(_SENDFILE_BYTES, size - offset))
         except OSError as error:
@@ -127,13 +163,13 @@ def _send_blocks(
     descriptor: int,
     *,
     offset: int,
-    size: int,
+    extent: Extent,
     view: memoryview,
     as_text: bool,
     progress: Progress,
 ) -> None:
     turned = ToWire() if as_text else None
-    while offset < size:
+    while (size := extent.beyond(offset)) > offset:
         count = _read(descriptor, view[: size - offset], offset)
         _send_all(made, memoryview(turned.turn(bytes(view[:count]))) if turned else view[:count], progress)
         offset += count

@@ -11,7 +11,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from argosy.errors import BadArgument, Busy, Damaged, Exists, Failed, NotADirectory, NotFound
+from argosy.errors import (
+    BadArgument,
+    Busy,
+    Damaged,
+    Exists,
+    Failed,
+    NotADirectory,
+    NotFound,
+    TransferCut,
+)
 from argosy.node import disks
 from argosy.node.disks import Root, check_loc, part_loc, unplaced_loc
 from argosy.node.journal import Journal, PartRow, Row
@@ -106,6 +115,27 @@ class Volume:
             os.close(descriptor)
             raise Damaged(loc)
         return descriptor
+
+    def read_upload(self, upload: int) -> int:
+        """Open an upload that is arriving, or has just arrived.
+
+        Returns:
+            A descriptor; the caller closes it.
+
+        Raises:
+            TransferCut: It was given up.
+        """
+        with self.journal.lock:
+            part, row = self.journal.part(upload), self.journal.find_version(upload)
+            here = upload in self._receiving or (part is not None and part.sealed)
+            try:
+                if here and self.root.file(part_loc(upload)):
+                    return self.root.open(part_loc(upload))
+                if row:
+                    return self.root.open(row.loc)
+            except NotFound:
+                pass  # taken away by hand
+        raise TransferCut("the upload of this file was cut")
 
     def _where(self, loc: bytes, ver: int) -> bytes:
         """Find a version that may have been moved since the master knew where it is."""

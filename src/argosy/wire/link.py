@@ -261,8 +261,16 @@ class Dial(Message, tag="dial"):
     tls: bool
 
 
+ARRIVING = -1
+"""A `Send.size`: as much as there is when the upload ends."""
+
+
 class Send(Message, tag="send"):
-    """A note: send a file over this ticket's data connection. Its outcome is `Done`."""
+    """A note: send a file over this ticket's data connection. Its outcome is `Done`.
+
+    With `size` -1 (`ARRIVING`) the file is the upload `ver`, which may still be arriving: send what is
+    there, and what comes, until it ends. `loc` means nothing then.
+    """
 
     ticket: int
     store_id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argosy.doors.ftp.client import Client, Replies
-from argosy.net.peer import refusal
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
@@ -14,14 +13,14 @@ async def retrieve(client: Client, command: Command) -> Replies:
     with client.transferring(str(command)) as channel:
         download = client.tree.plan_download(client.path(command.argument), node=channel.node)
         download.check(offset)
-        yield Reply.of(150, f"Sending {download.entry.size - offset} bytes from {download.node.name}")
+        what = f"{download.entry.size - offset} bytes" if download.replica else "what is still arriving"
+        yield Reply.of(150, f"Sending {what} from {download.node.name}")
         done = await channel.carry(
             download.node,
             lambda transfer: download.start(transfer, offset=offset, as_text=client.as_text),
             inward=False,
         )
-        if done.refusal:
-            raise refusal(done.refusal, done.subject)
+        await download.end(done)
     yield Reply.of(226, f"Sent {done.moved} bytes")
 
 
