@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from argosy.accounts import Accounts
+from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.cluster.joining import LinkServer
 from argosy.cluster.roster import Roster

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from argosy import errors
+from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import (
     Entry,
@@ -19,10 +20,10 @@ from argosy.catalogue.model import (
     State,
     TreePath,
     Upload,
-    User,
     check_path,
     shown,
 )
+from argosy.catalogue.people import Right
 from argosy.cluster import placement
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import LiveVolume, Node, Roster
@@ -90,9 +91,9 @@ class Vfs:
         if len(self.cut_short) > CUT_SHORT:
             del self.cut_short[next(iter(self.cut_short))]
 
-    def files(self, user: User) -> Files:
+    def files(self, account: Account) -> Files:
         """Give the files as a user sees them."""
-        return Files(self, user)
+        return Files(self, account)
 
     def as_it_arrives(self, entry: Entry) -> Entry:
         """Give an entry with the size that has arrived so far, if it is still arriving."""
@@ -145,10 +146,14 @@ class Vfs:
 class Files:
     """The tree as one user sees it."""
 
-    def __init__(self, vfs: Vfs, user: User) -> None:
+    def __init__(self, vfs: Vfs, account: Account) -> None:
         self._vfs = vfs
         self._catalogue = vfs.catalogue
-        self.user = user
+        self.account = account
+
+    def may(self, right: Right, path: TreePath) -> bool:
+        """Say whether the user may do one thing at a path."""
+        return self.account.may(right, path)
 
     # --- reading the tree
 
@@ -194,7 +199,7 @@ class Files:
     @property
     def writable(self) -> bool:
         """Whether the user may change anything."""
-        return self.user.may_write
+        return self.may(Right.WRITE, ())
 
     # --- changing the tree
 
@@ -205,8 +210,8 @@ class Files:
             Exists: The name is taken.
             NotFound: Its parent isn't there.
         """
-        self._check_write(path)
-        return await self._catalogue.make_directory(path, owner=self.user.name)
+        self._check(path, Right.MKDIR)
+        return await self._catalogue.make_directory(path, owner=self.account.name, group=self.account.group)
 
     async def remove_directory(self, path: TreePath) -> None:
         """Remove an empty directory.
@@ -214,7 +219,7 @@ class Files:
         Raises:
             NotEmpty: Something is in it.
         """
-        self._check_write(path)
+        self._check(path, Right.RMDIR)
         await self._catalogue.remove_directory(path)
 
     async def delete(self, path: TreePath) -> None:
@@ -224,7 +229,7 @@ class Files:
             IsADirectory: It is one.
             Busy: It is being uploaded.
         """
-        self._check_write(path)
+        self._check(path, Right.DELETE)
         self._pay(await self._catalogue.delete(path))
 
     async def rename(self, source: TreePath, target: TreePath) -> None:
@@ -234,19 +239,19 @@ class Files:
             IsADirectory: A directory is in the way.
             BadArgument: A directory would go into itself.
         """
-        self._check_write(source)
-        self._check_write(target)
+        self._check(source, Right.RENAME)
+        self._check(target, Right.WRITE)
         self._pay(await self._catalogue.rename(source, target))
 
     async def set_mtime(self, path: TreePath, mtime_ns: int) -> None:
         """Set the modification time."""
-        self._check_write(path)
+        self._check(path, Right.OVERWRITE)
         await self._catalogue.set_attributes(path, mtime_ns=mtime_ns)
         self._vfs.owed()
 
     async def set_mode(self, path: TreePath, mode: int) -> None:
         """Set the permission bits: they are shown, and change nobody's rights."""
-        self._check_write(path)
+        self._check(path, Right.OVERWRITE)
         await self._catalogue.set_attributes(path, mode=mode & 0o7777)
 
     async def checksum(self, path: TreePath, algorithm: str, *, offset: int = 0, length: int = -1) -> str:
@@ -337,7 +342,7 @@ class Files:
             NoSpace: No node that is there has room.
             Unavailable: No node is there, or not the one with the beginning.
         """
-        self._check_write(path)
+        self._check(path, Right.WRITE)
         parent = self.directory(path[:-1])
         entry = self._catalogue.find_or_none(path)
         if entry and entry.is_directory:
@@ -346,14 +351,14 @@ class Files:
         if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
             with_part = self._host(part.volume)
             if with_part and (node is None or with_part[0] is node):
-                return Storing(self._vfs, path, self.user, *with_part)
+                return Storing(self._vfs, path, self.account, *with_part)
         replicas = self._catalogue.replicas(entry.id) if entry else []
         scores = self._vfs.writers(path, replicas)
         for score in scores:
             if score.eligible and (node is None or score.candidate.node == node.name):
                 host, live = self._vfs.roster.place(score.candidate.volume)
                 self._vfs.roster.chosen(live.number)
-                return Storing(self._vfs, path, self.user, host, live)
+                return Storing(self._vfs, path, self.account, host, live)
         if any(score.candidate.online for score in scores):
             raise errors.NoSpace(shown(path))
         raise errors.Unavailable(shown(path))
@@ -364,9 +369,9 @@ class Files:
         except errors.Unavailable:
             return None
 
-    def _check_write(self, path: TreePath) -> None:
-        if not self.user.may_write:
-            raise errors.Denied(shown(path))
+    def _check(self, path: TreePath, right: Right) -> None:
+        if not self.may(right, path):
+            raise errors.Denied(f"{shown(path)} ({right})")
         check_path(path)
 
     def _pay(self, removal: Removal) -> None:
@@ -419,10 +424,10 @@ class Download:
 class Storing:
     """A volume chosen for one upload, and the upload itself from `begin` to `end`."""
 
-    def __init__(self, vfs: Vfs, path: TreePath, user: User, node: Node, live: LiveVolume) -> None:
+    def __init__(self, vfs: Vfs, path: TreePath, account: Account, node: Node, live: LiveVolume) -> None:
         self._vfs = vfs
         self.path = path
-        self._user = user
+        self._account = account
         self.node = node
         self.live = live
         self._upload: Upload | None = None
@@ -466,7 +471,8 @@ class Storing:
             volume=self.live.number,
             node=self.node.name,
             epoch=self.node.epoch,
-            user=self._user.name,
+            user=self._account.name,
+            group=self._account.group,
             resume=offset is None or offset > 0,
         )
         self._vfs.forget(upload.forgotten)

@@ -11,8 +11,10 @@ import argon2
 import pytest
 
 from argosy import config, errors
-from argosy.accounts import Accounts
+from argosy.accounts.accounts import Accounts
+from argosy.accounts.rules import resolve
 from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.people import LOOKING, Grant, Right, Settings
 
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """As weak as it gets: these tests aren't about argon2."""
@@ -34,9 +36,11 @@ async def accounts(catalogue: Catalogue) -> AsyncIterator[Accounts]:
 
 
 async def test_the_right_password_logs_in(accounts: Accounts) -> None:
-    made = await accounts.add("ann", "sécret ", home=b"/home", may_write=False)
-    assert await accounts.login("ann", "sécret ") == made
-    assert (made.home, made.may_write, made.admin) == (b"/home", False, False)
+    settings = Settings(home=b"/home", grants=(Grant(b"/", LOOKING),))
+    made = await accounts.add("ann", "sécret ", settings=settings)
+    account = await accounts.login("ann", "sécret ")
+    assert account == resolve(made, [])
+    assert (account.home, account.may(Right.WRITE, (b"x",)), account.admin) == (b"/home", False, False)
     assert "secret" not in made.password
     assert made.password.startswith("$argon2id$")
 
@@ -101,9 +105,22 @@ async def test_a_password_that_nobody_can_send_is_refused(accounts: Accounts, pa
         await accounts.add("ann", password)
 
 
-async def test_a_home_is_an_absolute_path(accounts: Accounts) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(home=b"home"),
+        Settings(home=b"/a/../b"),
+        Settings(grants=(Grant(b"", LOOKING),)),
+        Settings(uploads=-1),
+        Settings(quota_bytes=2**63),
+        Settings(idle_seconds=float("nan")),
+        Settings(masks=("192.0.2.1/33",)),
+    ],
+    ids=str,
+)
+async def test_a_setting_that_makes_no_sense_is_refused(accounts: Accounts, settings: Settings) -> None:
     with pytest.raises(errors.BadArgument):
-        await accounts.add("ann", "secret", home=b"home")
+        await accounts.add("ann", "secret", settings=settings)
 
 
 async def test_of_two_who_make_the_same_account_one_is_refused(accounts: Accounts) -> None:

@@ -7,14 +7,16 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from argosy import config, errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import ROOT_ID, Found, Kind, Sealed, State, TreePath, User
+from argosy.catalogue.model import ROOT_ID, Found, Kind, Sealed, State, TreePath
+from argosy.catalogue.people import LOOKING, Grant, Group, Settings, User
 from argosy.catalogue.store.engine import Engine
 from argosy.catalogue.store.ids import Mint
 
@@ -260,7 +262,8 @@ async def test_a_token_ends_by_itself_and_its_secret_is_not_in_the_file(tmp_path
 
 
 async def test_an_account_is_kept_and_changed_and_dropped(catalogue: Catalogue) -> None:
-    ann = User("ann", "hash", b"/home", admin=True, may_write=False, may_fxp=True)
+    settings = Settings(home=b"/h\xff", grants=(Grant(b"/", LOOKING),), masks=("::1/128",), uploads=0)
+    ann = User("ann", "hash", admin=True, groups=("b", "a"), settings=settings)
     await catalogue.put_user(ann)
     assert catalogue.users() == [ann]
     assert catalogue.user("ann") == ann
@@ -270,6 +273,38 @@ async def test_an_account_is_kept_and_changed_and_dropped(catalogue: Catalogue) 
     assert catalogue.user("ann") is None
     with pytest.raises(errors.NotFound):
         await catalogue.drop_user("ann")
+
+
+async def test_a_group_that_is_dropped_loses_its_members(catalogue: Catalogue) -> None:
+    staff, crew = Group("staff", Settings(uploads=3)), Group("crew")
+    for group in (staff, crew):
+        await catalogue.put_group(group, new=True)
+    await catalogue.put_user(User("ann", "hash", groups=("staff", "crew")))
+    assert catalogue.groups() == [crew, staff]
+    with pytest.raises(errors.Exists):
+        await catalogue.put_group(Group("crew"), new=True)
+    before = catalogue.accounts_generation()
+    await catalogue.drop_group("staff")
+    assert catalogue.accounts_generation() != before
+    ann = catalogue.user("ann")
+    assert ann is not None
+    assert ann.groups == ("crew",)
+    with pytest.raises(errors.NotFound):
+        await catalogue.drop_group("staff")
+
+
+async def test_two_who_change_a_user_lose_nothing(catalogue: Catalogue) -> None:
+    await catalogue.put_user(User("ann", "hash", groups=()))
+
+    def join(number: int) -> Callable[[User], User]:
+        return lambda user: replace(user, groups=(*user.groups, f"g{number}"))
+
+    await asyncio.gather(*(catalogue.change_user("ann", join(number)) for number in range(20)))
+    ann = catalogue.user("ann")
+    assert ann is not None
+    assert sorted(ann.groups) == sorted(f"g{number}" for number in range(20))
+    with pytest.raises(errors.NotFound):
+        await catalogue.change_user("ben", join(1))
 
 
 # --- many at once, and what a crash leaves ----
@@ -298,7 +333,7 @@ async def test_half_a_change_is_never_seen(tmp_path: Path) -> None:
     results = await asyncio.gather(engine.write(half), engine.write(whole), return_exceptions=True)
     assert [type(result) for result in results] == [ZeroDivisionError, type(None)]
     keys = engine.read(lambda db: db.execute("SELECT key FROM meta ORDER BY key").fetchall())
-    assert [key for (key,) in keys] == ["schema", "whole"]
+    assert [key for (key,) in keys] == ["accounts", "schema", "whole"]
     await asyncio.to_thread(engine.close)
 
 

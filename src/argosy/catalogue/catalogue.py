@@ -28,10 +28,10 @@ from argosy.catalogue.model import (
     Settlement,
     TreePath,
     Upload,
-    User,
     Verdict,
     Volume,
 )
+from argosy.catalogue.people import Group, User
 from argosy.catalogue.store import members, merging, replicas, settling, tree, uploads, users
 from argosy.catalogue.store.engine import Connection, Engine
 from argosy.catalogue.store.ids import Mint
@@ -484,25 +484,73 @@ class Catalogue:
     # --- accounts ----
 
     def user(self, name: str) -> User | None:
-        """Find an account."""
+        """Find a user."""
         return self._engine.read(users.user, name)
 
     def users(self) -> list[User]:
-        """List the accounts by name."""
+        """List the users by name."""
         return self._engine.read(users.users)
 
     async def put_user(self, user: User, *, new: bool = False) -> None:
-        """Write an account.
+        """Write a user.
 
         Raises:
             Exists: It shall be `new`, and isn't.
         """
-        await self._engine.write(lambda db: users.put(db, user, new=new), durable=True)
+        await self._engine.write(lambda db: users.put_user(db, user, new=new), durable=True)
 
-    async def drop_user(self, name: str) -> None:
-        """Remove an account.
+    async def change_user(self, name: str, change: Callable[[User], User]) -> User:
+        """Change a user, whatever another process changes at the same time; give what it is now.
+
+        Args:
+            name: Whom.
+            change: Called in the writer's thread; what it raises undoes the change.
 
         Raises:
             NotFound: There is none of this name.
         """
-        await self._engine.write(users.drop, name, durable=True)
+        return await self._engine.write(users.change_user, name, change, durable=True)
+
+    async def drop_user(self, name: str) -> None:
+        """Remove a user.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        await self._engine.write(users.drop_user, name, durable=True)
+
+    def group(self, name: str) -> Group | None:
+        """Find a group."""
+        return self._engine.read(users.group, name)
+
+    def groups(self) -> list[Group]:
+        """List the groups by name."""
+        return self._engine.read(users.groups)
+
+    async def put_group(self, group: Group, *, new: bool = False) -> None:
+        """Write a group.
+
+        Raises:
+            Exists: It shall be `new`, and isn't.
+        """
+        await self._engine.write(lambda db: users.put_group(db, group, new=new), durable=True)
+
+    async def change_group(self, name: str, change: Callable[[Group], Group]) -> Group:
+        """Change a group, as `change_user`.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        return await self._engine.write(users.change_group, name, change, durable=True)
+
+    async def drop_group(self, name: str) -> None:
+        """Remove a group; nobody is in it any more.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        await self._engine.write(users.drop_group, name, durable=True)
+
+    def accounts_generation(self) -> int:
+        """Give a number that is another one after each change of a user or group, by whichever process."""
+        return self._engine.read(users.generation)

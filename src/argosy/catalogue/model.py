@@ -229,19 +229,6 @@ class MergeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """An account as the catalogue keeps it."""
-
-    name: str
-    password: str
-    """An argon2id hash in PHC form."""
-    home: bytes = b"/"
-    admin: bool = False
-    may_write: bool = True
-    may_fxp: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class NodeRecord:
     """A node as the catalogue remembers it, away or not."""
 

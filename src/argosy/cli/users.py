@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from argosy import config
-from argosy.accounts import Accounts
+from argosy.accounts.accounts import Accounts
+from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import User
+from argosy.catalogue.people import LOOKING, USUAL, Grant, Right, Settings
 from argosy.cli import tables
 from argosy.cli.site import Site
 from argosy.errors import BadArgument, ConfigError
@@ -63,10 +64,8 @@ def add(arguments: argparse.Namespace) -> int:
             await book.add(
                 arguments.name,
                 password,
-                home=arguments.home.encode(),
                 admin=arguments.admin,
-                may_write=not arguments.read_only,
-                may_fxp=arguments.fxp,
+                settings=_settings(arguments),
             )
 
     asyncio.run(job())
@@ -102,11 +101,11 @@ def show(arguments: argparse.Namespace) -> int:
     """List the accounts."""
     settings = master_config(arguments).catalogue
 
-    async def job() -> list[User]:
+    async def job() -> list[Account]:
         async with accounts(settings) as book:
-            return list(book.all())
+            return [book.account(user.name) for user in book.all()]
 
-    users = sorted(asyncio.run(job()), key=lambda user: user.name)
+    users = asyncio.run(job())
     if arguments.json:
         print(tables.as_json({"users": [_document(user) for user in users]}))
     else:
@@ -162,22 +161,28 @@ def _password(arguments: argparse.Namespace) -> str:
     return password
 
 
-def _document(user: User) -> dict[str, object]:
+def _settings(arguments: argparse.Namespace) -> Settings:
+    rights = LOOKING if arguments.read_only else USUAL
+    if arguments.fxp:
+        rights |= {Right.FXP}
+    return Settings(
+        home=None if arguments.home == "/" else arguments.home.encode(),
+        grants=() if rights == USUAL else (Grant(b"/", rights),),
+    )
+
+
+def _document(user: Account) -> dict[str, object]:
     return {
         "name": user.name,
         "home": user.home.decode(errors="backslashreplace"),
         "admin": user.admin,
-        "may_write": user.may_write,
-        "may_fxp": user.may_fxp,
+        "groups": list(user.groups),
+        "rights": sorted(user.rights(())),
     }
 
 
-def _rights(user: User) -> str:
-    rights = ["read"]
-    rights += ["write"] if user.may_write else []
-    rights += ["fxp"] if user.may_fxp else []
-    rights += ["admin"] if user.admin else []
-    return " ".join(rights)
+def _rights(user: Account) -> str:
+    return "admin" if user.admin else " ".join(right for right in Right if user.may(right, ()))
 
 
 def _done(arguments: argparse.Namespace, sentence: str) -> int:

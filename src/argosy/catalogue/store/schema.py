@@ -9,10 +9,11 @@ from __future__ import annotations
 import sqlite3
 
 from argosy.catalogue.model import ROOT_ID
+from argosy.catalogue.store.migrations import STEPS
 from argosy.errors import ConfigError
 
-VERSION = 1
-"""What `meta.schema` says. A database of a later version is refused."""
+VERSION = 2
+"""What `meta.schema` says. A database of a later version is refused, an older one goes up the steps."""
 
 TABLES = (
     """CREATE TABLE meta(
@@ -71,15 +72,19 @@ TABLES = (
         id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
         used SMALLINT NOT NULL
     ) WITHOUT ROWID""",
-    """CREATE TABLE users(
-        name TEXT NOT NULL PRIMARY KEY, password TEXT NOT NULL, home BLOB NOT NULL,
-        admin SMALLINT NOT NULL, may_write SMALLINT NOT NULL, may_fxp SMALLINT NOT NULL
+    # groups and settings: JSON, so that a new setting needs no step.
+    """CREATE TABLE account(
+        name TEXT NOT NULL PRIMARY KEY, password TEXT NOT NULL, admin SMALLINT NOT NULL,
+        groups TEXT NOT NULL, settings TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE account_group(
+        name TEXT NOT NULL PRIMARY KEY, settings TEXT NOT NULL
     ) WITHOUT ROWID""",
 )
 
 
 def lay(db: sqlite3.Connection, now_ns: int) -> None:
-    """Make the tables in an empty database; look at the version of one that isn't.
+    """Make the tables in an empty database; bring one of an older version up to this.
 
     Runs inside a transaction.
 
@@ -90,10 +95,14 @@ def lay(db: sqlite3.Connection, now_ns: int) -> None:
         (version,) = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
         if version > VERSION:
             raise ConfigError(f"the catalogue is of version {version}, this program knows {VERSION}")
+        for number in range(version + 1, VERSION + 1):
+            STEPS[number](db)
+        if version < VERSION:
+            db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (VERSION,))
         return
     for table in TABLES:
         db.execute(table)
-    db.execute("INSERT INTO meta(key, value) VALUES('schema', ?)", (VERSION,))
+    db.execute("INSERT INTO meta(key, value) VALUES('schema', ?), ('accounts', 0)", (VERSION,))
     db.execute(
         "INSERT INTO ent(id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode)"
         " VALUES(?, ?, x'', 0, 0, 0, 0, ?, ?, 'argosy', 'argosy', 493)",

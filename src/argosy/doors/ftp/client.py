@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from argosy import errors
-from argosy.accounts import Accounts
-from argosy.catalogue.model import TreePath, User
+from argosy.accounts.accounts import Accounts
+from argosy.accounts.rules import Account
+from argosy.catalogue.model import TreePath
+from argosy.catalogue.people import Right
 from argosy.cluster.roster import Node
 from argosy.config import FtpDoor
 from argosy.doors.ftp.control import Control
@@ -84,11 +86,16 @@ class Client:
         """Whether lines are converted (TYPE A)."""
         return self.type is Type.ASCII
 
-    def log_in(self, user: User) -> None:
+    @property
+    def may_fxp(self) -> bool:
+        """Whether data may go to, or come from, another address than the client's, from where it is."""
+        return self.tree.may(Right.FXP, self.cwd)
+
+    def log_in(self, account: Account) -> None:
         """Begin as this user, in its home if that is there."""
-        self.files = self.hall.vfs.files(user)
+        self.files = self.hall.vfs.files(account)
         self.cwd = ()
-        home = self.path(user.home)
+        home = self.path(account.home)
         try:
             self.files.directory(home)
         except errors.Refused:
@@ -132,11 +139,10 @@ class Client:
 
     def listen_here(self) -> Passive:
         """Open a port of ours for the next transfer."""
-        user = self.tree.user
         passive = Passive(
             self.hall.carriage,
             self.control.local[0],
-            "" if user.may_fxp else self.control.remote[0],
+            "" if self.may_fxp else self.control.remote[0],
             protected=self.session.protected,
         )
         self.prepare(passive)
@@ -150,7 +156,7 @@ class Client:
         """
         if port < 1024:
             raise errors.Denied("ports below 1024 aren't dialled")
-        if not self.tree.user.may_fxp and _plain(host) != _plain(self.control.remote[0]):
+        if not self.may_fxp and _plain(host) != _plain(self.control.remote[0]):
             raise errors.Denied("this isn't your address, and you may not FXP")
 
     @contextmanager

@@ -82,7 +82,7 @@ def transfer_status(client: Client) -> Reply:
 
 
 def _how(client: Client) -> list[str]:
-    user = client.files.user.name if client.files else ""
+    user = client.files.account.name if client.files else ""
     return [
         f"Connected from {client.control.remote[0]}",
         f"Logged in as {user}" if user else "Not logged in",

@@ -133,7 +133,7 @@ async def _meet(client: Client, node: Node) -> int:
     """Have a node take the client's connection, and give the port."""
     number = await node.draw_port(client.hall.config.connect_seconds)
     transfer = Transfer(node)
-    peer = "" if client.tree.user.may_fxp else client.control.remote[0]
+    peer = "" if client.may_fxp else client.control.remote[0]
     transfer.expect(number, peer=peer, tls=client.session.protected)
     client.prepare(Direct(transfer, node))
     return number

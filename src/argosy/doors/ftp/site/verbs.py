@@ -22,14 +22,14 @@ def site(client: Client, command: Command) -> Replies:
         Unsupported: There is no such verb, or none for this user.
     """
     wish = wire.parse(command.argument)
-    if wish.verb not in wire.known_to(admin=client.tree.user.admin):
+    if wish.verb not in wire.known_to(admin=client.tree.account.admin):
         raise errors.Unsupported(f"SITE {wish.verb}")
     return HANDLERS[wish.verb](client, wish)
 
 
 async def help_me(client: Client, command: Command) -> Replies:
     """SITE HELP: what this user can say. RFC 959 section 4.1.3."""
-    known = wire.known_to(admin=client.tree.user.admin)
+    known = wire.known_to(admin=client.tree.account.admin)
     if (word := command.text.upper()) in known:
         yield Reply.of(214, f"SITE {word} {known[word].help}")
     else:

@@ -15,8 +15,10 @@ from typing import TypeVar
 import argon2
 
 from argosy import errors
+from argosy.accounts import rules
+from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import User
+from argosy.catalogue.people import INHERITED, Settings, User
 
 _T = TypeVar("_T")
 
@@ -45,7 +47,7 @@ class Accounts:
         """Let the threads end."""
         self._threads.shutdown()
 
-    async def login(self, name: str, password: str) -> User:
+    async def login(self, name: str, password: str) -> Account:
         """Give the account whose password this is.
 
         Takes as long for an account that doesn't exist, so the time tells nothing. A hash that was made
@@ -66,33 +68,33 @@ class Accounts:
             raise errors.LoginFailed(name)
         if self._hasher.check_needs_rehash(user.password):
             await self.set_password(name, password)
-        return user
+        return self._resolved(user)
 
     async def add(
         self,
         name: str,
         password: str,
         *,
-        home: bytes = b"/",
         admin: bool = False,
-        may_write: bool = True,
-        may_fxp: bool = False,
+        groups: tuple[str, ...] = (),
+        settings: Settings = INHERITED,
     ) -> User:
         """Make an account.
 
         Raises:
             Exists: There is one of this name.
-            BadArgument: A name or a password that can't be typed into an FTP client, or a home that isn't
-                an absolute path.
+            NotFound: No such group.
+            BadArgument: A name or a password that can't be typed into an FTP client, or a setting that makes
+                no sense.
         """
         _check_name(name)
         _check_password(password)
-        if not home.startswith(b"/"):
-            raise errors.BadArgument("a home is an absolute path")
+        self._check_groups(groups)
+        rules.check(settings)
         if self._catalogue.user(name) is not None:
             raise errors.Exists(name)
         hashed = await self._apart(self._hasher.hash, _plain(password))
-        user = User(name, hashed, home, admin, may_write, may_fxp)
+        user = User(name, hashed, admin, groups, settings)
         await self._catalogue.put_user(user, new=True)
         return user
 
@@ -107,10 +109,7 @@ class Accounts:
         if self._catalogue.user(name) is None:
             raise errors.NotFound(name)
         hashed = await self._apart(self._hasher.hash, _plain(password))
-        user = self._catalogue.user(name)
-        if user is None:
-            raise errors.NotFound(name)
-        await self._catalogue.put_user(replace(user, password=hashed))
+        await self._catalogue.change_user(name, lambda user: replace(user, password=hashed))
 
     def all(self) -> list[User]:
         """List the accounts by name."""
@@ -123,6 +122,26 @@ class Accounts:
             NotFound: No such account.
         """
         await self._catalogue.drop_user(name)
+
+    def account(self, name: str) -> Account:
+        """Give what is in force for a user.
+
+        Raises:
+            NotFound: No such user.
+        """
+        user = self._catalogue.user(name)
+        if user is None:
+            raise errors.NotFound(name)
+        return self._resolved(user)
+
+    def _resolved(self, user: User) -> Account:
+        groups = [self._catalogue.group(name) for name in user.groups]
+        return rules.resolve(user, [group for group in groups if group is not None])
+
+    def _check_groups(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            if self._catalogue.group(name) is None:
+                raise errors.NotFound(name)
 
     def _matches(self, hashed: str, password: str) -> bool:
         try:

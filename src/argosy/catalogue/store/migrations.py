@@ -1,0 +1,47 @@
+"""The steps by which a database of an older version becomes one of this: each from one version to the next.
+
+A step is written once and never changed, and so it speaks of the tables as they were then, by SQL of its
+own. All that are due run in the one transaction in which the database is opened.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+
+Step = Callable[[sqlite3.Connection], None]
+
+
+def _users_with_settings(db: sqlite3.Connection) -> None:
+    """Version 2: users have groups, and settings as JSON; groups are new."""
+    db.execute(
+        "CREATE TABLE account(name TEXT NOT NULL PRIMARY KEY, password TEXT NOT NULL,"
+        " admin SMALLINT NOT NULL, groups TEXT NOT NULL, settings TEXT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE account_group(name TEXT NOT NULL PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("INSERT INTO meta(key, value) VALUES('accounts', 0)")
+    reading = ["list", "read"]
+    writing = ["append", "delete", "mkdir", "overwrite", "rename", "rmdir", "write"]
+    rows = db.execute("SELECT name, password, home, admin, may_write, may_fxp FROM users").fetchall()
+    for name, password, home, admin, may_write, may_fxp in rows:
+        settings: dict[str, object] = {}
+        if home != b"/":
+            settings["home"] = base64.b64encode(home).decode()
+        if not may_write or may_fxp:
+            rights = reading + (writing if may_write else []) + (["fxp"] if may_fxp else [])
+            settings["grants"] = [{"path": base64.b64encode(b"/").decode(), "rights": sorted(rights)}]
+        db.execute(
+            "INSERT INTO account(name, password, admin, groups, settings) VALUES(?, ?, ?, '[]', ?)",
+            (name, password, admin, json.dumps(settings)),
+        )
+    db.execute("DROP TABLE users")
+
+
+STEPS: Mapping[int, Step] = {
+    2: _users_with_settings,
+}
+"""By the version that a step leads to."""
