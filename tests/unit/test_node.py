@@ -445,6 +445,60 @@ async def test_an_outcome_that_nobody_acknowledged_is_told_again(tmp_path: Path)
         assert (await far.outcome(ticket)).size == 4
 
 
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_transfer_keeps_its_pace_in_each_direction_until_it_is_told_another(
+    tmp_path: Path, secure: bool
+) -> None:
+    data = os.urandom(300_000)
+    put(tmp_path / "root/f", data)
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        client_tls = ssl.create_default_context(cafile=str(far.keys / "authority.pem"))
+
+        async def client(pace: int) -> tuple[int, socket.socket]:
+            ticket, port = await far.expect(tls=secure)
+            far.tell(link.Pace(ticket, pace))
+            raw = await dialled(port)
+            if not secure:
+                return ticket, raw
+            return ticket, await asyncio.to_thread(
+                lambda: client_tls.wrap_socket(raw, server_hostname="127.0.0.1")
+            )
+
+        begin = time.monotonic()
+        ticket, down = await client(400_000)
+        with down:
+            far.tell(link.Send(ticket, volume.store_id, b"f", 0, len(data), 0, False))
+            assert await asyncio.to_thread(rest_of, down) == data
+        assert 0.6 < time.monotonic() - begin < 3.0  # 0.75 s by the pace, less one step
+        begin = time.monotonic()
+        ticket, up = await client(400_000)
+        far.tell(link.Receive(ticket, volume.store_id, 5, 0, None, False, -1, True))
+        await asyncio.to_thread(push, up, data)
+        assert (await far.outcome(ticket)).size == len(data)
+        assert 0.6 < time.monotonic() - begin < 3.0
+        begin = time.monotonic()
+        ticket, down = await client(1)
+        with down:
+            far.tell(link.Send(ticket, volume.store_id, b"f", 0, len(data), 0, False))
+            await asyncio.to_thread(down.recv, 1)
+            far.tell(link.Pace(ticket, 0))
+            await asyncio.to_thread(rest_of, down)
+        assert time.monotonic() - begin < 3.0
+
+
+async def test_a_paced_transfer_that_is_cancelled_ends_soon(tmp_path: Path) -> None:
+    put(tmp_path / "root/f", b"x" * 10_000)
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        ticket, port = await far.expect()
+        far.tell(link.Pace(ticket, 1))
+        with await dialled(port) as client:
+            far.tell(link.Send(ticket, volume.store_id, b"f", 0, 10_000, 0, False))
+            await asyncio.to_thread(client.recv, 1)
+            far.tell(link.Cancel(ticket))
+            async with asyncio.timeout(2.0):
+                assert (await far.outcome(ticket)).refusal == "TransferCut"
+
+
 async def test_the_beat_tells_figures(tmp_path: Path) -> None:
     put(tmp_path / "root/f", b"1")
     async with master(tmp_path) as far, node(tmp_path, far) as volume:

@@ -101,7 +101,7 @@ class Node:
                 volume.total, volume.free, volume.files = space.total, space.free, space.files
         for running in beat.running:
             if transfer := self.transfers.get(running.ticket):
-                transfer.moved = running.moved
+                transfer.progressed(running.moved, self.heard)
 
     def tell(self, order: link.Body) -> None:
         """Send a note, if the node is there."""

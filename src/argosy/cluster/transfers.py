@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from typing import Protocol
 
 from argosy import errors
 from argosy.catalogue.model import Replica, Upload
+from argosy.cluster import pacing
 from argosy.wire import link
 
 UNKNOWN = -1
@@ -48,8 +50,15 @@ class Transfer:
         self.ticket = secrets.randbits(63) or 1
         self.moved = 0
         """Bytes so far, as the node's last beat told."""
+        self.rate = 0.0
+        """Bytes per second between its last two beats."""
+        self.want = math.inf
+        """Bytes per second that it could use, as far as beats have told."""
+        self.pace = 0
+        """Bytes per second that it may make; 0: no limit."""
         self.upload = 0
         """The upload that it brings; 0 for none."""
+        self._heard = 0.0
         self._order: link.Body | None = None
         self._done: asyncio.Future[link.Done] = asyncio.get_running_loop().create_future()
         node.transfers[self.ticket] = self
@@ -111,8 +120,28 @@ class Transfer:
         if self._order is None:
             self.finish(link.Done(self.ticket, 0, errors.TransferCut.__name__, "", size=UNKNOWN))
 
+    def keep_pace(self, bytes_per_second: int) -> None:
+        """Have the node go no faster from now on; 0: as fast as can be."""
+        if bytes_per_second != self.pace:
+            self.pace = bytes_per_second
+            self.node.tell(link.Pace(self.ticket, bytes_per_second))
+
+    def progressed(self, moved: int, now: float) -> None:
+        """Take what a beat tells.
+
+        Args:
+            moved: Bytes so far.
+            now: When, on the monotonic clock.
+        """
+        if self._heard and now > self._heard:
+            self.rate = max(0.0, (moved - self.moved) / (now - self._heard))
+            self.want = pacing.wanted(self.rate, self.pace)
+        self.moved, self._heard = moved, now
+
     def tell_again(self) -> None:
-        """Repeat the order after the link broke, for it may have been lost with it. The node heeds one."""
+        """Repeat the orders after the link broke, for they may have been lost with it. The node heeds one."""
+        if self.pace:
+            self.node.tell(link.Pace(self.ticket, self.pace))
         if self._order:
             self.node.tell(self._order)
 

@@ -98,6 +98,8 @@ class Session:
                 self._tickets.send(order)
             case link.Receive():
                 self._tickets.receive(order)
+            case link.Pace():
+                self._tickets.pace(order)
             case link.Cancel():
                 self._tickets.cancel(order)
             case _:

@@ -196,6 +196,11 @@ class Tickets:
             ticket.part = (volume, order.upload)
             ticket.arrival = self._arrivals[order.store_id, order.upload] = Arrival()
 
+    def pace(self, order: link.Pace) -> None:
+        """Keep a ticket's bytes at a pace from now on."""
+        if ticket := self._tickets.get(order.ticket):
+            ticket.progress.pace.bytes_per_second = max(0, order.bytes_per_second)
+
     def cancel(self, order: link.Cancel) -> None:
         """End a ticket; if a transfer ran, its outcome says so."""
         if ticket := self._tickets.get(order.ticket):
@@ -223,7 +228,7 @@ class Tickets:
         )
 
     def _cut(self, ticket: Ticket) -> None:
-        ticket.progress.cancelled = True
+        ticket.progress.cancel()
         if ticket.connection:
             ticket.connection.cut()
         if ticket.arrival:

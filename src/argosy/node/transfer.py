@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import xxhash
@@ -20,6 +20,7 @@ from isal import isal_zlib
 from argosy.errors import Damaged, Failed, TransferCut
 from argosy.node import disks
 from argosy.node.lines import FromWire, ToWire
+from argosy.node.pace import Pace
 
 _SENDFILE_BYTES = 4 << 20
 """Asked of one `sendfile`: between two we count, and the kernel keeps the socket full by itself."""
@@ -27,11 +28,21 @@ _SENDFILE_BYTES = 4 << 20
 
 @dataclass(slots=True)
 class Progress:
-    """How far a transfer is; written by its thread, read by the loop."""
+    """How far a transfer is, written by its thread, read by the loop; and how fast it may go."""
 
     moved: int = 0
     """Bytes over the data connection."""
     cancelled: bool = False
+    pace: Pace = field(default_factory=Pace)
+
+    def count(self, moved: int) -> None:
+        """Count bytes that were moved, and keep the pace."""
+        self.moved += moved
+        self.pace.spend(moved)
+
+    def cancel(self) -> None:
+        """Note that nobody wants the rest."""
+        self.cancelled = self.pace.given_up = True
 
 
 class Sums(NamedTuple):
@@ -126,10 +137,10 @@ def receive(
     turned = FromWire() if as_text else None
     while True:
         try:
-            count = made.recv_into(view)
+            count = made.recv_into(view, progress.pace.portion(len(view)))
         except OSError as error:
             raise _cut(error, progress) from error
-        progress.moved += count
+        progress.count(count)
         block: bytes | memoryview = view[:count]
         if turned:
             block = turned.turn(bytes(block)) if count else turned.end()
@@ -147,7 +158,8 @@ def _send_file(made: socket.socket, descriptor: int, offset: int, extent: Extent
     target = made.fileno()
     while (size := extent.beyond(offset)) > offset:
         try:
-            count = os.sendfile(target, descriptor, offset, min(_SENDFILE_BYTES, size - offset))
+            most = progress.pace.portion(_SENDFILE_BYTES)
+            count = os.sendfile(target, descriptor, offset, min(most, size - offset))
         except OSError as error:
             if error.errno == errno.EIO:
                 raise Failed(os.strerror(error.errno)) from error
@@ -155,7 +167,7 @@ def _send_file(made: socket.socket, descriptor: int, offset: int, extent: Extent
         if not count:
             raise Damaged("the file became shorter")
         offset += count
-        progress.moved += count
+        progress.count(count)
 
 
 def _send_blocks(
@@ -178,10 +190,10 @@ def _send_blocks(
 def _send_all(made: socket.socket, data: memoryview, progress: Progress) -> None:
     while data:
         try:
-            count = made.send(data)
+            count = made.send(data[: progress.pace.portion(len(data))])
         except OSError as error:
             raise _cut(error, progress) from error
-        progress.moved += count
+        progress.count(count)
         data = data[count:]
 
 

@@ -305,6 +305,14 @@ class Receive(Message, tag="receive"):
     """Flush to the disk before sealing."""
 
 
+class Pace(Message, tag="pace"):
+    """A note: move this ticket's bytes no faster from now on. The last one counts."""
+
+    ticket: int
+    bytes_per_second: int
+    """0: as fast as can be."""
+
+
 class Cancel(Message, tag="cancel"):
     """A note: end this ticket's transfer or wait; if a transfer ran, `Done` says `TransferCut`."""
 
@@ -448,8 +456,8 @@ class Report(Message, tag="report"):
 Body = (
     Ok | No | Enrol | Enrolled | AskAuthority | Authority | Renew | Hello | Welcome | Commit | Forget
     | Discard | Settle | Feed | Scan | Scanned | Checksum | Checksums | Expect | Dial | Send | Receive
-    | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes | AskWhy | AskRemerge
-    | Report
+    | Pace | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes | AskWhy
+    | AskRemerge | Report
 )  # fmt: skip
 
 
