@@ -1,5 +1,6 @@
 # `make run` starts a site from a fresh clone; `make check` is for each change, `make test` for all of it.
-# ARGS go to `argosy up`, e.g.: make run ARGS="--dir /tmp/site --port 0"; TESTS to pytest: make test TESTS=tests/door
+# ARGS go to `argosy up` or the benchmark, e.g.: make run ARGS="--dir /tmp/site --port 0"; TESTS to pytest: make test
+# TESTS=tests/door
 
 ARGS ?=
 TESTS ?= tests
@@ -13,7 +14,7 @@ help:
 	@echo "make check   lint, types, import contracts, unit tests: seconds"
 	@echo "make test    all tests, with real FTP clients; installs those that it may"
 	@echo "make fix     format, and mend what can be mended by itself"
-	@echo "make bench   the numbers"
+	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
 	@echo "make docs    do the documents name what the code has?"
 
 run: .venv/.run
@@ -37,7 +38,9 @@ fix: .venv/.dev
 	.venv/bin/ruff format .
 
 bench: .venv/.dev
-	$(PY) bench/run.py
+	@scripts/clients
+	@scripts/peers
+	$(PY) bench/run.py $(ARGS)
 
 docs: .venv/.dev
 	.venv/bin/pytest -q tests/unit/test_docs.py

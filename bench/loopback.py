@@ -31,10 +31,10 @@ def enter(program: str, words: Sequence[str]) -> None:
     unshare = shutil.which("unshare")
     if unshare is None:
         return
-    leave = ["--net"] if os.geteuid() == 0 else ["--net", "--user", "--map-root-user"]
+    leave = ["--net", "--mount"] if os.geteuid() == 0 else ["--net", "--user", "--map-root-user"]
     if subprocess.run([unshare, *leave, "true"], capture_output=True, check=False).returncode:
         return
-    os.environ[_INSIDE] = "1"
+    os.environ[_INSIDE] = " ".join(leave)
     os.execv(unshare, [unshare, *leave, sys.executable, program, *words])
 
 
@@ -51,6 +51,11 @@ def congestion_control() -> str:
 def private() -> bool:
     """Whether we are in a namespace of our own."""
     return bool(os.environ.get(_INSIDE))
+
+
+def has_accounts() -> bool:
+    """Whether we are in a mount namespace of our own too, as root: then we may have an /etc of our own."""
+    return "--mount" in os.environ.get(_INSIDE, "")
 
 
 def _prepare() -> None:

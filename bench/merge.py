@@ -29,7 +29,7 @@ def measure(directory: Path, *, files: int, rounds: int, rejoins: int) -> Table:
         "Rejoin: the node is killed and started again; nothing on its disk has changed.",
     ]
     tree = directory / "tree"
-    _plant(tree, files)
+    plant(tree, files)
     for number in range(rounds):
         site = ours.Site(directory / f"merge{number}")
         site.root.mkdir(parents=True)
@@ -88,7 +88,7 @@ def _ready(site: ours.Site, files: int, *, merges: int) -> float:
     return seconds
 
 
-def _plant(tree: Path, files: int) -> None:
+def plant(tree: Path, files: int) -> None:
     """Make files of one byte, in directories of some hundred."""
     for number in range(files):
         if number % _PER_DIRECTORY == 0:

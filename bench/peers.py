@@ -1,20 +1,26 @@
-"""The other FTP servers, started beside ours on free ports with a directory of their own."""
+"""The other FTP servers, started beside ours on free ports with a directory of their own.
+
+Each as it comes, but: users of the system who log in by password and see their home only, no limits on
+sessions, no log of transfers, TLS for who asks for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import os
-import pwd
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import guests
+import loopback
 import processes
 from client import Address, Session
 
@@ -23,7 +29,10 @@ START_SECONDS = 20.0
 FOLDER = "/bench"
 """Where all of it happens, on every server."""
 
-_ANONYMOUS = ("anonymous", "bench@localhost")
+UNPACKED = Path(__file__).resolve().parent.parent / "build" / "peers"
+"""Where `scripts/peers` puts what can't be installed beside vsftpd."""
+
+_SESSIONS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +44,16 @@ class Contestant:
     address: Address
     login: tuple[str, str]
     pid: int
+    hashing: str
+    """How it keeps passwords."""
     direct: bool = False
     """PRET before PASV."""
+    has_mlsd: bool = True
+    has_tls: bool = True
 
-    def session(self, folder: str = FOLDER) -> Session:
+    def session(self, folder: str = FOLDER, *, secure: bool = False) -> Session:
         """Log in."""
-        return Session(self.address, login=self.login, direct=self.direct, folder=folder)
+        return Session(self.address, login=self.login, direct=self.direct, folder=folder, secure=secure)
 
 
 class Missing(Exception):  # noqa: N818 - reads as a sentence
@@ -52,43 +65,123 @@ Start = Callable[[Path], contextlib.AbstractContextManager[Contestant]]
 
 @contextlib.contextmanager
 def vsftpd(directory: Path) -> Iterator[Contestant]:
-    """Run vsftpd for anonymous users who may write.
+    """Run vsftpd.
 
     Raises:
         Missing: It isn't installed, or doesn't start.
     """
-    program = shutil.which("vsftpd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-    if program is None:
-        raise Missing("not installed")
-    user = _user_with_home()
-    (directory / "empty").mkdir(parents=True)
-    folder = directory / f"root{FOLDER}"
-    folder.mkdir(parents=True)
-    os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    program = _program("vsftpd")
+    login = _account("vsftpd", directory)
+    (directory / "empty").mkdir()
+    certificate, key = _certificate(directory)
     port = _free_port()
-    file = directory / "vsftpd.conf"
-    settings = {
+    settings: Mapping[str, object] = {
         "listen": "YES",
         "background": "NO",
         "listen_address": "127.0.0.1",
         "listen_port": port,
-        "anonymous_enable": "YES",
-        "ftp_username": user,
-        "anon_root": directory / "root",
+        "anonymous_enable": "NO",
+        "local_enable": "YES",
+        "local_umask": "022",
         "write_enable": "YES",
-        "anon_upload_enable": "YES",
-        "anon_other_write_enable": "YES",
-        "anon_umask": "022",
+        "chroot_local_user": "YES",
+        "allow_writeable_chroot": "YES",
         "secure_chroot_dir": directory / "empty",
+        "pam_service_name": "other",
+        "max_clients": 0,
+        "max_per_ip": 0,
+        "ssl_enable": "YES",
+        "force_local_logins_ssl": "NO",
+        "force_local_data_ssl": "NO",
+        "require_ssl_reuse": "NO",
+        "rsa_cert_file": certificate,
+        "rsa_private_key_file": key,
     }
+    file = directory / "vsftpd.conf"
     file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     with _running([program, str(file)], directory / "log", port) as pid:
-        yield Contestant("vsftpd", _vsftpd_version(program), ("127.0.0.1", port), _ANONYMOUS, pid)
+        version = _vsftpd_version(program)
+        yield Contestant(
+            "vsftpd", version, ("127.0.0.1", port), login, pid, "the system's, by PAM", has_mlsd=False
+        )
+
+
+@contextlib.contextmanager
+def proftpd(directory: Path) -> Iterator[Contestant]:
+    """Run ProFTPD.
+
+    Raises:
+        Missing: It isn't there, or doesn't start.
+    """
+    program = _program("proftpd")
+    login = _account("proftpd", directory)
+    certificate, key = _certificate(directory)
+    port = _free_port()
+    modules = UNPACKED / "usr" / "lib" / "proftpd"
+    file = directory / "proftpd.conf"
+    file.write_text(f"""\
+ModulePath {modules if modules.is_dir() else "/usr/lib/proftpd"}
+LoadModule mod_tls.c
+ServerName bench
+ServerType standalone
+DefaultAddress 127.0.0.1
+Port {port}
+UseIPv6 off
+UseReverseDNS off
+User nobody
+Group nogroup
+MaxInstances {_SESSIONS}
+PidFile {directory / "pid"}
+ScoreboardFile {directory / "scoreboard"}
+DelayTable {directory / "delay"}
+ControlsEngine off
+AuthPAMConfig other
+DefaultRoot ~
+AllowOverwrite on
+TransferLog none
+WtmpLog off
+UseLastlog off
+TLSEngine on
+TLSRequired off
+TLSRSACertificateFile {certificate}
+TLSRSACertificateKeyFile {key}
+TLSOptions NoSessionReuseRequired
+""")
+    key.chmod(0o600)
+    with _running([program, "-n", "-c", str(file)], directory / "log", port) as pid:
+        told = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
+        version = (told.stdout + told.stderr).split()[-1]
+        yield Contestant("ProFTPD", version, ("127.0.0.1", port), login, pid, "the system's, by PAM")
+
+
+@contextlib.contextmanager
+def pure_ftpd(directory: Path) -> Iterator[Contestant]:
+    """Run Pure-FTPd.
+
+    Raises:
+        Missing: It isn't there, or doesn't start.
+    """
+    program = _program("pure-ftpd")
+    login = _account("pureftpd", directory)
+    certificate, key = _certificate(directory)
+    both = directory / "both.pem"
+    both.write_text(certificate.read_text() + key.read_text())
+    port = _free_port()
+    command = [
+        *(program, "-S", f"127.0.0.1,{port}", "-l", "unix", "-A", "-E", "-H", "-u", "1", "-U", "133:022"),
+        *("-c", str(_SESSIONS), "-f", "none", "-g", str(directory / "pid"), "-Y", "1", "-2", str(both)),
+        *("-L", "1000000:10"),  # entries in one listing: else it ends at 10,000
+    ]
+    with _running(command, directory / "log", port) as pid:
+        told = subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout.split()
+        yield Contestant(
+            "Pure-FTPd", told[1].removeprefix("v"), ("127.0.0.1", port), login, pid, "the system's"
+        )
 
 
 @contextlib.contextmanager
 def pyftpdlib(directory: Path) -> Iterator[Contestant]:
-    """Run pyftpdlib as it comes: one thread, an event loop, sendfile.
+    """Run pyftpdlib: one thread, an event loop, sendfile.
 
     Raises:
         Missing: It isn't installed, or doesn't start.
@@ -101,11 +194,57 @@ def pyftpdlib(directory: Path) -> Iterator[Contestant]:
     (directory / f"root{FOLDER}").mkdir(parents=True)
     port = _free_port()
     command = [sys.executable, "-W", "ignore", "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", str(port), "-w"]
-    with _running([*command, "-d", str(root)], directory / "log", port) as pid:
-        yield Contestant("pyftpdlib", version, ("127.0.0.1", port), _ANONYMOUS, pid)
+    command += ["-d", str(root), "-u", "bench", "-P", guests.PASSWORD, "--max-cons", str(_SESSIONS)]
+    has_tls = importlib.util.find_spec("OpenSSL") is not None
+    if has_tls:
+        certificate, key = _certificate(directory)
+        command += ["--tls", "--certfile", str(certificate), "--keyfile", str(key)]
+    with _running(command, directory / "log", port) as pid:
+        login = ("bench", guests.PASSWORD)
+        yield Contestant(
+            "pyftpdlib", version, ("127.0.0.1", port), login, pid, "in the clear", has_tls=has_tls
+        )
 
 
-ALL: dict[str, Start] = {"vsftpd": vsftpd, "pyftpdlib": pyftpdlib}
+ALL: dict[str, Start] = {
+    "vsftpd": vsftpd,
+    "ProFTPD": proftpd,
+    "Pure-FTPd": pure_ftpd,
+    "pyftpdlib": pyftpdlib,
+}
+
+
+def _program(name: str) -> str:
+    own = os.pathsep.join(str(UNPACKED / "usr" / place) for place in ("sbin", "bin"))
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin:{own}")
+    if found is None:
+        raise Missing("not installed")
+    return found
+
+
+def _account(peer: str, directory: Path) -> tuple[str, str]:
+    """Make the peer's account and its home."""
+    if not loopback.has_accounts():
+        raise Missing("it logs in users of the system, and only root can make one")
+    (directory / f"root{FOLDER}").mkdir(parents=True)
+    return guests.add(f"bench-{peer}", directory / "root")
+
+
+def _certificate(directory: Path) -> tuple[Path, Path]:
+    """Make a certificate and its key."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise Missing("no openssl to make its certificate with")
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=bench"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
 
 
 @contextlib.contextmanager
@@ -131,15 +270,6 @@ def _vsftpd_version(program: str) -> str:
         told.seek(0)
         words = told.read().decode(errors="replace").split()
     return words[-1] if words else ""
-
-
-def _user_with_home() -> str:
-    """Find a system user for vsftpd to be: it wants one whose home is there, and who isn't root."""
-    for name in ("ftp", "daemon", "nobody"):
-        with contextlib.suppress(KeyError):
-            if Path(pwd.getpwnam(name).pw_dir).is_dir():
-                return name
-    raise Missing("no user for it to run as")
 
 
 def _free_port() -> int:

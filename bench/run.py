@@ -16,112 +16,237 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+import aims
+import document
+import guests
+import lists
 import loopback
 import merge
 import ours
 import peers
+import profiling
+import sessions
 import transfers
 from peers import Contestant
 from table import Table
 
-TABLES = ("large", "small", "merge")
 BASELINE = "vsftpd"
+OURS = "argosy"
 
 _TMPFS = Path("/dev/shm")
-_DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
 def main(words: Sequence[str]) -> int:
     """Measure, print, and perhaps write the document."""
     wanted = _arguments(words)
+    if wanted.profile:
+        profiling.fetch()
     loopback.enter(__file__, words)
     # A TERM shall stop the servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     begin = time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="argosy-bench-", dir=_TMPFS if _TMPFS.is_dir() else None))
-    directory.chmod(0o755)  # vsftpd's user must get through
-    tables: list[Table] = []
-    contestants: list[str] = []
-    missing: list[str] = []
+    directory.chmod(0o755)  # the peers' users must get through
     try:
-        if {"large", "small"} & set(wanted.tables):
-            tables += _transfers(directory, wanted, contestants, missing)
-        if "merge" in wanted.tables:
-            tables.append(_merge(directory, wanted))
-            print(f"\n{tables[-1].text()}", flush=True)
+        if wanted.profile:
+            profiling.run(wanted.profile, directory, wanted.seconds)
+            return 0
+        tables, named = _measure(directory, wanted)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    facts = [*_facts(), *contestants, *missing]
+    verdicts = aims.verdicts(tables)
+    print(f"\n{aims.text(verdicts)}" if verdicts else "")
+    facts = [*_facts(), *named]
     print("\n" + "\n".join([*facts, f"{time.monotonic() - begin:.0f} s in all"]))
     if wanted.write:
-        _DOCUMENT.write_text(_document(facts, tables))
+        document.write(facts, list(tables.values()), verdicts)
     return 0
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure Argosy beside other FTP servers.")
+    parser = argparse.ArgumentParser(
+        description="Measure Argosy beside other FTP servers.",
+        epilog=f"`profile NAME` shows where Argosy's time goes; NAME is of {', '.join(profiling.WORKLOADS)}.",
+    )
     parser.add_argument(
         "tables", nargs="*", default=[], metavar="TABLE", help=f"of {', '.join(TABLES)} [all]"
     )
-    parser.add_argument("--rounds", type=int, help="in turn; the medians are shown [3, merging 2]")
-    parser.add_argument("--quick", action="store_true", help="one round with less of everything")
+    parser.add_argument(
+        "--only", metavar="NAMES", help=f"of {', '.join((OURS, *peers.ALL))}, with commas [all]"
+    )
+    parser.add_argument("--rounds", type=int, help="in turn; the medians are shown [3, merging and TLS 2]")
+    parser.add_argument("--quick", action="store_true", help="one round with far less of everything")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, too")
+    parser.add_argument(
+        "--seconds", type=float, default=profiling.SECONDS, help="to profile for [%(default)g]"
+    )
     wanted = parser.parse_args(words)
-    if unknown := set(wanted.tables) - set(TABLES):
-        parser.error(f"no such table: {', '.join(sorted(unknown))}")
-    wanted.tables = wanted.tables or TABLES
+    wanted.profile = ""
+    if wanted.tables[:1] == ["profile"]:
+        if len(wanted.tables) != 2 or wanted.tables[1] not in profiling.WORKLOADS:
+            parser.error(f"profile wants one of {', '.join(profiling.WORKLOADS)}")
+        wanted.profile = wanted.tables[1]
+        return wanted
+    known = {name.lower(): name for name in (OURS, *peers.ALL)}
+    names = wanted.only.lower().split(",") if wanted.only else list(known)
+    for kind, unknown in (("table", set(wanted.tables) - set(TABLES)), ("server", set(names) - set(known))):
+        if unknown:
+            parser.error(f"no such {kind}: {', '.join(sorted(unknown))}")
+    wanted.only = [known[name] for name in names]
+    wanted.tables = wanted.tables or list(TABLES)
+    wanted.rounds = wanted.rounds or (1 if wanted.quick else 3)
     return wanted
 
 
-def _transfers(
-    directory: Path, wanted: argparse.Namespace, named: list[str], missing: list[str]
-) -> list[Table]:
-    quick = wanted.quick
-    large = transfers.Effort(wanted.rounds or (1 if quick else 3), transfers.GIB >> (2 if quick else 0), 0)
-    small = transfers.Effort(wanted.rounds or (1 if quick else 3), 1, 200 if quick else 1000)
-    tables: list[Table] = []
-    with ExitStack() as stack:
-        site = stack.enter_context(ours.Site(directory / "site"))
-        transfers.prepare(site)
-        contestants = _contestants(site, stack, directory, missing)
-        # Two ways of using one server have its name in front.
-        named += dict.fromkeys(f"{one.name.split()[0]} {one.version}" for one in contestants)
-        baseline = BASELINE if any(one.name == BASELINE for one in contestants) else ""
-        if "large" in wanted.tables:
-            size = f"{large.large_bytes / transfers.GIB:g} GiB"
-            title = f"Files of {size}, medians of {large.rounds}"
-            tables.append(transfers.Course(contestants, large, directory).large(site, title, baseline))
-            print(f"\n{tables[-1].text()}", flush=True)
-        if "small" in wanted.tables:
-            title = f"{small.small_files:,} files of 1 KiB in one session, medians of {small.rounds}"
-            tables.append(transfers.Course(contestants, small, directory).small(title, baseline))
-            print(f"\n{tables[-1].text()}", flush=True)
-    return tables
+Measure = Callable[["_Bench"], Table]
 
 
-def _contestants(site: ours.Site, stack: ExitStack, directory: Path, missing: list[str]) -> list[Contestant]:
-    version = importlib.metadata.version("argosy")
-    found = [
-        Contestant("argosy direct", version, site.address, ours.LOGIN, site.pid, direct=True),
-        Contestant("argosy relayed", version, site.address, ours.LOGIN, site.pid),
-    ]
-    for name, start in peers.ALL.items():
+class _Bench:
+    """All servers, running, and how much is wanted of them."""
+
+    def __init__(self, directory: Path, wanted: argparse.Namespace, stack: ExitStack) -> None:
+        """Start the servers, each with a large directory in it if that will be listed."""
+        self.directory = directory
+        self.quick: bool = wanted.quick
+        self.rounds: int = wanted.rounds
+        self.missing: list[str] = []
+        self.entries = 1000 if self.quick else 20_000
+        self._stack = stack
+        self.site: ours.Site | None = None
+        self.ways: list[Contestant] = []
+        """Every way of using a server: ours has two."""
+        if OURS in wanted.only:
+            self._start_ours("lists" in wanted.tables)
+        for name, start in peers.ALL.items():
+            if name in wanted.only:
+                self._start_peer(name, start, "lists" in wanted.tables)
+        self.servers = [
+            _alone(one) if one.name.startswith(OURS) else one for one in self.ways if one.name != aims.RELAYED
+        ]
+        self.baseline = BASELINE if any(one.name == BASELINE for one in self.ways) else ""
+
+    def course(self, *, large: bool, rounds: int) -> transfers.Course:
+        """Prepare transfers."""
+        size = (transfers.GIB >> (4 if self.quick else 0)) if large else 1
+        effort = transfers.Effort(rounds, size, 100 if self.quick else 1000)
+        return transfers.Course(self.ways, effort, self.directory, self.baseline)
+
+    def _start_ours(self, planted: bool) -> None:
+        self.site = ours.Site(self.directory / "site")
+        if planted:
+            lists.plant(self.site.root, self.entries)
+        self._stack.enter_context(self.site)
+        transfers.prepare(self.site)
+        version = importlib.metadata.version("argosy")
+        for name, direct in ((aims.DIRECT, True), (aims.RELAYED, False)):
+            self.ways.append(
+                Contestant(
+                    name, version, self.site.address, ours.LOGIN, self.site.pid, "argon2id", direct=direct
+                )
+            )
+
+    def _start_peer(self, name: str, start: peers.Start, planted: bool) -> None:
         try:
-            found.append(stack.enter_context(start(directory / name)))
+            self.ways.append(self._stack.enter_context(start(self.directory / name)))
         except peers.Missing as error:
-            missing.append(f"{name} is missing here: {error}")
-            print(missing[-1], flush=True)
-    return found
+            self.missing.append(f"{name} is missing here: {error}")
+            print(self.missing[-1], flush=True)
+            return
+        if planted:
+            lists.plant(self.directory / name / "root", self.entries)
 
 
-def _merge(directory: Path, wanted: argparse.Namespace) -> Table:
-    if wanted.quick:
-        return merge.measure(directory, files=20_000, rounds=1, rejoins=1)
-    return merge.measure(directory, files=200_000, rounds=wanted.rounds or 2, rejoins=2)
+def _alone(one: Contestant) -> Contestant:
+    """Name ours plainly, where the way of using it makes no difference."""
+    return Contestant(OURS, one.version, one.address, one.login, one.pid, one.hashing)
+
+
+def _large(bench: _Bench) -> Table:
+    course = bench.course(large=True, rounds=bench.rounds)
+    table = course.large(bench.site, f"Files of {_size(course)}, medians of {bench.rounds}")
+    course.close()
+    return table
+
+
+def _secure(bench: _Bench) -> Table:
+    rounds = min(bench.rounds, 2)
+    course = bench.course(large=True, rounds=rounds)
+    table = course.secure(f"Files of {_size(course)} with TLS, one stream, medians of {rounds}")
+    course.close()
+    return table
+
+
+def _small(bench: _Bench) -> Table:
+    course = bench.course(large=False, rounds=bench.rounds)
+    files = course.effort.small_files
+    table = course.small(f"{files:,} files of 1 KiB in one session, medians of {bench.rounds}")
+    course.close()
+    return table
+
+
+def _size(course: transfers.Course) -> str:
+    return f"{course.effort.large_bytes / transfers.GIB:g} GiB"
+
+
+def _logins(bench: _Bench) -> Table:
+    seconds = 0.3 if bench.quick else 1.5
+    return sessions.logins(bench.servers, seconds=seconds, rounds=bench.rounds, baseline=bench.baseline)
+
+
+def _idle(bench: _Bench) -> Table:
+    return sessions.idle(bench.servers, sessions=24 if bench.quick else 1000, baseline=bench.baseline)
+
+
+def _lists(bench: _Bench) -> Table:
+    return lists.measure(bench.servers, entries=bench.entries, rounds=bench.rounds, baseline=bench.baseline)
+
+
+TABLES: Mapping[str, Measure | None] = {
+    "large": _large,
+    "small": _small,
+    "logins": _logins,
+    "lists": _lists,
+    "idle": _idle,
+    "secure": _secure,
+    "merge": None,
+}
+"""Every table, in the order of the document; merging has sites of its own."""
+
+
+def _measure(directory: Path, wanted: argparse.Namespace) -> tuple[dict[str, Table], list[str]]:
+    """Make the tables that are wanted; give them by name, and who took part."""
+    tables: dict[str, Table] = {}
+    named: list[str] = []
+    measures = {name: measure for name, measure in TABLES.items() if name in wanted.tables and measure}
+    if loopback.has_accounts():
+        guests.prepare(directory)
+    if measures:
+        with ExitStack() as stack:
+            bench = _Bench(directory, wanted, stack)
+            # Two ways of using one server have its name in front.
+            named += dict.fromkeys(f"{one.name.split()[0]} {one.version}" for one in bench.ways)
+            named += bench.missing
+            for name, measure in measures.items():
+                tables[name] = _told(partial(measure, bench))
+    if "merge" in wanted.tables and OURS in wanted.only:
+        rounds, files = min(wanted.rounds, 2), 10_000 if wanted.quick else 200_000
+        rejoins = 1 if wanted.quick else 2
+        tables["merge"] = _told(
+            partial(merge.measure, directory, files=files, rounds=rounds, rejoins=rejoins)
+        )
+    return tables, named
+
+
+def _told(measure: Callable[[], Table]) -> Table:
+    begin = time.monotonic()
+    table = measure()
+    print(f"\n{table.text()}\n({time.monotonic() - begin:.0f} s)", flush=True)
+    return table
 
 
 def _facts() -> list[str]:
@@ -133,49 +258,6 @@ def _facts() -> list[str]:
         f"Python {platform.python_version()}",
         f"network: {own}, congestion control {loopback.congestion_control()} for all",
     ]
-
-
-def _document(facts: Sequence[str], tables: Sequence[Table]) -> str:
-    head = f"""\
-# Benchmarks
-
-Measured on {time.strftime("%Y-%m-%d", time.gmtime())} by `make bench`, on:
-
-{chr(10).join(f"- {fact}" for fact in facts)}
-
-Read the figures as ratios: the machine is small and shared, client and servers have the same processors, and
-all of it goes over loopback. In brackets stands the factor to {BASELINE} in the same run.
-"""
-    return "\n".join([head, *(f"{table.markdown()}\n" for table in tables), _HOW])
-
-
-_HOW = """\
-## How it is measured
-
-- *argosy direct* says PRET before PASV: the bytes move between client and node. *argosy relayed* says PASV
-  alone, as clients do that don't know PRET: the bytes go through the master. Both are one site, a master and
-  one node.
-- Every server runs on the same loopback with the same congestion control, its files on tmpfs. There a flush
-  costs next to nothing, so `flush = false` in a section shows no more than that; on a disk it shows more.
-- The client costs little: what it downloads the kernel throws away unread, what it uploads leaves by
-  sendfile. Time runs from the first command of a transfer to the 226; logging in isn't in it.
-- Rounds are taken in turn, a server after the other, and the medians shown. CPU is that of all the server's
-  processes.
-- vsftpd and pyftpdlib run as they come, with anonymous users who may write.
-
-## Again
-
-```
-make bench                                  # all of it: some minutes
-.venv/bin/python bench/run.py --quick       # less of everything: under a minute
-.venv/bin/python bench/run.py large small   # some of the tables; also: merge
-.venv/bin/python bench/run.py --write       # and write this page
-```
-
-It wants vsftpd for the comparison, and says so when it isn't there. As root, or where users may have network
-namespaces, it makes one for itself and chooses the congestion control there; else it takes what the machine
-has, and says which.
-"""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""What Argosy wants to reach, and whether it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from table import Row, Table
+from transfers import STREAMS, streams
+
+DIRECT, RELAYED, ALONE = "argosy direct", "argosy relayed", "argosy"
+SMALL_PEER = "vsftpd"
+
+CPU_FACTOR = 1.2
+RELAY_FACTOR = 0.7
+ADOPTED = 50_000.0
+REJOIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An aim, and how far we are."""
+
+    what: str
+    wanted: str
+    found: str
+    met: bool
+
+
+def verdicts(tables: Mapping[str, Table]) -> list[Verdict]:
+    """Look at the tables that there are, by name, and judge; aims of other tables are passed over."""
+    found: list[Verdict] = []
+    if table := tables.get("large"):
+        found += _large(table)
+    if table := tables.get("small"):
+        found += _small(table)
+    if table := tables.get("merge"):
+        found += _merge(table)
+    return found
+
+
+def text(found: Sequence[Verdict]) -> str:
+    """Render for a terminal."""
+    return "\n".join(
+        f"{'met   ' if one.met else 'MISSED'}  {one.what}: {one.found}; wanted: {one.wanted}" for one in found
+    )
+
+
+def markdown(found: Sequence[Verdict]) -> str:
+    """Render for a document."""
+    lines = [
+        f"| {one.what} | {one.wanted} | {one.found} | {'met' if one.met else '**missed**'} |" for one in found
+    ]
+    return "\n".join(["| aim | wanted | found | |", "|---|---|---|---|", *lines])
+
+
+def _large(table: Table) -> Iterator[Verdict]:
+    peers = [column for column in table.columns if column not in (DIRECT, RELAYED)]
+    for what in (f"{verb}, {streams(count)}" for verb in ("RETR", "STOR") for count in STREAMS):
+        speed, cpu = Row(what, "GiB/s"), Row(what, "server CPU s per GiB")
+        ours, spent = table.median(speed, DIRECT), table.median(cpu, DIRECT)
+        if ours is None or spent is None:
+            continue
+        speeds = {peer: value for peer in peers if (value := table.median(speed, peer)) is not None}
+        if speeds:
+            best = max(speeds, key=lambda peer: speeds[peer])
+            yield _at_least(f"{what}, direct, GiB/s", ours, speeds[best], f"{best}'s")
+            theirs = table.median(cpu, best)
+            if theirs is not None:
+                limit = theirs * CPU_FACTOR
+                yield Verdict(
+                    f"{what}, direct, CPU s per GiB",
+                    f"at most {limit:.2f}, {CPU_FACTOR} times {best}'s",
+                    f"{spent:.2f} ({spent / theirs:.2f} times)",
+                    spent <= limit,
+                )
+        relayed = table.median(speed, RELAYED)
+        if relayed is not None:
+            yield _at_least(
+                f"{what}, relayed, GiB/s", relayed, ours * RELAY_FACTOR, f"{RELAY_FACTOR} of direct's"
+            )
+
+
+def _small(table: Table) -> Iterator[Verdict]:
+    for what in ("1 KiB files read", "1 KiB files written"):
+        row = Row(what, "files/s", 0)
+        ours, theirs = table.median(row, DIRECT), table.median(row, SMALL_PEER)
+        if ours is not None and theirs is not None:
+            yield _at_least(f"{what} a second", ours, theirs, f"{SMALL_PEER}'s", digits=0)
+
+
+def _merge(table: Table) -> Iterator[Verdict]:
+    adopted = table.median(Row("adoption", "files/s", 0), ALONE)
+    if adopted is not None:
+        yield _at_least("files of a new node adopted a second", adopted, ADOPTED, "", digits=0)
+    rejoin = table.median(Row("rejoin, from the node's start until it is ready", "s"), ALONE)
+    if rejoin is not None:
+        yield Verdict(
+            "rejoin of an unchanged node, s",
+            f"at most {REJOIN_SECONDS:g}",
+            f"{rejoin:.2f}",
+            rejoin <= REJOIN_SECONDS,
+        )
+
+
+def _at_least(what: str, found: float, wanted: float, whose: str, *, digits: int = 2) -> Verdict:
+    limit = f"at least {wanted:,.{digits}f}" + (f", {whose}" if whose else "")
+    return Verdict(what, limit, f"{found:,.{digits}f} ({found / wanted:.2f})", found >= wanted)

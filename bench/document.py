@@ -1,0 +1,80 @@
+"""`docs/benchmarks.md`: written by the benchmark, but for what people say about the aims that are missed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import aims
+from table import Table
+
+_DOCUMENTS = Path(__file__).resolve().parent.parent / "docs"
+DOCUMENT = _DOCUMENTS / "benchmarks.md"
+MISSES = _DOCUMENTS / "benchmarks-misses.md"
+"""Written by hand: where an aim is missed, why, and what was tried."""
+
+
+def write(facts: Sequence[str], tables: Sequence[Table], verdicts: Sequence[aims.Verdict]) -> None:
+    """Write the document anew."""
+    DOCUMENT.write_text(text(facts, tables, verdicts, time.strftime("%Y-%m-%d", time.gmtime())))
+
+
+def text(facts: Sequence[str], tables: Sequence[Table], verdicts: Sequence[aims.Verdict], day: str) -> str:
+    """Give the document's text."""
+    head = f"""\
+# Benchmarks
+
+Measured on {day} by `make bench`, on:
+
+{chr(10).join(f"- {fact}" for fact in facts)}
+
+Read the figures as ratios: the machine is small and shared, client and servers have the same processors, and
+all of it goes over loopback. In brackets stands the factor to vsftpd in the same run.
+"""
+    judged = [f"## Aims\n\n{aims.markdown(verdicts)}\n\n{_MISSED}"] if verdicts else []
+    return "\n".join([head, *judged, *(f"{table.markdown()}\n" for table in tables), _HOW])
+
+
+_MISSED = f"Where an aim is missed: [the profiles that show why, and what was tried]({MISSES.name}).\n"
+
+_HOW = """\
+## How it is measured
+
+- *argosy direct* says PRET before PASV: the bytes move between client and node. *argosy relayed* says PASV
+  alone, as clients do that don't know PRET: the bytes go through the master. Both are one site, a master and
+  one node.
+- Every server runs on the same loopback with the same congestion control, its files on tmpfs. There a flush
+  costs next to nothing, so `flush = false` in a section shows no more than that; on a disk it shows more.
+- Argosy sums every upload, and keeps the sums; no other server here does.
+- The client costs little: what it downloads the kernel throws away unread, what it uploads leaves by
+  sendfile. Time runs from the first command of a transfer to the 226; logging in isn't in it. With TLS the
+  client has to decrypt and encrypt, on the same processors as the server.
+- Several streams read the same file, each all of it. Writing, four streams bring a file of full size each,
+  sixteen a quarter of it each.
+- Rounds are taken in turn, a server after the other, and the medians shown. CPU is that of all the server's
+  processes.
+- Who logs in is a user of the system with vsftpd, ProFTPD and Pure-FTPd, and sees its home only. Argosy's
+  passwords are argon2id, which is slow on purpose; theirs are hashed the way the system does it. pyftpdlib
+  compares them in the clear, and its logins show what it costs not to hash. ProFTPD waits at each login, as
+  it comes, so that time tells nothing of an account.
+- An aim is judged by the medians of this run. The peer in it is the fastest of the others in that row, and
+  its processor time is what ours is compared with.
+
+## Again
+
+```
+make bench                                          # all of it: ten minutes or so
+make bench ARGS="small logins --only argosy,vsftpd" # some tables, some servers
+make bench ARGS=--quick                             # one round with far less of everything
+make bench ARGS=--write                             # and write this page
+make bench ARGS="profile read"                      # where Argosy's time goes, by py-spy and perf
+```
+
+The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS) and `merge`. `make bench` brings
+ProFTPD and Pure-FTPd below `build/peers`, without installing them, and says what can't be had.
+
+As root it makes a network namespace for itself, where it chooses the congestion control, and a mount
+namespace with an `/etc` of its own, where the peers' accounts are. Without root only pyftpdlib is there to
+compare with.
+"""

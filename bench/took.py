@@ -1,0 +1,33 @@
+"""What some work took: time, and the servers' processor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import processes
+from peers import Contestant
+
+_SETTLE_SECONDS = 0.2
+"""For what a server does after its last reply, before its processor time is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What something took."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of all the server's processes."""
+    moved: int
+    """What the work gave: bytes, or how often it was done."""
+
+
+def timed(one: Contestant, work: Callable[[], int]) -> Took:
+    """Do some work with a server, and look what it took."""
+    before, start = processes.cpu_seconds(one.pid), time.monotonic()
+    moved = work()
+    seconds = time.monotonic() - start
+    time.sleep(_SETTLE_SECONDS)
+    return Took(seconds, processes.cpu_seconds(one.pid) - before, moved)

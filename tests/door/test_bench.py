@@ -1,0 +1,39 @@
+"""The benchmark runs, and its figures are of this world."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from running import run
+
+BENCH = Path(__file__).parents[2] / "bench" / "run.py"
+
+
+async def test_the_quick_benchmark_measures_us_beside_another_server() -> None:
+    tables = ("large", "small", "logins", "lists", "idle", "secure")
+    code, out, err = await run(
+        sys.executable, str(BENCH), *tables, "--quick", "--only", "argosy,pyftpdlib", seconds=300
+    )
+    assert (code, err) == (0, "")
+    text = out.decode()
+    figures = {
+        line.split(",")[0]: [
+            float(number.replace(",", "")) for number in re.findall(r"\d[\d.,]*(?=\s|$)", line)
+        ]
+        for line in text.splitlines()
+        if "GiB/s" in line or "files/s" in line or "a second" in line
+    }
+    for what in ("RETR", "STOR", "1 KiB files read", "1 KiB files written", "files deleted"):
+        assert figures[what], text
+        assert all(figure > 0 for figure in figures[what]), text
+    assert "share of the bytes that went through the master, %             0.0           100.0" in text
+    assert "1 KiB files read a second" not in text, "there is no vsftpd to compare with"
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["--only", "nobody"], ["profile"], ["profile", "nothing"]])
+async def test_who_asks_for_a_table_that_isnt_there_is_told_those_that_are(words: list[str]) -> None:
+    code, _, err = await run(sys.executable, str(BENCH), *words)
+    assert code == 2
+    assert "usage:" in err
