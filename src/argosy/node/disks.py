@@ -20,15 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from argosy.errors import (
-    BadArgument,
-    ConfigError,
-    Exists,
-    Failed,
-    NoSpace,
-    NotADirectory,
-    NotFound,
-)
+from argosy.errors import BadArgument, ConfigError, Damaged, Exists, Failed, NoSpace, NotADirectory, NotFound
 
 OURS = b".argosy"
 """The directory below the root that is ours; what else lies there are the files."""
@@ -40,6 +32,13 @@ _UNPLACED_LOC = re.compile(re.escape(_UNPLACED) + rb"/[0-9a-f]{16}")
 
 _MARK_VER, _MARK_AS_OF = "user.argosy.ver", "user.argosy.as-of"
 _MARK_CRC32, _MARK_XXH3 = "user.argosy.crc32", "user.argosy.xxh3"
+
+_FICLONE = 0x40049409
+"""ioctl_ficlone(2): share the blocks of another file."""
+
+_COPY_BYTES = 1 << 20
+
+_ASIDE = b".copy"
 
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_REPLACE = 1  # RENAME_NOREPLACE of renameat2(2)
@@ -217,6 +216,47 @@ class Root:
                     raise NotADirectory(to) from error
                 raise
 
+    def link(self, loc: bytes, to: bytes) -> None:
+        """Give a file a second name.
+
+        Raises:
+            OSError: It isn't there, or the file system has no such thing.
+        """
+        with self._parent(loc) as (source, name), self._parent(to) as (target, new):
+            os.link(name, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
+    def copy_aside(self, loc: bytes) -> None:
+        """Make a file of its own out of one of two names: the same bytes, time and marks, flushed."""
+        self.drop_aside(loc)
+        source = self.open(loc)
+        try:
+            target = self.open(loc + _ASIDE, os.O_RDWR | os.O_CREAT)
+            try:
+                copy(source, target, os.fstat(source).st_size)
+                for attribute in os.listxattr(source):
+                    os.setxattr(target, attribute, os.getxattr(source, attribute))
+                found = os.fstat(source)
+                os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+                os.fsync(target)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+        with self._parent(loc) as (directory, name):
+            os.rename(name + _ASIDE, name, src_dir_fd=directory, dst_dir_fd=directory)
+
+    def drop_aside(self, loc: bytes) -> None:
+        """Remove what a crash left of a copy."""
+        self.remove(loc + _ASIDE)
+
+    def flush(self, loc: bytes) -> None:
+        """Flush a file to the disk."""
+        descriptor = self.open(loc)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def remove(self, loc: bytes) -> None:
         """Delete a file, if it is there."""
         try:
@@ -323,6 +363,36 @@ class Root:
             raise NotADirectory(name) from error
 
 
+def copy(source: int, target: int, count: int) -> None:
+    """Copy the first bytes of a file; blocks are shared where the file system can.
+
+    Raises:
+        Damaged: It is shorter.
+    """
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        os.lseek(source, 0, os.SEEK_SET)
+        os.lseek(target, 0, os.SEEK_SET)
+        _copy_bytes(source, target, count)
+
+
+def _copy_bytes(source: int, target: int, count: int) -> None:
+    within = True  # the kernel copies, until it says that it can't between these two
+    while count > 0:
+        if within:
+            try:
+                copied = os.copy_file_range(source, target, min(count, 1 << 30))
+            except OSError:
+                within = False
+                continue
+        else:
+            copied = os.write(target, os.read(source, min(count, _COPY_BYTES)))
+        if copied == 0:
+            raise Damaged("the file became shorter")
+        count -= copied
+
+
 def mark(descriptor: int, ver: int, crc32: int | None, digest: bytes | None) -> None:
     """Write on a file which upload it is, where the file system has extended attributes."""
     with contextlib.suppress(OSError):
@@ -331,6 +401,13 @@ def mark(descriptor: int, ver: int, crc32: int | None, digest: bytes | None) -> 
             os.setxattr(descriptor, _MARK_CRC32, b"%08x" % crc32)
         if digest is not None:
             os.setxattr(descriptor, _MARK_XXH3, digest.hex().encode())
+
+
+def unmark(descriptor: int) -> None:
+    """Take the marks of an upload off a file."""
+    for name in (_MARK_VER, _MARK_CRC32, _MARK_XXH3, _MARK_AS_OF):
+        with contextlib.suppress(OSError):
+            os.removexattr(descriptor, name)
 
 
 def read_mark(path: bytes, size: int, mtime_ns: int) -> Mark | None:

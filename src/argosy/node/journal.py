@@ -34,6 +34,9 @@ CREATE TABLE IF NOT EXISTS part(
     mtime_ns INTEGER NOT NULL, crc32 INTEGER, digest BLOB);
 CREATE TABLE IF NOT EXISTS move(
     loc BLOB PRIMARY KEY, dest BLOB NOT NULL, mtime_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS extension(
+    upload INTEGER PRIMARY KEY, inode INTEGER NOT NULL, loc BLOB NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, ver INTEGER NOT NULL, crc32 INTEGER, digest BLOB);
 """
 
 _SELECT = "SELECT loc, size, mtime_ns, ver, crc32, digest, seq, gone FROM file "
@@ -64,6 +67,19 @@ class PartRow(NamedTuple):
     mtime_ns: int = 0
     crc32: int | None = None
     digest: bytes | None = None
+
+
+class Extension(NamedTuple):
+    """A file to which an upload is being appended in place, as it was before."""
+
+    upload: int
+    inode: int
+    loc: bytes
+    size: int
+    mtime_ns: int
+    ver: int
+    crc32: int | None
+    digest: bytes | None
 
 
 class Journal:
@@ -225,6 +241,23 @@ class Journal:
         """Forget parts."""
         with self.lock, self._transaction(durable=False):
             self._db.executemany("DELETE FROM part WHERE upload = ?", [(upload,) for upload in uploads])
+
+    # --- files that are appended to in place
+
+    def put_extension(self, extension: Extension) -> None:
+        """Write down that a file is being extended; it outlasts a power cut, as the bytes may."""
+        with self.lock, self._transaction(durable=True):
+            self._db.execute("INSERT OR REPLACE INTO extension VALUES (?, ?, ?, ?, ?, ?, ?, ?)", extension)
+
+    def drop_extension(self, upload: int) -> None:
+        """Forget one that is committed or undone."""
+        with self.lock, self._transaction(durable=False):
+            self._db.execute("DELETE FROM extension WHERE upload = ?", (upload,))
+
+    def extensions(self) -> list[Extension]:
+        """Give all that are open."""
+        with self._reading():
+            return list(map(Extension._make, self._db.execute("SELECT * FROM extension ORDER BY upload")))
 
     # --- moves that have begun
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import time
@@ -23,15 +22,11 @@ from argosy.errors import (
 )
 from argosy.node import disks
 from argosy.node.disks import Root, check_loc, part_loc, unplaced_loc
+from argosy.node.extension import Extensions
 from argosy.node.journal import Journal, PartRow, Row
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
-
-_FICLONE = 0x40049409
-"""ioctl_ficlone(2): share the blocks of another file."""
-
-_COPY_BYTES = 1 << 20
 
 _REFUSED_BY_DISK = (OSError, Exists, NotADirectory, NotFound)
 """How the disk says no to one file. The journal's no is `Failed`, and that one is for all."""
@@ -48,6 +43,7 @@ class Volume:
         self.journal = journal
         self.store_id = root.store_id
         self._trash_seconds = trash_seconds
+        self._extensions = Extensions(root, journal)
         self._receiving: set[int] = set()
         self._touched: set[bytes] | None = None
 
@@ -61,6 +57,7 @@ class Volume:
         root = Root(path)
         self = cls(root, Journal(root.journal_path), trash_seconds=trash_seconds)
         with self.journal.lock:
+            self._extensions.heal()
             self._heal_parts()
             self._heal_moves()
         return self
@@ -179,6 +176,8 @@ class Volume:
         loc = part_loc(upload)
         with self.journal.lock:
             self.journal.put_part(PartRow(upload, sealed=0, flush=int(flush)))
+            if base and offset == base.size and (extending := self._extend(upload, base)) is not None:
+                return extending
             descriptor = self.root.open(loc, os.O_RDWR | os.O_CREAT)
         try:
             if base is not None:
@@ -191,12 +190,19 @@ class Volume:
             raise
         return descriptor
 
+    def _extend(self, upload: int, base: link.Base) -> int | None:
+        """Have an upload go on in the file that it begins with; None: it must be copied."""
+        row = self.journal.find(self._where(base.loc, base.ver))
+        if row is None or row.size != base.size or self.root.file(part_loc(upload)):
+            return None
+        return self._extensions.begin(upload, row)
+
     def _begin_with(self, descriptor: int, base: link.Base, count: int) -> None:
         source = self.read(base.loc, base.ver, base.size)
         try:
             if count > base.size:
                 raise BadArgument(f"offset {count} behind the end at {base.size}")
-            _copy(source, descriptor, count)
+            disks.copy(source, descriptor, count)
         finally:
             os.close(source)
 
@@ -206,9 +212,13 @@ class Volume:
         return found.st_size if found else 0
 
     def release(self, upload: int) -> None:
-        """Say that nobody writes to the part any more."""
+        """Say that nobody writes to the part any more. An append that wasn't sealed is undone."""
         with self.journal.lock:
             self._receiving.discard(upload)
+            if upload in self._extensions:
+                part = self.journal.part(upload)
+                if part is None or not part.sealed:
+                    self._extensions.undo(upload)
 
     def seal(
         self, upload: int, descriptor: int, *, flush: bool, crc32: int | None, digest: bytes | None
@@ -228,8 +238,17 @@ class Volume:
         if found.st_nlink == 0:
             raise Failed(f"part {upload:x} was given up")
         row = PartRow(upload, 1, int(flush), found.st_size, found.st_mtime_ns, crc32, digest)
-        self.journal.put_part(row)
+        if upload in self._extensions:
+            self._seal_extension(row)
+        else:
+            self.journal.put_part(row)
         return row
+
+    def _seal_extension(self, row: PartRow) -> None:
+        with self.journal.lock:  # a given up one keeps a name, and `release` is going to undo it
+            if self.journal.part(row.upload) is None:
+                raise Failed(f"part {row.upload:x} was given up")
+            self.journal.put_part(row)
 
     # --- orders
 
@@ -250,11 +269,14 @@ class Volume:
                 self._commit(order)
 
     def forget(self, uploads: Sequence[int]) -> None:
-        """Remove parts."""
+        """Remove parts; an append goes on to be undone when nobody writes to it any more."""
         with self.journal.lock:
-            for upload in uploads:
-                self.root.remove(part_loc(upload))
             self.journal.drop_parts(uploads)
+            for upload in uploads:
+                if upload not in self._extensions:
+                    self.root.remove(part_loc(upload))
+                elif upload not in self._receiving:
+                    self._extensions.undo(upload)
 
     def discard(self, files: Sequence[link.Doomed]) -> None:
         """Move files to the trash, each only if it is the version meant; one that can't be moved stays.
@@ -336,7 +358,7 @@ class Volume:
             self._touched.update(locs)
 
     def _is_touched(self, loc: bytes) -> bool:
-        return self._touched is not None and loc in self._touched
+        return (self._touched is not None and loc in self._touched) or self._extensions.on(loc) is not None
 
     def _heal_parts(self) -> None:
         """Bring parts and journal together after a crash."""
@@ -385,8 +407,10 @@ class Volume:
             self._commit_again(order, row)
             return
         self.root.set_time(part_loc(order.upload), order.mtime_ns)
-        loc = self._place(order)
-        self._journal_commit(loc, row)
+        if order.upload in self._extensions and self._extensions.close(order.upload, order.loc):
+            self._journal_commit(order.loc, row)
+        else:
+            self._journal_commit(self._place(order), row)
 
     def _journal_commit(self, loc: bytes, part: PartRow) -> None:
         if part.flush:
@@ -403,6 +427,8 @@ class Volume:
             row = Row(loc, found.st_size, found.st_mtime_ns, part.upload, part.crc32, part.digest)
         self._touch(loc)
         self.journal.write([row], drop=part.upload)
+        if part.upload in self._extensions:
+            self._extensions.closed(part.upload)
 
     def _place(self, order: link.CommitPart) -> bytes:
         """Move a part to its place, or as near as can be; say where it is."""
@@ -465,6 +491,7 @@ class Volume:
         return None
 
     def _discard(self, doomed: link.Doomed) -> None:
+        self._part_extensions(doomed)
         part = self.journal.part(doomed.ver) if doomed.ver else None
         if part and (placed := self._placed(part, doomed.loc, doomed.mtime_ns)):
             self._journal_commit(placed, part)
@@ -485,6 +512,17 @@ class Volume:
         self.journal.write([Row(loc, found.st_size, found.st_mtime_ns, doomed.ver, gone=1)])
         self.root.remove_empty_parents(loc)
 
+    def _part_extensions(self, doomed: link.Doomed) -> None:
+        """Let what is to be deleted, a version that is appended to or one that was, be a file of its own."""
+        known = self.journal.find_version(doomed.ver)
+        uploads = {doomed.ver}
+        for loc in (doomed.loc, known.loc if known else doomed.loc):
+            if extension := self._extensions.on(loc):
+                uploads.add(extension.upload)
+        for upload in uploads:
+            if upload in self._extensions:
+                self._extensions.part(upload)
+
     def _settle(self, order: link.Settle) -> None:
         row = self.journal.find(order.loc)
         if row is None or (row.ver and order.ver and row.ver != order.ver):
@@ -492,6 +530,8 @@ class Volume:
         found = self.root.file(row.loc) if row else None
         if row is None or found is None or found.st_size != order.size:
             raise NotFound(order.loc)
+        if self._extensions.on(row.loc):
+            raise Exists(row.loc)  # until what is appended is committed
         if row.loc != order.to:
             self.journal.begin_move(row.loc, order.to, order.mtime_ns)
             try:
@@ -528,29 +568,3 @@ def _check_reaches(descriptor: int, offset: int) -> None:
     size = os.fstat(descriptor).st_size
     if size < offset:
         raise BadArgument(f"offset {offset}, the part has {size} bytes")
-
-
-def _copy(source: int, target: int, count: int) -> None:
-    """Copy the first bytes of a file; blocks are shared where the file system can."""
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
-        os.lseek(source, 0, os.SEEK_SET)
-        os.lseek(target, 0, os.SEEK_SET)
-        _copy_bytes(source, target, count)
-
-
-def _copy_bytes(source: int, target: int, count: int) -> None:
-    within = True  # the kernel copies, until it says that it can't between these two
-    while count > 0:
-        if within:
-            try:
-                copied = os.copy_file_range(source, target, min(count, 1 << 30))
-            except OSError:
-                within = False
-                continue
-        else:
-            copied = os.write(target, os.read(source, min(count, _COPY_BYTES)))
-        if copied == 0:
-            raise Damaged("the file became shorter")
-        count -= copied

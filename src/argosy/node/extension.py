@@ -1,0 +1,155 @@
+"""Appending in place: a new version that goes on in the file of the old one.
+
+To append a line to a log of 50 GB mustn't copy it. So the upload's part is a second name (a hard link) of
+the file itself. New bytes go behind the old end, where nobody looks: who reads the old version is told how
+many bytes it has. To cut the upload is to cut the file back to its old size; to commit it, to drop the second
+name.
+
+The journal says durably what is being extended before the first byte is written, so no crash can make the
+new bytes look like the old version's. Whoever needs the old version alone while an extension is open, to
+delete it say, has the upload's bytes copied to a file of their own first (`part`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from argosy.errors import Failed
+from argosy.node import disks
+from argosy.node.disks import Root, part_loc
+from argosy.node.journal import Extension, Journal, Row
+
+
+class Extensions:
+    """The open extensions of one volume. Every method is called under the journal's lock."""
+
+    def __init__(self, root: Root, journal: Journal) -> None:
+        """Take up those that a journal knows of; `heal` follows."""
+        self._root = root
+        self._journal = journal
+        self._open = {extension.upload: extension for extension in journal.extensions()}
+
+    def __contains__(self, upload: int) -> bool:
+        return upload in self._open
+
+    def on(self, loc: bytes) -> Extension | None:
+        """Give the extension of the file at a loc, if one is open."""
+        return next((one for one in self._open.values() if one.loc == loc), None)
+
+    def begin(self, upload: int, row: Row) -> int | None:
+        """Begin to extend a file.
+
+        Args:
+            upload: Whose part it becomes.
+            row: The file, as the journal has it.
+
+        Returns:
+            A descriptor to write with, at the file's end. None: this file has to be copied. It isn't as the
+            journal says, it has other names that mustn't change with it, or the file system has no links.
+        """
+        found = self._root.file(row.loc)
+        if (
+            found is None
+            or (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns)
+            or found.st_nlink != 1
+            or self.on(row.loc)
+        ):
+            return None
+        extension = Extension(upload, found.st_ino, *row[:6])
+        self._journal.put_extension(extension)
+        try:
+            self._root.link(row.loc, part_loc(upload))
+            descriptor = self._root.open(part_loc(upload), os.O_RDWR)
+        except OSError:
+            self._root.remove(part_loc(upload))
+            self._journal.drop_extension(upload)
+            return None
+        self._open[upload] = extension
+        os.lseek(descriptor, row.size, os.SEEK_SET)
+        return descriptor
+
+    def undo(self, upload: int) -> None:
+        """Cut the file back to what it was, and drop the part.
+
+        Raises:
+            OSError: The disk refuses; the extension stays open.
+        """
+        extension = self._open[upload]
+        self._cut_back(extension)
+        self._root.remove(part_loc(upload))
+        self._forget(upload)
+
+    def close(self, upload: int, to: bytes) -> bool:
+        """Make an extension the file's content, by dropping its second name.
+
+        Returns:
+            False: It belongs elsewhere (`to`), or its file has been moved: the part has become a file of its
+            own, to be put in place as any other.
+        """
+        extension = self._open[upload]
+        if extension.loc == to and self._is_same(extension, to):
+            self._root.remove(part_loc(upload))
+            return True
+        self.part(upload)
+        return False
+
+    def closed(self, upload: int) -> None:
+        """Note that the journal has the new version."""
+        self._forget(upload)
+
+    def part(self, upload: int) -> None:
+        """Part the two: the upload gets a file of its own, the old version is as it was before.
+
+        Raises:
+            Failed: The upload is still arriving. Ask later.
+        """
+        part = self._journal.part(upload)
+        if part is None or not part.sealed:
+            raise Failed(f"upload {upload:x} is being appended")
+        if self._is_same(self._open[upload], part_loc(upload)):
+            self._root.copy_aside(part_loc(upload))
+        self._cut_back(self._open[upload])
+        self._forget(upload)
+
+    def heal(self) -> None:
+        """Bring files and journal together after a crash: what isn't sealed is cut off again."""
+        for upload, extension in tuple(self._open.items()):
+            self._root.drop_aside(part_loc(upload))
+            part, row = self._journal.part(upload), self._journal.find(extension.loc)
+            if row and row.ver == upload:
+                self._forget(upload)  # committed, and only this note was left
+            elif part is None or not part.sealed:
+                self.undo(upload)
+            elif self._root.file(part_loc(upload)) and not self._is_same(extension, part_loc(upload)):
+                self._cut_back(extension)  # the crash came while they were parted
+                self._forget(upload)
+            # Sealed and without a second name: it came while it was closed, and the master commits it again.
+
+    # --- inside
+
+    def _forget(self, upload: int) -> None:
+        self._journal.drop_extension(upload)
+        del self._open[upload]
+
+    def _is_same(self, extension: Extension, loc: bytes) -> bool:
+        found = self._root.file(loc)
+        return found is not None and found.st_ino == extension.inode
+
+    def _cut_back(self, extension: Extension) -> None:
+        loc = next(
+            (loc for loc in (extension.loc, part_loc(extension.upload)) if self._is_same(extension, loc)),
+            None,
+        )
+        if loc is None:
+            return  # taken away by hand
+        descriptor = self._root.open(loc, os.O_RDWR)
+        try:
+            if os.fstat(descriptor).st_size > extension.size:
+                os.ftruncate(descriptor, extension.size)
+            disks.unmark(descriptor)
+            if extension.ver:
+                disks.mark(descriptor, extension.ver, extension.crc32, extension.digest)
+        finally:
+            os.close(descriptor)
+        self._root.set_time(loc, extension.mtime_ns)
+        self._root.flush(loc)
