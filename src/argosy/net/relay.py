@@ -6,12 +6,11 @@ TLS they are copied. Both sockets block, with time limits set on them by `dataco
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import ssl
 
-_F_SETPIPE_SZ = 1031  # linux/fcntl.h; the fcntl module has the name only where glibc's headers did
+from argosy.net import pipe
 
 
 class Relay:
@@ -44,21 +43,13 @@ class Relay:
         return self.moved
 
     def _splice(self) -> None:
-        reader, writer = os.pipe()
-        try:
-            size = fcntl.fcntl(writer, _F_SETPIPE_SZ, self._block_bytes)
-        except PermissionError:  # an unprivileged process may have used up its share of pipe pages
-            size = 65_536
-        try:
-            source, sink = self._source.fileno(), self._sink.fileno()
-            while taken := os.splice(source, writer, size):
+        source, sink = self._source.fileno(), self._sink.fileno()
+        with pipe.opened(self._block_bytes) as through:
+            while taken := os.splice(source, through.writer, through.size):
                 while taken:
-                    given = os.splice(reader, sink, taken)
+                    given = os.splice(through.reader, sink, taken)
                     taken -= given
                     self.moved += given
-        finally:
-            os.close(reader)
-            os.close(writer)
 
     def _copy(self) -> None:
         buffer = bytearray(self._block_bytes)

@@ -1,10 +1,12 @@
 """The bytes of one transfer, moved by a thread between a data connection and a file.
 
-A plain file leaves by `sendfile`; everything else is copied in blocks. What arrives is summed on the way.
+A plain file leaves by `sendfile`, and what arrives is spliced once it proves to be large: both ways the bytes
+stay in the kernel. Everything else is copied in blocks. What arrives is summed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -12,18 +14,23 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-
-import xxhash
-from isal import isal_zlib
+from typing import Protocol
 
 from argosy.errors import Damaged, Failed, TransferCut
+from argosy.net import pipe
 from argosy.node import disks
 from argosy.node.lines import FromWire, ToWire
 from argosy.node.pace import Pace
+from argosy.node.summing import Follower, Summing, Sums
 
 _SENDFILE_BYTES = 4 << 20
 """Asked of one `sendfile`: between two we count, and the kernel keeps the socket full by itself."""
+
+_LARGE_BYTES = 4 << 20
+"""An upload that has brought so much is worth a pipe, and a thread that follows it."""
+
+_PIPE_BYTES = 1 << 20
+"""What an unprivileged process may have. pipe(7)"""
 
 
 @dataclass(slots=True)
@@ -43,13 +50,6 @@ class Progress:
     def cancel(self) -> None:
         """Note that nobody wants the rest."""
         self.cancelled = self.pace.given_up = True
-
-
-class Sums(NamedTuple):
-    """Checksums of what arrived; None where it didn't begin at the file's start."""
-
-    crc32: int | None
-    digest: bytes | None
 
 
 class Extent(Protocol):
@@ -131,27 +131,94 @@ def receive(
         NoSpace: The disk is full. Likewise.
         Failed: The disk failed.
     """
-    view = _buffer(block_bytes)
-    stored = os.lseek(descriptor, 0, os.SEEK_CUR)
-    crc32, digest = 0, xxhash.xxh3_128()
-    turned = FromWire() if as_text else None
-    while True:
-        try:
-            count = made.recv_into(view, progress.pace.portion(len(view)))
-        except OSError as error:
-            raise _cut(error, progress) from error
-        progress.count(count)
-        block: bytes | memoryview = view[:count]
-        if turned:
-            block = turned.turn(bytes(block)) if count else turned.end()
-        _write(descriptor, block)
-        stored += len(block)
-        reach(stored)
-        if sums:
-            crc32 = isal_zlib.crc32(block, crc32)
-            digest.update(block)
-        if not count:
-            return Sums(crc32, digest.digest()) if sums else Sums(None, None)
+    coming = _Coming(made, descriptor, Summing() if sums else None, progress, reach)
+    plain = not as_text and not isinstance(made, ssl.SSLSocket)
+    ended = coming.copy(_buffer(block_bytes), as_text=as_text, most=_LARGE_BYTES if plain else None)
+    if not ended and not coming.splice():
+        coming.copy(_buffer(block_bytes))
+    return coming.summing.sums() if coming.summing else Sums(None, None)
+
+
+class _Coming:
+    """A file on its way in."""
+
+    def __init__(
+        self,
+        made: socket.socket,
+        descriptor: int,
+        summing: Summing | None,
+        progress: Progress,
+        reach: Callable[[int], None],
+    ) -> None:
+        self.summing = summing
+        self._made = made
+        self._descriptor = descriptor
+        self._progress = progress
+        self._reach = reach
+        self._stored = os.lseek(descriptor, 0, os.SEEK_CUR)
+
+    def copy(self, view: memoryview, *, as_text: bool = False, most: int | None = None) -> bool:
+        """Copy what arrives, block by block, to the end or until `most` bytes are over. True: to the end."""
+        turned = FromWire() if as_text else None
+        while most is None or self._progress.moved < most:
+            try:
+                count = self._made.recv_into(view, self._progress.pace.portion(len(view)))
+            except OSError as error:
+                raise _cut(error, self._progress) from error
+            self._progress.count(count)
+            block: bytes | memoryview = view[:count]
+            if turned:
+                block = turned.turn(bytes(block)) if count else turned.end()
+            _write(self._descriptor, block)
+            self._count(len(block))
+            if self.summing:
+                self.summing.add(block)
+            if not count:
+                return True
+        return False
+
+    def splice(self) -> bool:
+        """Move what arrives within the kernel. True: to the end; False: this file system can't do it."""
+        with contextlib.ExitStack() as stack:
+            through = stack.enter_context(pipe.opened(_PIPE_BYTES))
+            follower: Follower | None = None
+            if self.summing:
+                follower = stack.enter_context(Follower(self.summing, self._descriptor, self._stored))
+            able = True
+            while able:
+                try:
+                    most = self._progress.pace.portion(through.size)
+                    taken = os.splice(self._made.fileno(), through.writer, most)
+                except OSError as error:
+                    raise _cut(error, self._progress) from error
+                if not taken:
+                    break
+                able = _empty(through.reader, self._descriptor, taken)
+                self._count(taken)
+                if follower:
+                    follower.reach(self._stored)
+                self._progress.count(taken)
+            return able
+
+    def _count(self, stored: int) -> None:
+        self._stored += stored
+        self._reach(self._stored)
+
+
+def _empty(reader: int, descriptor: int, count: int) -> bool:
+    """Move what is in a pipe to a file. False: it had to be copied, for the file system can't splice."""
+    try:
+        while count:
+            count -= os.splice(reader, descriptor, count)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise disks.refusal(error) from error
+        while count:
+            block = os.read(reader, count)
+            _write(descriptor, block)
+            count -= len(block)
+        return False
+    return True
 
 
 def _send_file(made: socket.socket, descriptor: int, offset: int, extent: Extent, progress: Progress) -> None:
