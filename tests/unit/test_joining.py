@@ -1,0 +1,195 @@
+"""The master's side of the link, with nodes that are only a link: they say hello, and hear orders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from argosy import config, errors
+from argosy.accounts.rules import Account
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.model import State
+from argosy.cluster.joining import LinkServer
+from argosy.cluster.roster import Roster
+from argosy.cluster.transfers import Transfer
+from argosy.net import peer as links
+from argosy.net import pki, tls
+from argosy.net.peer import Peer
+from argosy.net.pki import Authority
+from argosy.vfs import Vfs
+from argosy.wire import link
+from standin import eventually
+
+LOST_SECONDS = 1.0
+
+
+class House:
+    """A master without doors."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config = config.Master(
+            paths=config.Paths(keys=str(directory / "keys")),
+            link=config.Link(listen="127.0.0.1:0", lost_seconds=LOST_SECONDS, beat_seconds=0.2),
+            catalogue=config.Catalogue(directory=str(directory / "catalogue")),
+        )
+        self.authority = Authority.open(directory / "keys")
+        self.authority.issue_master()
+        self.catalogue = Catalogue(self.config.catalogue)
+        self.roster = Roster()
+        self.vfs = Vfs(self.config, self.catalogue, self.roster, owed=lambda: None)
+        self.port = 0
+
+    def opened(self, address: str) -> None:
+        self.port = int(address.rpartition(":")[2])
+
+    async def dial(self, context: ssl.SSLContext) -> Peer:
+        return await links.connect("127.0.0.1", self.port, context=context, seconds=5, silent_seconds=1.5)
+
+
+class FarNode:
+    """A node as the master sees it; keeps what it is told."""
+
+    def __init__(self, house: House, name: str, *, volumes: tuple[str, ...] = (), boot: str = "1") -> None:
+        self.house, self.name, self.boot = house, name, boot
+        self.volumes = [link.VolumeState(store, 0, 1 << 40, 1 << 40, []) for store in volumes]
+        self.running: list[int] = []
+        self.told: list[link.Body] = []
+        self.peer: Peer | None = None
+
+    async def hear(self, message: link.Body) -> link.Body | None:
+        self.told.append(message)
+        return link.Scanned(0, 0, 0) if isinstance(message, link.Scan) else None
+
+    @contextlib.asynccontextmanager
+    async def joined(self) -> AsyncIterator[link.Welcome]:
+        """Be on the link for a while."""
+        keys = self.house.directory / f"node-{self.name}"
+        keys.mkdir(exist_ok=True)
+        request = pki.make_request(keys / f"{self.name}.key", self.name)
+        (keys / f"{self.name}.pem").write_bytes(self.house.authority.sign_node(request, self.name, 90))
+        (keys / "authority.pem").write_bytes(self.house.authority.pem)
+        self.peer = await self.house.dial(tls.link_client(keys, self.name))
+        life = asyncio.create_task(self.peer.run(self.hear))
+        try:
+            hello = link.Hello(link.VERSION, "test", self.boot, "", [], self.volumes, self.running)
+            welcome = await self.peer.ask(hello)
+            assert isinstance(welcome, link.Welcome)
+            yield welcome
+        finally:
+            self.peer.close()
+            await life
+
+    def orders(self, *kinds: type[link.Body]) -> list[link.Body]:
+        return [order for order in self.told if isinstance(order, kinds)]
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path)
+    await house.catalogue.open()
+    server = LinkServer(house.config, house.catalogue, house.roster, house.authority, lambda: (b"", b""))
+    service = asyncio.create_task(server.serve(house.opened))
+    await eventually(lambda: house.port)
+    try:
+        yield house
+    finally:
+        service.cancel()
+        await asyncio.gather(service, return_exceptions=True)
+        await house.catalogue.close()
+
+
+async def test_an_order_that_the_link_lost_is_told_again_to_a_node_that_knows_the_ticket(
+    house: House,
+) -> None:
+    node = FarNode(house, "n1", volumes=("a" * 32,))
+    async with node.joined():
+        host = house.roster.node("n1")
+        known, forgotten = Transfer(host), Transfer(host)
+        known.follow(7, "a" * 32, offset=0, as_text=False)
+        forgotten.follow(8, "a" * 32, offset=0, as_text=False)
+        await eventually(lambda: len(node.orders(link.Send)) == 2)
+    node.told.clear()
+    node.running = [known.ticket]
+    async with node.joined():
+        await eventually(lambda: node.orders(link.Send))
+        assert [order.ticket for order in node.told if isinstance(order, link.Send)] == [known.ticket]
+        assert (await forgotten.outcome()).refusal == "TransferCut"
+        known.finish(link.Done(known.ticket, 0, "", ""))
+
+
+async def test_a_second_node_of_a_name_that_is_taken_is_refused(house: House) -> None:
+    async with FarNode(house, "n1", boot="1").joined():
+        with pytest.raises(errors.Exists, match="take another name"):
+            async with FarNode(house, "n1", boot="2").joined():
+                pass
+        assert house.roster.node("n1").boot == "1"
+    async with FarNode(house, "n1", boot="2").joined():
+        assert house.roster.node("n1").boot == "2"
+
+
+async def test_no_volume_is_fed_before_all_of_a_node_have_been_settled(house: House) -> None:
+    stores = tuple(letter * 32 for letter in "ab")
+    for store in stores:
+        await house.catalogue.register("n1", "0")
+        await house.catalogue.attach(store, "n1")
+    node = FarNode(house, "n1", volumes=stores)
+    for volume in node.volumes:
+        volume.parts = [link.Part(5, 10, False)]  # of nobody: forgotten at joining
+    async with node.joined():
+        await eventually(lambda: len(node.orders(link.Feed)) == len(stores))
+    kinds = [type(order) for order in node.orders(link.Forget, link.Feed)]
+    assert kinds == [link.Forget, link.Forget, link.Feed, link.Feed]
+
+
+async def test_a_stranger_is_not_listened_to_for_long(house: House) -> None:
+    peer = await house.dial(tls.enrol_client())
+    life = asyncio.create_task(peer.run(_nothing))
+    with pytest.raises(errors.Denied):
+        await peer.ask(link.Scan("", False))
+    async with asyncio.timeout(LOST_SECONDS * 3):
+        await peer.closed()  # though it says that it is alive
+    await life
+
+
+async def test_a_stranger_cannot_have_us_keep_much(house: House) -> None:
+    peer = await house.dial(tls.enrol_client())
+    life = asyncio.create_task(peer.run(_nothing))
+    with pytest.raises(errors.Unavailable):
+        await peer.ask(link.Enrol("", "", "n1", b"x" * (1 << 20)))
+    assert peer.lost
+    await life
+
+
+async def _nothing(_: link.Body) -> None:
+    """Hear nothing."""
+
+
+@pytest.mark.parametrize("end", ["accident", "client gone"])
+async def test_an_upload_that_is_not_acknowledged_is_cut(house: House, end: str) -> None:
+    node = FarNode(house, "n1", volumes=("a" * 32,))
+    async with node.joined():
+        files = house.vfs.files(Account(name="ann", admin=True))
+        storing = files.plan_upload((b"f",))
+        await storing.begin(offset=0)
+        transfer = Transfer(storing.node)
+        storing.start(transfer, as_text=False, announced=-1)
+        done = link.Done(transfer.ticket, 5, "", "", size=5, mtime_ns=1, crc32=1, digest=b"d")
+        transfer.finish(done)
+        if end == "accident":
+            broken = msgspec.structs.replace(done, mtime_ns=1 << 70)  # the database can't take it
+            with pytest.raises(OverflowError):
+                await storing.end(broken, alive=True)
+        else:
+            with pytest.raises(errors.TransferCut):
+                await storing.end(done, alive=False)
+        entry = house.catalogue.find((b"f",))
+        assert (entry.state, entry.size) == (State.PARTIAL, 5)
+        assert not await storing.kept()
+        await files.plan_upload((b"f",)).begin(offset=5)  # it can go on at once
