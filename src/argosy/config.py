@@ -182,6 +182,8 @@ class Node(Table, frozen=True, kw_only=True):
     """Ports held open in advance, so that PASV costs no round trip."""
     transfer_threads: int = 512
     """Transfers at once; a further one waits."""
+    small_bytes: int = 65_536
+    """Files up to this size are moved without a thread where nothing has to be waited for."""
     block_bytes: int = 262_144
     """Read from a socket or a file in pieces of this size where sendfile can't serve."""
     scan_seconds: float = 60.0

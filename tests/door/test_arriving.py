@@ -187,8 +187,8 @@ async def test_curl_reads_what_a_slow_curl_writes(site: Site, place: str, tmp_pa
         await asyncio.to_thread(
             site.wait_for, "the upload to begin", lambda: talk.ask(f"SIZE {place}/f").code == 213
         )
+        assert not writing.done(), "it is read while it is arriving"
         code, out, err = await run(curl, *login, address)
-        assert not writing.done(), "it was read while it was arriving"
     assert (code, err) == (0, "")
     assert out == content
     assert (await writing)[0] == 0

@@ -72,6 +72,7 @@ async def test_a_stranger_is_turned_away_and_the_client_waited_on_further() -> N
     connection, port = expecting("192.0.2.77")  # TEST-NET: not this machine's, so we're strangers
     with pytest.raises(ConnectionResetError), await dialled(port) as client:
         await asyncio.to_thread(client.recv, 1)
+    assert connection._task is not None
     assert not connection._task.done()
     connection.cut()
 
@@ -118,6 +119,7 @@ async def test_giving_up_before_the_client_came_shuts_the_port() -> None:
 
 async def test_giving_up_resets_a_client_that_came_early() -> None:
     connection, port = expecting()
+    assert connection._task is not None
     with await dialled(port) as client:
         await asyncio.wait_for(asyncio.shield(connection._task), 5)
         connection.cut()

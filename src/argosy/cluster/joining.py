@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from argosy import errors
@@ -121,8 +121,8 @@ class Guest:
         self._awaited: dict[str, int] = {}
         """By store id: the journal number at which a volume's file list is merged."""
 
-    async def answer(self, message: link.Body) -> link.Body | None:
-        """Answer one message.
+    def answer(self, message: link.Body) -> link.Body | Coroutine[None, None, link.Body | None] | None:
+        """Answer one message; what only has to be noted is answered at once.
 
         Raises:
             Denied: A stranger asks what only a node may.
@@ -131,12 +131,12 @@ class Guest:
             case link.AskAuthority():
                 return link.Authority(self._server.authority.pem)
             case link.Enrol():
-                return await self._enrol(message)
+                return self._enrol(message)
             case link.Hello():
-                return await self._welcome(message)
+                return self._welcome(message)
         if self.node is None:
             raise errors.Denied("say hello first")
-        return await self._answer_node(self.node, message)
+        return self._answer_node(self.node, message)
 
     def hurry(self) -> None:
         """Hang up on a stranger who has been here for too long."""
@@ -151,13 +151,15 @@ class Guest:
             self.node.left = time.monotonic()
             log.warning("%s is away", self.node.name)
 
-    async def _answer_node(self, node: Node, message: link.Body) -> link.Body | None:
+    def _answer_node(
+        self, node: Node, message: link.Body
+    ) -> link.Body | Coroutine[None, None, link.Body | None] | None:
         match message:
-            case link.Changes():
-                return await self._merge(node, message)
             case link.Done():
                 if transfer := node.transfers.get(message.ticket):
                     transfer.finish(message)
+            case link.Changes():
+                return self._merge(node, message)
             case link.Beat():
                 node.beat(message)
             case link.Ports():

@@ -17,6 +17,9 @@ from argosy.cluster.transfers import Transfer
 from argosy.net.peer import Peer
 from argosy.wire import link
 
+SCARCE_PORTS = 2
+"""With so few ports left the node is told which ones are taken, so that it opens more."""
+
 
 class Standing(StrEnum):
     """How far a volume's file list is in the catalogue."""
@@ -130,6 +133,8 @@ class Node:
         Raises:
             Unavailable: None came in time, or the node is away.
         """
+        if (port := self.take_port()) is not None:
+            return port
         try:
             async with asyncio.timeout(seconds):
                 while not self._ports:
@@ -140,6 +145,13 @@ class Node:
         except TimeoutError:
             raise errors.Unavailable(f"{self.name} has no port left") from None
         return self._ports.popleft()
+
+    def take_port(self) -> int | None:
+        """Take a port that listens at the node already, if one is known; see `draw_port`."""
+        if len(self._ports) <= SCARCE_PORTS:
+            for transfer in self.transfers.values():
+                transfer.introduce()  # so that the node learns which of its ports are taken
+        return self._ports.popleft() if self._ports else None
 
     def address(self, control: str) -> str:
         """Give the address that a client is told for this node.

@@ -59,6 +59,7 @@ class Transfer:
         self.upload = 0
         """The upload that it brings; 0 for none."""
         self._heard = 0.0
+        self._meet: link.Meet | None = None
         self._order: link.Body | None = None
         self._done: asyncio.Future[link.Done] = asyncio.get_running_loop().create_future()
         node.transfers[self.ticket] = self
@@ -71,11 +72,19 @@ class Transfer:
             peer: The only address that may connect; empty for any.
             tls: Shake hands as TLS server as soon as the client is there.
         """
-        self.node.tell(link.Expect(self.ticket, port, peer, tls))
+        self._meet = link.Expect(self.ticket, port, peer, tls)
+        if tls:
+            self.introduce()  # some clients shake hands before they give their command
 
     def dial(self, host: str, port: int, *, tls: bool) -> None:
         """Have the node connect: to a client (PORT, EPRT) or, with no host, to a relay of ours."""
-        self.node.tell(link.Dial(self.ticket, host, port, tls))
+        self._meet = link.Dial(self.ticket, host, port, tls)
+
+    def introduce(self) -> None:
+        """Tell the node of the data connection now; else it hears of it with the order, in one message."""
+        if self._meet:
+            self.node.tell(self._meet)
+            self._meet = None
 
     def send(self, replica: Replica, store_id: str, *, size: int, offset: int, as_text: bool) -> None:
         """Have the node send a file's bytes from `offset` up to `size`."""
@@ -116,6 +125,8 @@ class Transfer:
 
     def cancel(self) -> None:
         """Have the node end it, or give the port up that nobody used."""
+        if self._order is None:
+            self.introduce()
         self.node.tell(link.Cancel(self.ticket))
         if self._order is None:
             self.finish(link.Done(self.ticket, 0, errors.TransferCut.__name__, "", size=UNKNOWN))
@@ -124,6 +135,7 @@ class Transfer:
         """Have the node go no faster from now on; 0: as fast as can be."""
         if bytes_per_second != self.pace:
             self.pace = bytes_per_second
+            self.introduce()
             self.node.tell(link.Pace(self.ticket, bytes_per_second))
 
     def progressed(self, moved: int, now: float) -> None:
@@ -150,9 +162,9 @@ class Transfer:
 
         Time limits are the node's (connecting, standing still) and the roster's (a node that is away).
         """
-        return await asyncio.shield(self._done)
+        return await self._done
 
-    def _begin(self, order: link.Body) -> None:
+    def _begin(self, order: link.Send | link.Receive) -> None:
         """Give the order.
 
         Raises:
@@ -160,6 +172,7 @@ class Transfer:
         """
         if self._done.done():
             raise errors.NoDataConnection("given up before it began")
+        order.meet, self._meet = self._meet, None
         self._order = order
         self.node.tell(order)
 

@@ -62,6 +62,25 @@ def open_listener(host: str, ports: tuple[int, int]) -> socket.socket:
     raise NoDataConnection(reason)
 
 
+def accept_now(listener: socket.socket, peer: str) -> socket.socket | None:
+    """Take a connection that waits at a port already; None: nobody has come.
+
+    Args:
+        listener: From `open_listener`; it stays open.
+        peer: As for `DataConnection.expect`.
+    """
+    admitted = _admission(peer)
+    while True:
+        try:
+            made, address = listener.accept()
+        except OSError:  # nobody, or somebody who went again
+            return None
+        if admitted(address[0]):
+            return made
+        _reset(made)
+        made.close()
+
+
 def is_local(address: str) -> bool:
     """Whether an address is one of this machine's own."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -82,12 +101,11 @@ class DataConnection:
 
     def __init__(
         self,
-        arrive: Callable[[], Coroutine[Any, Any, socket.socket]],
+        arrive: Callable[[], Coroutine[Any, Any, socket.socket]] | None,
         connect_seconds: float,
         stall_seconds: float,
     ) -> None:
-        """Start the background work; use `expect` or `dial` instead."""
-        self._arrive = arrive
+        """Start the background work; use `expect`, `dial` or `adopt` instead."""
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
         self._limit: asyncio.Timeout | None = None
@@ -97,7 +115,9 @@ class DataConnection:
         self._socket: socket.socket | None = None
         self._lent = False
         self._cut = False
-        self._task = asyncio.get_running_loop().create_task(self._make())
+        self._task: asyncio.Task[NoDataConnection | None] | None = None
+        if arrive:
+            self._task = asyncio.get_running_loop().create_task(self._make(arrive))
 
     @classmethod
     def expect(
@@ -130,6 +150,7 @@ class DataConnection:
             return await _shaken(made, tls, server_side=True, strict=strict)
 
         self = cls(arrive, connect_seconds, stall_seconds)
+        assert self._task is not None, "just begun"
         self._task.add_done_callback(lambda _: listener.close())  # also when it never began
         return self
 
@@ -165,6 +186,19 @@ class DataConnection:
 
         return cls(arrive, connect_seconds, stall_seconds)
 
+    @classmethod
+    def adopt(cls, made: socket.socket, *, stall_seconds: float) -> Self:
+        """Take over a plain connection that is there already.
+
+        Args:
+            made: From `accept_now`; ours from now on.
+            stall_seconds: How long the connection may stand still.
+        """
+        self = cls(None, stall_seconds, stall_seconds)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = self._prepared(made)
+        return self
+
     async def ready(self) -> socket.socket:
         """Wait until the connection is there, and lend its socket to the caller.
 
@@ -174,13 +208,15 @@ class DataConnection:
         Raises:
             NoDataConnection: Nobody came, the peer refused, the handshake failed, or `cut` was called.
         """
-        if self._limit is not None and not self._task.done() and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time() + self._connect_seconds)
-        await asyncio.wait({self._task})  # ends by itself: `_limit`
-        if self._task.cancelled():
-            self.cut()
-            raise NoDataConnection("given up")
-        failure = self._task.result()
+        failure: NoDataConnection | None = None
+        if self._task is not None:
+            if self._limit is not None and not self._task.done() and not self._limit.expired():
+                self._limit.reschedule(asyncio.get_running_loop().time() + self._connect_seconds)
+            await asyncio.wait({self._task})  # ends by itself: `_limit`
+            if self._task.cancelled():
+                self.cut()
+                raise NoDataConnection("given up")
+            failure = self._task.result()
         with self._guard:
             if failure is not None or self._socket is None:
                 raise failure or NoDataConnection("given up")
@@ -193,7 +229,8 @@ class DataConnection:
         A thread that is at work on the socket wakes with an `OSError`; it still has to `close`. Call it on
         the event loop.
         """
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
         with self._guard:
             self._cut = True
             if self._socket is not None:
@@ -239,10 +276,12 @@ class DataConnection:
         with contextlib.suppress(OSError):
             made.shutdown(socket.SHUT_WR)
 
-    async def _make(self) -> NoDataConnection | None:
+    async def _make(
+        self, arrive: Callable[[], Coroutine[Any, Any, socket.socket]]
+    ) -> NoDataConnection | None:
         try:
             async with asyncio.timeout(self._connect_seconds) as self._limit:
-                made = await self._arrive()
+                made = await arrive()
         except TimeoutError:
             return NoDataConnection(f"nobody came for {self._connect_seconds:g} seconds")
         except OSError as error:

@@ -20,8 +20,14 @@ log = logging.getLogger("argosy.link")
 STRANGER_BYTES = 1 << 16
 """Bytes in a frame from who hasn't said who it is: the longest is a signing request."""
 
-Answer = Callable[[link.Body], Awaitable[link.Body | None]]
-"""What a side does with a message: for a request its value is the reply."""
+ACK_SECONDS = 0.02
+"""An acknowledgement that says nothing waits so long for a frame to travel with."""
+
+Answer = Callable[[link.Body], link.Body | Awaitable[link.Body | None] | None]
+"""What a side does with a message: for a request its value is the reply, had at once or awaited."""
+
+Heard = Callable[[link.Body | None], None]
+"""Takes a reply; None: the link ended before one came."""
 
 
 class Peer(asyncio.Protocol):
@@ -45,9 +51,18 @@ class Peer(asyncio.Protocol):
         self._request_seconds = request_seconds
         self._silent_seconds = silent_seconds
         self._frames = link.FrameReader(STRANGER_BYTES if connected else link.FRAME_LIMIT)
-        self._asked: dict[int, asyncio.Future[link.Body]] = {}
+        self._asked: dict[int, Heard] = {}
         self._last_id = 0
-        self._inbox: asyncio.Queue[link.Frame | None] = asyncio.Queue()
+        self._answer: Answer | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._early: list[link.Frame] = []
+        """Came before `run` did."""
+        self._starting = False
+        """A task was made for a message and hasn't begun; who comes after it waits for that."""
+        self._unsent: list[bytes] = []
+        self._sends_soon = self._sends_later = False
+        self._loop = asyncio.get_running_loop()
         self._writable = asyncio.Event()
         self._lost = asyncio.Event()
         self._heard = 0.0
@@ -67,14 +82,14 @@ class Peer(asyncio.Protocol):
         if isinstance(name := transport.get_extra_info("peername"), tuple):
             self.remote = name[:2]
         self.certificate = transport.get_extra_info("peercert")
-        self._heard = asyncio.get_running_loop().time()
+        self._heard = self._loop.time()
         self._writable.set()
         if self._connected:
             self._connected(self)
 
     def data_received(self, data: bytes) -> None:
-        """Cut bytes into frames; wake who waits for a reply, queue the rest."""
-        self._heard = asyncio.get_running_loop().time()
+        """Cut bytes into frames; hand replies to who waits for them, and act on the rest."""
+        self._heard = self._loop.time()
         try:
             frames = self._frames.feed(data)
         except link.LinkError as error:
@@ -83,9 +98,9 @@ class Peer(asyncio.Protocol):
             return
         for frame in frames:
             if not frame.reply:
-                self._inbox.put_nowait(frame)
-            elif (future := self._asked.get(frame.id)) and not future.done():
-                future.set_result(frame.body)
+                self._take(frame)
+            elif heard := self._asked.pop(frame.id, None):
+                heard(frame.body)
 
     def pause_writing(self) -> None:
         """Hold requests back until the far side has read some."""
@@ -97,12 +112,12 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that nothing will come."""
+        del exc
         self._lost.set()
         self._writable.set()
-        self._inbox.put_nowait(None)
-        for future in self._asked.values():
-            if not future.done():
-                future.set_exception(errors.Unavailable(f"the link broke ({exc or 'closed'})"))
+        waiting, self._asked = self._asked, {}
+        for heard in waiting.values():
+            heard(None)
 
     # --- for both sides
 
@@ -125,27 +140,39 @@ class Peer(asyncio.Protocol):
             Unavailable: The link ended, or the time was over. The far side may have done it all the same.
             Refused: Whatever the far side refused with.
         """
-        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[link.Body | None] = self._loop.create_future()
+        number = 0
+
+        def heard(body: link.Body | None) -> None:
+            if not reply.done():
+                reply.set_result(body)
+
         try:
             async with asyncio.timeout(seconds or self._request_seconds):
                 await self._writable.wait()
-                if self.lost:
-                    raise errors.Unavailable("the link is down")
-                self._last_id += 1
-                number = self._last_id
-                self._asked[number] = loop.create_future()
-                try:
-                    self._write(link.Frame(number, False, message))
-                    if written is not None:
-                        written.set()
-                    body = await self._asked[number]
-                finally:
-                    del self._asked[number]
+                number = self._request(message, heard)
+                if written is not None:
+                    written.set()
+                body = await reply
         except TimeoutError:
             raise errors.Unavailable(f"no answer to {type(message).__name__}") from None
+        finally:
+            self._asked.pop(number, None)
+        if body is None:
+            raise errors.Unavailable("the link broke")
         if isinstance(body, link.No):
             raise refusal(body.refusal, body.subject)
         return body
+
+    def request(self, message: link.Body, heard: Heard) -> None:
+        """Send a request; `heard` is called with its reply, or with None when the link ends before it.
+
+        There is no time limit: who lets a request go unanswered while the link lives has a bug.
+        """
+        try:
+            self._request(message, heard)
+        except errors.Unavailable:
+            self._loop.call_soon(heard, None)
 
     def tell(self, message: link.Body) -> None:
         """Send a note; on a link that is over it goes nowhere."""
@@ -155,20 +182,22 @@ class Peer(asyncio.Protocol):
     async def run(self, answer: Answer) -> None:
         """Act on what the far side says until the link ends.
 
-        `answer` starts for each message in the order of arrival, each in a task of its own: what it does
-        before its first await is in order. When the link ends the running ones are cancelled.
+        Each message reaches `answer` in the order of arrival. One that is answered at once is done with then;
+        one to be awaited goes on in a task of its own, and what it does before its first await is in order
+        with the others. When the link ends the running ones are cancelled.
         """
-        async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(self._watch())
-            running: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as self._tasks:
+            watch = self._tasks.create_task(self._watch())
             try:
-                while frame := await self._inbox.get():
-                    task = tasks.create_task(self._reply(frame, answer))
-                    running.add(task)
-                    task.add_done_callback(running.discard)
+                self._answer = answer
+                early, self._early = self._early, []
+                for frame in early:
+                    self._take(frame)
+                await self._lost.wait()
             finally:
+                self._answer = None
                 self.close()
-                for task in (watch, *running):
+                for task in (watch, *self._running):
                     task.cancel()
 
     def trust(self) -> None:
@@ -177,6 +206,7 @@ class Peer(asyncio.Protocol):
 
     def close(self) -> None:
         """End the link; what was said before still gets sent."""
+        self._send()
         if self._transport:
             self._transport.close()
 
@@ -184,16 +214,63 @@ class Peer(asyncio.Protocol):
         """Wait until the link is over."""
         await self._lost.wait()
 
-    async def _reply(self, frame: link.Frame, answer: Answer) -> None:
+    def _request(self, message: link.Body, heard: Heard) -> int:
+        if self.lost:
+            raise errors.Unavailable("the link is down")
+        self._last_id += 1
+        self._asked[self._last_id] = heard
+        self._write(link.Frame(self._last_id, False, message))
+        return self._last_id
+
+    def _take(self, frame: link.Frame) -> None:
+        if self._starting:
+            self._loop.call_soon(self._act, frame)  # behind the first step of the task before it
+        else:
+            self._act(frame)
+
+    def _act(self, frame: link.Frame) -> None:
+        if self._answer is None:
+            if not self.lost and self._tasks is None:
+                self._early.append(frame)
+            return
         try:
-            body = await answer(frame.body)
-        except errors.Refused as refused:
-            body = link.No(type(refused).__name__, str(refused.subject))
-        except Exception:
-            log.exception("%s: accident at %s", self.remote, type(frame.body).__name__)
-            body = link.No(errors.Failed.__name__, type(frame.body).__name__)
+            answered = self._answer(frame.body)
+        except Exception as error:  # noqa: BLE001 - told to the far side, and logged there
+            self._write_reply(frame, self._refusal(frame, error))
+            return
+        if isinstance(answered, Awaitable):
+            self._start(frame, answered)
+        else:
+            self._write_reply(frame, answered, idle=answered is None)
+
+    def _start(self, frame: link.Frame, answer: Awaitable[link.Body | None]) -> None:
+        assert self._tasks is not None, "run() runs"
+        task = self._tasks.create_task(self._await(frame, answer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        if not self._starting:
+            self._starting = True
+            self._loop.call_soon(self._started)
+
+    def _started(self) -> None:
+        self._starting = False
+
+    async def _await(self, frame: link.Frame, answer: Awaitable[link.Body | None]) -> None:
+        try:
+            body = await answer
+        except Exception as error:  # noqa: BLE001 - told to the far side, and logged there
+            body = self._refusal(frame, error)
+        self._write_reply(frame, body)
+
+    def _refusal(self, frame: link.Frame, error: Exception) -> link.No:
+        if isinstance(error, errors.Refused):
+            return link.No(type(error).__name__, str(error.subject))
+        log.error("%s: accident at %s", self.remote, type(frame.body).__name__, exc_info=error)
+        return link.No(errors.Failed.__name__, type(frame.body).__name__)
+
+    def _write_reply(self, frame: link.Frame, body: link.Body | None, *, idle: bool = False) -> None:
         if frame.id and not self.lost:
-            self._write(link.Frame(frame.id, True, body or link.Ok()))
+            self._write(link.Frame(frame.id, True, body or link.Ok()), idle=idle)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -211,10 +288,32 @@ class Peer(asyncio.Protocol):
             elif self._transport and not self._transport.is_closing():
                 self._transport.write(link.ALIVE)
 
-    def _write(self, frame: link.Frame) -> None:
+    def _write(self, frame: link.Frame, *, idle: bool = False) -> None:
+        """Gather what is said in one turn of the loop into one write: a record of TLS and a system call each.
+
+        Args:
+            frame: What to say.
+            idle: Nobody stands still until it is heard.
+        """
+        self._unsent.append(link.encode(frame))
+        if idle and not self._sends_soon:
+            if not self._sends_later:
+                self._sends_later = True
+                self._loop.call_later(ACK_SECONDS, self._send_idle)
+        elif not self._sends_soon:
+            self._sends_soon = True
+            self._loop.call_soon(self._send)
+
+    def _send_idle(self) -> None:
+        self._sends_later = False
+        self._send()
+
+    def _send(self) -> None:
+        self._sends_soon = False
+        unsent, self._unsent = self._unsent, []
         # A TLS transport that the peer aborted takes writes in silence for ever.
-        if self._transport and not self._transport.is_closing():
-            self._transport.write(link.encode(frame))
+        if unsent and self._transport and not self._transport.is_closing():
+            self._transport.write(b"".join(unsent))
 
 
 def refusal(name: str, subject: str) -> errors.Refused:

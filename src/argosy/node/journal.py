@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS extension(
 """
 
 _SELECT = "SELECT loc, size, mtime_ns, ver, crc32, digest, seq, gone FROM file "
+_GLANCE = "SELECT ver, size, mtime_ns FROM file WHERE loc = ? AND gone = 0"
 _INSERT = """INSERT OR REPLACE INTO file(loc, size, mtime_ns, ver, crc32, digest, seq, gone)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 
@@ -94,6 +95,8 @@ class Journal:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._durable = True
         self._db.executescript(_SCHEMA)
+        self._glances = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
+        self._glances.execute("PRAGMA query_only = ON")
         self._listeners: list[Callable[[], None]] = []
         self._sealing: list[tuple[PartRow, threading.Event]] = []
         self._sealing_lock = threading.Lock()
@@ -114,6 +117,7 @@ class Journal:
     def close(self) -> None:
         """Close the database; its write-ahead log is folded in."""
         with self.lock:
+            self._glances.close()
             self._db.close()
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -136,6 +140,19 @@ class Journal:
         """Give a file that is there and holds a version of an upload; None for 0."""
         rows = self._rows("WHERE ver = ? AND ver > 0 AND gone = 0 LIMIT 1", ver)
         return rows[0] if rows else None
+
+    def glance(self, loc: bytes, ver: int) -> tuple[int, int] | None:
+        """Say which size and time a version has at a loc, without waiting for who is writing.
+
+        For the event loop, and for it alone. None: it isn't known there; ask `find` and `part`.
+        """
+        try:
+            row = self._glances.execute(_GLANCE, (loc,)).fetchone()
+        except sqlite3.Error:
+            return None
+        if row is None or (ver and row[0] not in (ver, 0)):
+            return None
+        return row[1], row[2]
 
     def page(self, after: bytes, limit: int) -> list[Row]:
         """Give files that are there, in order of loc."""

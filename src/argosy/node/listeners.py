@@ -6,7 +6,7 @@ import logging
 import socket
 
 from argosy.errors import NoDataConnection
-from argosy.net.dataconn import open_listener
+from argosy.net.dataconn import accept_now, open_listener
 
 log = logging.getLogger("argosy.node")
 
@@ -50,6 +50,25 @@ class Listeners:
     def take(self, port: int) -> socket.socket | None:
         """Give a port's listener away; None when it isn't ours (any more)."""
         return self._waiting.pop(port, None)
+
+    def accept(self, port: int, peer: str) -> socket.socket | None:
+        """Take the connection that waits at a port, and close that; None: the port stays as it is.
+
+        Args:
+            port: Which.
+            peer: The only address that may connect; empty for any.
+        """
+        listener = self._waiting.get(port)
+        made = accept_now(listener, peer) if listener else None
+        if listener and made:
+            del self._waiting[port]
+            listener.close()
+        return made
+
+    def renew(self) -> list[int]:
+        """Open other ports in place of those that wait: who is on the way to one has lost its master."""
+        self.close()
+        return self.fill()
 
     def close(self) -> None:
         """Close them all."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -65,8 +65,7 @@ class Session:
     async def run(self) -> None:
         """Serve until the link ends."""
         self._tickets.welcome(self._welcome)
-        self._listeners.fill()
-        self._peer.tell(link.Ports(self._listeners.ports()))
+        self._peer.tell(link.Ports(self._listeners.renew()))
         self._tickets.attach(self._peer)
         try:
             async with asyncio.TaskGroup() as self._tasks:
@@ -81,8 +80,8 @@ class Session:
 
     # --- orders
 
-    async def _answer(self, order: link.Body) -> link.Body | None:
-        """Carry out an order.
+    def _answer(self, order: link.Body) -> Coroutine[None, None, link.Body | None] | None:
+        """Carry out an order, those for transfers at once.
 
         Raises:
             Refused: What the master gets to hear as `no`.
@@ -90,8 +89,6 @@ class Session:
         match order:
             case link.Expect():
                 self._tickets.expect(order)
-                if fresh := self._listeners.fill():
-                    self._peer.tell(link.Ports(fresh))
             case link.Dial():
                 self._tickets.dial(order)
             case link.Send():
@@ -103,7 +100,9 @@ class Session:
             case link.Cancel():
                 self._tickets.cancel(order)
             case _:
-                return await self._answer_volume(order)
+                return self._answer_volume(order)
+        if fresh := self._listeners.fill():
+            self._peer.tell(link.Ports(fresh))
         return None
 
     async def _answer_volume(self, order: link.Body) -> link.Body | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -11,6 +12,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+
+import msgspec
 
 from argosy import config, errors
 from argosy.net import tls
@@ -46,6 +49,8 @@ class Ticket:
     begun: bool = False
     moving: bool = False
     progress: transfer.Progress = field(default_factory=transfer.Progress)
+    outcome: link.Done | None = None
+    """How it ended; owed to the master until it says that it has heard."""
     expiry: asyncio.TimerHandle | None = None
 
 
@@ -88,7 +93,8 @@ class Tickets:
         self._connect_seconds = settings.request_seconds
         self._stall_seconds = settings.request_seconds
         self._peer: Peer | None = None
-        self._linked = asyncio.Event()
+        self._all_told = asyncio.Event()
+        self._small = memoryview(bytearray(settings.small_bytes))
         self._running: set[asyncio.Task[None]] = set()
         self._ended = [0, 0]
 
@@ -108,6 +114,11 @@ class Tickets:
             self._cut(ticket)
         if self._running:
             await asyncio.wait(self._running, timeout=_LAST_WORDS_SECONDS)
+        if self._peer and self._tickets:
+            self._all_told.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                    await self._all_told.wait()
 
     # --- the link
 
@@ -122,11 +133,13 @@ class Tickets:
     def attach(self, peer: Peer) -> None:
         """Tell outcomes over this link from now on, those owed first."""
         self._peer = peer
-        self._linked.set()
+        for ticket in tuple(self._tickets.values()):
+            if ticket.outcome:
+                self._tell(ticket)
 
     def detach(self) -> None:
         """The link is over; outcomes wait for the next."""
-        self._linked.clear()
+        self._peer = None
 
     def numbers(self) -> list[int]:
         """Give the tickets that we know: connections awaited, transfers running, outcomes owed."""
@@ -184,14 +197,19 @@ class Tickets:
         self._add(Ticket(order.ticket, connection, to_master=to_master and order.tls))
 
     def send(self, order: link.Send) -> None:
-        """Send a file over a ticket's connection; with `size` -1 one that is still arriving."""
-        ticket = self._begin(order.ticket, lambda ticket: partial(self._send, ticket, order))
+        """Send a file over a ticket's connection; a small one on the spot, where nothing keeps us waiting.
+
+        With `size` -1 it is one that is still arriving.
+        """
+        if order.ticket not in self._tickets and self._sent_at_once(order):
+            return
+        ticket = self._begin(order, lambda ticket: partial(self._send, ticket, order))
         if order.size == link.ARRIVING and ticket.arrival is None:
             ticket.arrival = self._arrivals.get((order.store_id, order.ver))
 
     def receive(self, order: link.Receive) -> None:
         """Take a file from a ticket's connection."""
-        ticket = self._begin(order.ticket, lambda ticket: partial(self._receive, ticket, order))
+        ticket = self._begin(order, lambda ticket: partial(self._receive, ticket, order))
         if (volume := self._volumes.get(order.store_id)) and ticket.part is None:
             ticket.part = (volume, order.upload)
             ticket.arrival = self._arrivals[order.store_id, order.upload] = Arrival()
@@ -223,9 +241,7 @@ class Tickets:
         if ticket.connection:
             ticket.connection.cut()
         refusal = errors.NoDataConnection.__name__
-        self._start(
-            self._tell_end(ticket, link.Done(ticket.number, 0, refusal, "it waited too long", size=-1))
-        )
+        self._end(ticket, link.Done(ticket.number, 0, refusal, "it waited too long", size=-1))
 
     def _cut(self, ticket: Ticket) -> None:
         ticket.progress.cancel()
@@ -241,12 +257,19 @@ class Tickets:
             ticket.expiry.cancel()
         if self._tickets.get(ticket.number) is ticket:
             del self._tickets[ticket.number]
+        if not self._tickets:
+            self._all_told.set()
 
-    def _begin(self, number: int, work: Callable[[Ticket], Work]) -> Ticket:
-        ticket = self._tickets.get(number)
-        if ticket is None:
-            ticket = Ticket(number, None)  # its `expect` never came, or to another life of ours
-            self._tickets[number] = ticket
+    def _begin(self, order: link.Send | link.Receive, work: Callable[[Ticket], Work]) -> Ticket:
+        if order.ticket not in self._tickets:
+            match order.meet:
+                case link.Expect():
+                    self.expect(order.meet)
+                case link.Dial():
+                    self.dial(order.meet)
+                case None:  # it was told of to another life of ours
+                    self._add(Ticket(order.ticket, None))
+        ticket = self._tickets[order.ticket]
         if not ticket.begun:
             ticket.begun = True
             self._start(self._carry_out(ticket, work(ticket)))
@@ -279,13 +302,74 @@ class Tickets:
             volume, upload = ticket.part
             ticket.arrival.end(whole=not done.refusal)
             self._arrivals.pop((volume.store_id, upload), None)
-        await self._tell_end(ticket, done)
+        self._end(ticket, done)
 
-    async def _tell_end(self, ticket: Ticket, done: link.Done) -> None:
+    def _end(self, ticket: Ticket, done: link.Done) -> None:
+        """Owe the master an outcome, until it has heard it or nobody can want it any more."""
+        ticket.outcome = done
+        self._tickets[ticket.number] = ticket
+        self._tell(ticket)
+
+    def _tell(self, ticket: Ticket) -> None:
+        if self._peer and ticket.outcome:
+            self._peer.request(ticket.outcome, partial(self._told, ticket))
+        else:
+            self._keep(ticket)
+
+    def _told(self, ticket: Ticket, reply: link.Body | None) -> None:
+        if reply is None:  # the link broke; the next one hears of it
+            self._keep(ticket)
+            return
+        if isinstance(reply, link.No):
+            log.warning("ticket %x: the master wants no outcome: %s", ticket.number, reply.subject)
+        self._drop(ticket)
+
+    def _keep(self, ticket: Ticket) -> None:
+        if ticket.expiry:
+            ticket.expiry.cancel()
+        loop = asyncio.get_running_loop()
+        ticket.expiry = loop.call_later(self._settings.outcome_seconds, self._give_up, ticket)
+
+    def _give_up(self, ticket: Ticket) -> None:
+        log.warning("ticket %x: nobody heard its outcome", ticket.number)
+        self._drop(ticket)
+
+    def _sent_at_once(self, order: link.Send) -> bool:
+        """Send a small file from memory to a client that is there; False: one or the other isn't."""
+        meet, content = order.meet, self._in_memory(order)
+        if content is None or order.ascii or not isinstance(meet, link.Expect) or meet.tls:
+            return False
+        made = self._listeners.accept(meet.port, meet.peer)
+        if made is None:
+            return False
+        ticket = Ticket(order.ticket, None, begun=True)
         try:
-            await self._deliver(done)
-        finally:
-            self._drop(ticket)
+            ticket.progress.moved = transfer.send_now(made, content)
+        except errors.TransferCut as cut:
+            made.close()
+            self._end(ticket, self._refused(ticket, cut))
+            return True
+        if ticket.progress.moved < len(content):  # a thread waits for the client to read on
+            self._go_on(order, made, ticket.progress)
+            return True
+        made.close()
+        self._ended[1] += len(content)
+        self._end(ticket, link.Done(order.ticket, len(content), "", ""))
+        return True
+
+    def _in_memory(self, order: link.Send) -> memoryview | None:
+        size = order.size - order.offset
+        volume = self._volumes.get(order.store_id)
+        if volume is None or order.size == link.ARRIVING or not 0 <= size <= len(self._small):
+            return None
+        content = self._small[:size]
+        return content if volume.read_now(order.loc, order.ver, order.offset, content) else None
+
+    def _go_on(self, order: link.Send, made: socket.socket, progress: transfer.Progress) -> None:
+        connection = DataConnection.adopt(made, stall_seconds=self._stall_seconds)
+        self._add(Ticket(order.ticket, connection, progress=progress))
+        rest = msgspec.structs.replace(order, offset=order.offset + progress.moved)
+        self._begin(rest, lambda ticket: partial(self._send, ticket, rest))
 
     async def _connected(self, ticket: Ticket) -> socket.socket:
         if ticket.connection is None:
@@ -302,27 +386,6 @@ class Tickets:
                 ticket.connection.abort()
                 raise errors.NoDataConnection("the relay isn't the master's")
         return made
-
-    async def _deliver(self, done: link.Done) -> None:
-        """Tell an outcome until it is acknowledged, or so old that nobody can want it."""
-        try:
-            async with asyncio.timeout(self._settings.outcome_seconds):
-                while not await self._told(done):
-                    pass
-        except TimeoutError:
-            log.warning("ticket %x: nobody heard its outcome", done.ticket)
-
-    async def _told(self, done: link.Done) -> bool:
-        await self._linked.wait()
-        assert self._peer is not None
-        try:
-            await self._peer.ask(done)
-        except errors.Unavailable:
-            await asyncio.sleep(self._settings.retry_first_seconds)  # until the session has noticed
-            return False
-        except errors.Refused as refused:
-            log.warning("ticket %x: the master wants no outcome: %s", done.ticket, refused)
-        return True
 
     # --- in a thread
 

@@ -105,6 +105,20 @@ def send(
         _send_file(made, descriptor, offset, extent, progress)
 
 
+def send_now(made: socket.socket, content: memoryview) -> int:
+    """Give a plain socket as many bytes as it takes without waiting, and say how many.
+
+    Raises:
+        TransferCut: The client is gone.
+    """
+    try:
+        return made.send(content, socket.MSG_DONTWAIT) if content else 0
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        raise TransferCut(error.strerror or str(error)) from error
+
+
 def receive(
     made: socket.socket,
     descriptor: int,

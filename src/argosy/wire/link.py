@@ -239,7 +239,7 @@ class Checksums(Message, tag="checksums"):
 
 
 class Expect(Message, tag="expect"):
-    """A note: a client will connect to this listening port. Shake hands as soon as it does."""
+    """A client will connect to this listening port. A note, where TLS is to be shaken as soon as it does."""
 
     ticket: int
     port: int
@@ -249,7 +249,7 @@ class Expect(Message, tag="expect"):
 
 
 class Dial(Message, tag="dial"):
-    """A note: connect to an address (PORT, EPRT), or to the master's relay.
+    """Connect to an address (PORT, EPRT), or to the master's relay.
 
     For a relay `host` is empty: the node dials the host where its link goes to, and with `tls` shows its
     own certificate and wants the master's. For a client `tls` makes the node the TLS server.
@@ -263,6 +263,9 @@ class Dial(Message, tag="dial"):
 
 ARRIVING = -1
 """A `Send.size`: as much as there is when the upload ends."""
+
+Meet = Expect | Dial
+"""How a ticket's data connection comes about."""
 
 
 class Send(Message, tag="send"):
@@ -279,6 +282,8 @@ class Send(Message, tag="send"):
     size: int
     offset: int
     ascii: bool
+    meet: Meet | None = None
+    """The data connection, where it wasn't told of before."""
 
 
 class Base(Message, tag="base"):
@@ -303,6 +308,8 @@ class Receive(Message, tag="receive"):
     """Bytes that ALLO announced; -1: unknown. Fewer is a failure."""
     flush: bool
     """Flush to the disk before sealing."""
+    meet: Meet | None = None
+    """As in `Send`."""
 
 
 class Pace(Message, tag="pace"):

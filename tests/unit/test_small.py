@@ -1,0 +1,129 @@
+"""Small files leave a node in one step: the order brings the data connection along, no thread is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from pathlib import Path
+
+from argosy.wire import link
+from standin import Master, dialled, eventually, master, node, rest_of
+
+
+async def drawn(far: Master) -> int:
+    await eventually(lambda: far.ports)
+    return far.ports.pop(0)
+
+
+def sending(
+    port: int, volume: str, loc: bytes, size: int, *, offset: int = 0, peer: str = "127.0.0.1"
+) -> link.Send:
+    ticket = secrets.randbits(62) | 1
+    meet = link.Expect(ticket, port, peer, False)
+    return link.Send(ticket, volume, loc, 0, size, offset, False, meet)
+
+
+async def scanned(far: Master, store_id: str) -> None:
+    await far.ask(link.Feed(store_id, 0, False))
+    await far.ask(link.Scan(store_id, False))
+
+
+async def test_a_small_file_is_sent_by_the_order_that_names_the_port(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        (tmp_path / "root/a").write_bytes(b"0123456789")
+        await scanned(far, volume.store_id)
+        for offset in (0, 4, 10):
+            port = await drawn(far)
+            with await dialled(port) as client:
+                order = sending(port, volume.store_id, b"a", 10, offset=offset)
+                far.tell(order)
+                assert await asyncio.to_thread(rest_of, client) == b"0123456789"[offset:]
+            done = await far.outcome(order.ticket)
+            assert (done.refusal, done.moved) == ("", 10 - offset)
+
+
+async def test_a_client_that_comes_after_the_order_is_waited_for(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        (tmp_path / "root/a").write_bytes(b"0123456789")
+        await scanned(far, volume.store_id)
+        port = await drawn(far)
+        order = sending(port, volume.store_id, b"a", 10)
+        far.tell(order)
+        await asyncio.sleep(0.1)
+        with await dialled(port) as client:
+            assert await asyncio.to_thread(rest_of, client) == b"0123456789"
+        assert (await far.outcome(order.ticket)).refusal == ""
+
+
+async def test_a_stranger_who_came_first_gets_nothing_and_the_client_all(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        (tmp_path / "root/a").write_bytes(b"secret")
+        await scanned(far, volume.store_id)
+        port = await drawn(far)
+        with await dialled(port) as stranger:  # TEST-NET is expected, and we aren't that
+            order = sending(port, volume.store_id, b"a", 6, peer="192.0.2.7")
+            far.tell(order)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(stranger.recv, 10) == b""
+        far.tell(link.Cancel(order.ticket))
+        assert (await far.outcome(order.ticket)).refusal == "TransferCut"
+
+
+async def test_a_client_that_reads_late_gets_the_whole_small_file(tmp_path: Path) -> None:
+    content = os.urandom(60_000)
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        (tmp_path / "root/a").write_bytes(content)
+        await scanned(far, volume.store_id)
+        port = await drawn(far)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.settimeout(10)
+            await asyncio.to_thread(client.connect, ("127.0.0.1", port))
+            order = sending(port, volume.store_id, b"a", len(content))
+            far.tell(order)
+            await asyncio.sleep(0.2)
+            assert await asyncio.to_thread(rest_of, client) == content
+        done = await far.outcome(order.ticket)
+        assert (done.refusal, done.moved) == ("", len(content))
+
+
+async def test_a_file_that_was_changed_by_hand_is_sent_as_it_is_now(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far, scan_seconds=1000.0) as volume:
+        (tmp_path / "root/a").write_bytes(b"before")
+        await scanned(far, volume.store_id)
+        (tmp_path / "root/a").write_bytes(b"behind")
+        port = await drawn(far)
+        with await dialled(port) as client:
+            far.tell(sending(port, volume.store_id, b"a", 6))
+            assert await asyncio.to_thread(rest_of, client) == b"behind"
+
+
+async def test_a_link_in_the_place_of_a_file_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"secret")
+    async with master(tmp_path) as far, node(tmp_path, far, scan_seconds=1000.0) as volume:
+        (tmp_path / "root/a").write_bytes(b"public")
+        await scanned(far, volume.store_id)
+        (tmp_path / "root/a").unlink()
+        (tmp_path / "root/a").symlink_to(tmp_path / "outside")
+        port = await drawn(far)
+        with await dialled(port) as client:
+            order = sending(port, volume.store_id, b"a", 6)
+            far.tell(order)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(rest_of, client) == b""
+        assert (await far.outcome(order.ticket)).refusal == "Damaged"
+
+
+async def test_ports_that_a_lost_master_gave_out_are_shut_at_the_next_welcome(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        del volume
+        old = await drawn(far)
+        with await dialled(old) as client:
+            await far.rejoined()
+            await eventually(lambda: far.ports)
+            assert old not in far.ports
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(client.recv, 1) == b""
