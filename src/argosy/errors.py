@@ -38,6 +38,10 @@ class IsADirectory(Refused):
     """Is a directory."""
 
 
+class LinkLoop(Refused):
+    """Too many symbolic links."""
+
+
 class NotEmpty(Refused):
     """Directory not empty."""
 

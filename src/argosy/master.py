@@ -22,7 +22,7 @@ from argosy.doors.ftp.data import Carriage
 from argosy.doors.ftp.server import FtpDoor
 from argosy.net import ports, tls
 from argosy.net.pki import Authority
-from argosy.vfs import Vfs
+from argosy.vfs.vfs import Vfs
 
 log = logging.getLogger("argosy.master")
 

@@ -218,3 +218,33 @@ def test_xcrc_always_has_a_reading(argument: bytes) -> None:
     readings = arguments.parse_xcrc(argument)
     assert FilePart(argument) in readings
     assert all(0 <= part.start <= arguments.SIZE_LIMIT for part in readings)
+
+
+@pytest.mark.parametrize(
+    ("argument", "target", "path"),
+    [
+        (b"a b", b"a", b"b"),
+        (b'"a b" c', b"a b", b"c"),
+        (b'../x/y "c ""d"""', b"../x/y", b'c "d"'),
+        (b'a" b', b'a"', b"b"),
+    ],
+)
+def test_site_symlink_names_two_paths(argument: bytes, target: bytes, path: bytes) -> None:
+    assert arguments.parse_link(argument) == (target, path)
+
+
+@pytest.mark.parametrize(
+    "argument", [b"a", b"a ", b" a b", b"a b c", b'"a b', b'"a" b c', b'"" b', b'"a"b c']
+)
+def test_site_symlink_guesses_nothing(argument: bytes) -> None:
+    with pytest.raises(errors.BadArgument):
+        arguments.parse_link(argument)
+
+
+def quoted(path: bytes) -> bytes:
+    return b'"' + path.replace(b'"', b'""') + b'"'
+
+
+@given(st.binary(min_size=1), st.binary(min_size=1))
+def test_any_two_paths_can_be_said_in_quotes(target: bytes, path: bytes) -> None:
+    assert arguments.parse_link(quoted(target) + b" " + quoted(path)) == (target, path)

@@ -121,6 +121,7 @@ def test_a_status_names_the_paths_in_conflict() -> None:
         "relayed_bytes": 0,
         "files": 3,
         "directories": 2,
+        "links": 1,
         "bytes": 1024,
         "damaged": 0,
         "partial": 0,

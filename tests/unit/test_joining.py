@@ -22,7 +22,8 @@ from argosy.net import peer as links
 from argosy.net import pki, tls
 from argosy.net.peer import Peer
 from argosy.net.pki import Authority
-from argosy.vfs import Vfs
+from argosy.vfs.files import Files
+from argosy.vfs.vfs import Vfs
 from argosy.wire import link
 from standin import eventually
 
@@ -175,7 +176,7 @@ async def _nothing(_: link.Body) -> None:
 async def test_an_upload_that_is_not_acknowledged_is_cut(house: House, end: str) -> None:
     node = FarNode(house, "n1", volumes=("a" * 32,))
     async with node.joined():
-        files = house.vfs.files(Account(name="ann", admin=True))
+        files = Files(house.vfs, Account(name="ann", admin=True))
         storing = files.plan_upload((b"f",))
         await storing.begin(offset=0)
         transfer = Transfer(storing.node)

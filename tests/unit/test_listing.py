@@ -34,7 +34,7 @@ OWNERS = {"ann": b"ann", "b;b": b"b_b", "x y": b"x_y", "z\r\n": b"z__", "": b"-"
 """Names of accounts, and how `ls -l` may show them."""
 
 names = st.binary(min_size=1, max_size=20).filter(lambda name: not set(name) & set(b"\r\n\0/"))
-lines = st.builds(
+plain_lines = st.builds(
     Line,
     name=names,
     is_directory=st.booleans(),
@@ -47,6 +47,10 @@ lines = st.builds(
     unique=st.integers(1, 2**63 - 1),
     perm=st.sampled_from(["", "adfrw"]),
     nodes=st.lists(st.sampled_from(["n1", "n2"]), unique=True).map(tuple),
+    target=st.none(),
+)
+lines = plain_lines | st.builds(
+    lambda line, target: line._replace(is_directory=False, type="", target=target), plain_lines, names
 )
 
 
@@ -55,7 +59,7 @@ def entries(page: bytes) -> list[tuple[dict[str, str], bytes]]:
     found = []
     for line in page.split(b"\r\n")[:-1]:
         facts, _, name = line.partition(b" ")
-        pairs = (fact.split("=", 1) for fact in facts.decode().split(";")[:-1])
+        pairs = (fact.split("=", 1) for fact in facts.decode(errors="surrogateescape").split(";")[:-1])
         found.append((dict(pairs), name))
     return found
 
@@ -89,7 +93,7 @@ def test_a_client_reads_back_what_we_wrote(page: list[Line], wanted: set[str]) -
     found = entries(listing.mlsd(page, facts))
     assert [name for _, name in found] == [line.name for line in page]
     for line, (read, _) in zip(page, found, strict=True):
-        kept = wanted - {"size", "x.nodes"} if line.is_directory else wanted
+        kept = wanted if line.target is None and not line.is_directory else wanted - {"size", "x.nodes"}
         assert list(read) == [fact for fact in FACTS if fact in kept]
         if "size" in read:
             assert int(read["size"]) == line.size
@@ -145,9 +149,10 @@ def test_a_time_shows_its_minute_for_half_a_year_and_then_its_year(mtime_ns: int
 def test_a_client_can_split_every_list_line_by_blanks(page: list[Line], now_ns: int) -> None:
     found = listing.unix(page, now_ns).split(b"\r\n")[:-1]
     for line, text in zip(page, found, strict=True):
-        assert text.endswith(b" " + line.name)
-        letters, _, owner, group, size, *when = text[: -len(line.name) - 1].split()
-        assert (letters[:1] == b"d") == line.is_directory
+        shown = line.name if line.target is None else line.name + b" -> " + line.target
+        assert text.endswith(b" " + shown)
+        letters, _, owner, group, size, *when = text[: -len(shown) - 1].split()
+        assert letters[:1] == (b"d" if line.is_directory else b"-" if line.target is None else b"l")
         assert (owner, group) == (OWNERS[line.owner], b"g")
         assert int(size) == line.size
         assert len(when) == 3
@@ -167,3 +172,20 @@ def test_names_alone() -> None:
 
 def test_an_empty_directory_is_an_empty_page() -> None:
     assert listing.mlsd([]) == listing.unix([], NOW) == listing.names([]) == b""
+
+
+LINK = FILE._replace(name=b"latest", target=b"a/b", size=3, nodes=(), perm="df")
+
+
+def test_a_link_is_shown_with_its_target() -> None:
+    shown = listing.unix([LINK], NOW)
+    assert shown == b"lrwxrwxrwx   1 ann      staff               3 Nov 22 04:25 latest -> a/b\r\n"
+    facts = ("type", "size", "perm", "x.nodes")
+    assert listing.mlsd([LINK], facts) == b"type=OS.unix=slink:a/b;perm=df; latest\r\n"
+    assert listing.names([LINK]) == b"latest\r\n"
+
+
+@pytest.mark.parametrize("target", [b"a b", b"a;b", b"; x"])
+def test_a_target_that_no_fact_can_hold_is_left_out(target: bytes) -> None:
+    page = listing.mlsd([LINK._replace(target=target)], ("type",))
+    assert entries(page) == [({"type": "OS.unix=slink"}, b"latest")]

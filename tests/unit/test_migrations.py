@@ -122,3 +122,28 @@ async def test_a_database_of_a_later_version_is_refused(tmp_path: Path) -> None:
 
 def test_there_is_a_step_for_each_version() -> None:
     assert sorted(STEPS) == list(range(2, schema.VERSION + 1))
+
+
+async def test_a_site_of_version_1_can_have_links_and_remembers_cut_replacements(tmp_path: Path) -> None:
+    catalogue = Catalogue(old(tmp_path))
+    await catalogue.open()
+    try:
+        assert catalogue.find(()).target is None
+        await catalogue.make_link((b"l",), b"/", owner="ann")
+        assert catalogue.resolve((b"l",)) == ((), catalogue.find(()))
+        await catalogue.cut(1, 1)
+    finally:
+        await catalogue.close()
+
+
+async def test_an_upgraded_site_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    tables = []
+    for table in (old(tmp_path), config.Catalogue(directory=str(tmp_path / "new"))):
+        catalogue = Catalogue(table)
+        await catalogue.open()
+        await catalogue.close()
+        db = sqlite3.connect(Path(table.directory) / "argosy.db")
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name")]
+        tables.append({name: sorted(db.execute(f"PRAGMA table_info({name})")) for name in names})
+        db.close()
+    assert tables[0] == tables[1]

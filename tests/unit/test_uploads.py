@@ -298,3 +298,38 @@ async def test_a_list_read_before_an_upload_was_in_place_does_not_lose_it(catalo
     await catalogue.merge(1, [Found(b"x", 5, 77, upload.id)], seq=4, whole=False)
     await catalogue.merge(1, [Found(b"x", 5, 77, gone=True)], seq=5, whole=False)
     assert catalogue.replicas(upload.file) == []
+
+
+async def test_a_cut_replacement_can_only_be_sent_whole_also_after_a_restart(tmp_path: Path) -> None:
+    table = config.Catalogue(directory=str(tmp_path))
+    first = Catalogue(table)
+    await first.open()
+    await first.register("n1", "boot")
+    await first.attach("1" * 32, "n1")
+    for path in (X, (b"y",)):
+        await put(first, path)
+    await first.cut((await begin(first, X)).id, 3)
+    await begin(first, (b"y",))  # under way when the master dies
+    await first.close()
+    catalogue = Catalogue(table)
+    await catalogue.open()
+    try:
+        await catalogue.recover()
+        for path in (X, (b"y",)):
+            with pytest.raises(errors.Denied):
+                await begin(catalogue, path, resume=True)
+            await put(catalogue, path)
+            assert (await begin(catalogue, path, resume=True)).base is not None
+    finally:
+        await catalogue.close()
+
+
+async def test_a_replacement_of_which_nothing_arrived_changes_nothing(
+    catalogue: Catalogue,
+) -> None:
+    await put(catalogue)
+    await catalogue.cut((await begin(catalogue)).id, 0)
+    going_on = await begin(catalogue, resume=True)
+    assert going_on.base is not None
+    await catalogue.cut(going_on.id, 7)
+    assert (await begin(catalogue, resume=True)).base is not None

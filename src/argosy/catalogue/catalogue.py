@@ -97,6 +97,20 @@ class Catalogue:
         """Find what has this path, or nothing."""
         return self._engine.read(tree.lookup, path)
 
+    def resolve(self, path: TreePath, *, follow: bool = True) -> tuple[TreePath, Entry | None]:
+        """Give the path without symbolic links on its way, and what has it, which may be nothing.
+
+        Args:
+            path: As it was asked for.
+            follow: Also follow the link that has the path itself.
+
+        Raises:
+            LinkLoop: Too many links, maybe in a circle.
+            NotFound: There is nothing already where a directory should be.
+            NotADirectory: A file stands where the path needs a directory.
+        """
+        return self._engine.read(tree.resolve, path, follow)
+
     def by_id(self, file: int) -> Entry:
         """Find by FileId.
 
@@ -172,6 +186,20 @@ class Catalogue:
             )
         )
 
+    async def make_link(self, path: TreePath, target: bytes, *, owner: str, group: str = "argosy") -> Entry:
+        """Make a symbolic link; its target needn't be there. The disks never hear of it.
+
+        Raises:
+            Exists: The name is taken.
+            NotFound: The parent is missing.
+            NotADirectory: The parent is a file.
+            NameNotAllowed: Nothing may be called so, or no target be that.
+        """
+        file, now_ns = self._mint(), self._now()
+        return await self._engine.write(
+            lambda db: tree.make_link(db, path, target, file=file, owner=owner, group=group, now_ns=now_ns)
+        )
+
     async def remove_directory(self, path: TreePath) -> None:
         """Remove an empty directory.
 
@@ -184,7 +212,7 @@ class Catalogue:
         await self._engine.write(tree.remove_directory, path, self._now())
 
     async def delete(self, path: TreePath) -> Removal:
-        """Remove a file; its replicas become tombstones in the same transaction.
+        """Remove a file or a link; a file's replicas become tombstones in the same transaction.
 
         Raises:
             IsADirectory: It is one.
@@ -255,6 +283,7 @@ class Catalogue:
             NotADirectory: A file stands where the path needs a directory.
             NameNotAllowed: Nothing may be called so.
             Unavailable: The node isn't in this epoch, or what `resume` needs isn't on this volume.
+            Denied: To `resume` would mix two contents: a replacement was cut, and the old one stayed.
         """
         number, file, now_ns = self._mint(), self._mint(), self._now()
         begun: list[Upload] = []
@@ -308,7 +337,7 @@ class Catalogue:
         """End an upload that nobody was told had worked. True: its part is worth nothing, forget it.
 
         The part of a new file is kept for REST and APPE under the name that it had; an overwritten file
-        stays as it was, without.
+        stays as it was, without, and from now on it can't be gone on with, only be sent whole.
 
         Args:
             upload: Which; one that is over already is no error.

@@ -301,7 +301,7 @@ class _Merging:
         holder = self._tree.child(folder.at, name)
         if holder is None:
             yield Create(folder.at, name, State.LIVE, found)
-        elif holder.kind is Kind.DIRECTORY or holder.state in (State.UPLOADING, State.PARTIAL):
+        elif holder.kind is not Kind.FILE or holder.state in (State.UPLOADING, State.PARTIAL):
             yield from self._keep_aside(folder.at, name, found)
         else:
             yield from self._meet(holder, found)

@@ -36,6 +36,8 @@ class Kind(StrEnum):
 
     DIRECTORY = "dir"
     FILE = "file"
+    LINK = "link"
+    """A symbolic link: a name in the catalogue alone, on no disk."""
 
 
 class State(StrEnum):
@@ -73,6 +75,8 @@ class Entry:
     crc32: int | None = None
     digest: bytes | None = None
     """XXH3-128 of the whole content, big-endian."""
+    target: bytes | None = None
+    """Where a link leads: a path from the root, or from the link's own directory."""
 
     @property
     def is_directory(self) -> bool:
@@ -245,6 +249,7 @@ class Counts:
 
     files: int
     directories: int
+    links: int
     bytes: int
     damaged: int
     """Files without a good replica."""
@@ -282,6 +287,17 @@ def check_path(path: TreePath) -> TreePath:
     if not path or path[0] == RESERVED:
         raise errors.NameNotAllowed(shown(path))
     return path
+
+
+def check_target(target: bytes) -> bytes:
+    """Give a link's target back if it may be one; that something is there isn't asked for.
+
+    Raises:
+        NameNotAllowed: Empty, too long, or with a NUL, CR or LF in it.
+    """
+    if not target or len(target) > PATH_LIMIT or target.translate(None, b"\0\r\n") != target:
+        raise errors.NameNotAllowed(target[:80])
+    return target
 
 
 def shown(path: TreePath) -> str:

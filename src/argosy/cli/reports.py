@@ -91,6 +91,7 @@ def status_text(document: Document) -> str:
         ("transfers", document["transfers"]),
         ("relayed", tables.size(document["relayed_bytes"])),
         ("files", f"{document['files']} in {document['directories']} directories"),
+        ("links", document["links"]),
         ("bytes", tables.size(document["bytes"])),
         ("damaged", document["damaged"]),
         ("partial", document["partial"]),
@@ -110,6 +111,8 @@ def why_text(document: Document) -> str:
     if document["kind"] == "file":
         stamp = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(document["mtime"]))
         lines[0] += f", {document['state']}, {tables.size(document['size'])}, {stamp}"
+    if document["kind"] == "link":
+        lines[0] += tables.printable(f" to {document['target']}, leads to {document['leads_to']}")
     if document["section"]:
         lines.append(f"section {tables.printable(document['section'])}")
     for replica in document["replicas"]:

@@ -17,12 +17,12 @@ import msgspec
 
 from argosy import __version__, errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Counts, NodeRecord, Replica, TreePath, shown
+from argosy.catalogue.model import Counts, Kind, NodeRecord, Replica, TreePath
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
 from argosy.net.peer import Peer
-from argosy.vfs import Vfs
+from argosy.vfs.vfs import Vfs
 from argosy.wire import link
 
 Document = dict[str, Any]
@@ -124,6 +124,7 @@ class AdminDoor:
             "transfers": sum(len(node.transfers) for node in self._roster),
             "files": counts.files,
             "directories": counts.directories,
+            "links": counts.links,
             "bytes": counts.bytes,
             "damaged": counts.damaged,
             "damaged_paths": [_text(path) for path in damaged],
@@ -172,9 +173,11 @@ class AdminDoor:
             "id": entry.id if entry else 0,
             "size": entry.size if entry else 0,
             "mtime": entry.mtime_ns / 1e9 if entry else 0,
+            "target": _as_text(entry.target) if entry and entry.target else "",
+            "leads_to": _text(told.leads_to),
             "section": told.section,
             "replicas": [self._replica(replica, stores) for replica in told.replicas],
-            "reading": _scores(told.readers, stores) if kind == "file" else [],
+            "reading": _scores(told.readers, stores) if told.end and told.end.kind is Kind.FILE else [],
             "writing": _scores(told.writers, stores),
         }
 
@@ -214,8 +217,13 @@ class AdminDoor:
 
 
 def _text(path: TreePath) -> str:
-    """Show a path in JSON, which takes no bytes that aren't UTF-8: those are escaped."""
-    return shown(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    """Show a path in JSON."""
+    return _as_text(b"/" + b"/".join(path))
+
+
+def _as_text(name: bytes) -> str:
+    """Show bytes in JSON, which takes none that aren't UTF-8: those are escaped."""
+    return name.decode(errors="backslashreplace")
 
 
 def _node(record: NodeRecord, node: Node | None) -> Document:

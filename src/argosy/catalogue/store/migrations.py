@@ -41,7 +41,17 @@ def _users_with_settings(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE users")
 
 
+def _links_and_torn_files(db: sqlite3.Connection) -> None:
+    """Version 3: entries can be symbolic links, and a cut replacement is remembered."""
+    db.execute("ALTER TABLE ent ADD COLUMN target BLOB")
+    db.execute(
+        "CREATE TABLE torn(file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE)"
+        " WITHOUT ROWID"
+    )
+
+
 STEPS: Mapping[int, Step] = {
     2: _users_with_settings,
+    3: _links_and_torn_files,
 }
 """By the version that a step leads to."""

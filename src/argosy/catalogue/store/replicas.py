@@ -135,6 +135,7 @@ def counts(db: sqlite3.Connection) -> Counts:
     return Counts(
         files=files,
         directories=kinds[0][0] - 1,
+        links=kinds.get(2, (0, 0))[0],
         bytes=size,
         damaged=_count(db, _DAMAGED),
         partial=states.get(2, 0),

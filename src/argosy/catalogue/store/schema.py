@@ -12,19 +12,19 @@ from argosy.catalogue.model import ROOT_ID
 from argosy.catalogue.store.migrations import STEPS
 from argosy.errors import ConfigError
 
-VERSION = 2
+VERSION = 3
 """What `meta.schema` says. A database of a later version is refused, an older one goes up the steps."""
 
 TABLES = (
     """CREATE TABLE meta(
         key TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL
     ) WITHOUT ROWID""",
-    # kind: 0 directory, 1 file. state: 0 live, 1 uploading, 2 partial, 3 conflict.
+    # kind: 0 directory, 1 file, 2 link. state: 0 live, 1 uploading, 2 partial, 3 conflict.
     """CREATE TABLE ent(
         id INTEGER NOT NULL PRIMARY KEY, parent BIGINT NOT NULL REFERENCES ent(id), name BLOB NOT NULL,
         kind SMALLINT NOT NULL, state SMALLINT NOT NULL, ver BIGINT NOT NULL, size BIGINT NOT NULL,
         mtime_ns BIGINT NOT NULL, created_ns BIGINT NOT NULL, owner TEXT NOT NULL, grp TEXT NOT NULL,
-        mode INTEGER NOT NULL, crc32 BIGINT, digest BLOB,
+        mode INTEGER NOT NULL, crc32 BIGINT, digest BLOB, target BLOB,
         UNIQUE(parent, name)
     )""",
     "CREATE INDEX ent_ver ON ent(ver) WHERE ver <> 0",
@@ -62,6 +62,10 @@ TABLES = (
         received BIGINT NOT NULL, started_ns BIGINT NOT NULL
     ) WITHOUT ROWID""",
     "CREATE INDEX upload_volume ON upload(volume)",
+    # Files whose replacement was cut: to go on with it would mix it with the old content, which stayed.
+    """CREATE TABLE torn(
+        file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE
+    ) WITHOUT ROWID""",
     # after: for a directory, the last child that has been looked at.
     """CREATE TABLE settle(
         file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,

@@ -12,10 +12,12 @@ from argosy.catalogue.model import ROOT_ID, Entry, Kind, Removal, State, TreePat
 from argosy.catalogue.store import replicas
 
 COLUMNS = "id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode, crc32, digest"
+"""What files and directories have."""
 
-_COLUMNS_OF_E = ", ".join(f"e.{column}" for column in COLUMNS.split(", "))
+_ALL = f"{COLUMNS}, target"
+_ALL_OF_E = ", ".join(f"e.{column}" for column in _ALL.split(", "))
 
-KINDS = (Kind.DIRECTORY, Kind.FILE)
+KINDS = (Kind.DIRECTORY, Kind.FILE, Kind.LINK)
 STATES = (State.LIVE, State.UPLOADING, State.PARTIAL, State.CONFLICT)
 """What the numbers in the tables mean, by place."""
 
@@ -25,9 +27,12 @@ STATE_CODES = {state: code for code, state in enumerate(STATES)}
 CHAIN = 8
 """Components of a path that one statement goes down."""
 
+HOPS = 40
+"""Symbolic links that a path may lead through: as many as Linux follows."""
+
 
 def to_entry(row: Any) -> Entry:
-    """Make an entry of a row of `COLUMNS`."""
+    """Make an entry of a row of `_ALL`."""
     return Entry(row[0], row[1], row[2], KINDS[row[3]], STATES[row[4]], *row[5:])
 
 
@@ -56,7 +61,7 @@ def _down(steps: int) -> str:
     )
     first = "e" if steps == 1 else "s1"
     return (  # only numbers are put into the text
-        f"SELECT {_COLUMNS_OF_E} FROM ent {first}{joins} WHERE {first}.parent = ?1 AND {first}.name = ?2"  # noqa: S608
+        f"SELECT {_ALL_OF_E} FROM ent {first}{joins} WHERE {first}.parent = ?1 AND {first}.name = ?2"  # noqa: S608
     )
 
 
@@ -79,6 +84,61 @@ def find(db: sqlite3.Connection, path: TreePath) -> Entry:
     return entry
 
 
+def resolve(db: sqlite3.Connection, path: TreePath, follow: bool) -> tuple[TreePath, Entry | None]:
+    """Give the path without symbolic links on its way, and what has it, which may be nothing.
+
+    What a plain look finds was reached through directories alone, so a site without links pays for none.
+    A link never leads out of the tree: `..` in its target stays at the root.
+
+    Args:
+        db: The database.
+        path: As it was asked for.
+        follow: Also follow the link that has the path itself.
+
+    Raises:
+        LinkLoop: More than `HOPS` links, maybe in a circle.
+        NotFound: There is nothing already where a directory should be.
+        NotADirectory: A file stands where the path needs a directory.
+    """
+    entry = lookup(db, path)
+    if entry is not None and (entry.kind is not Kind.LINK or not follow):
+        return path, entry
+    if entry is None:
+        above = lookup(db, path[:-1])
+        if above is not None and above.is_directory:
+            return path, None
+    return _walk(db, path, follow)
+
+
+def _walk(db: sqlite3.Connection, path: TreePath, follow: bool) -> tuple[TreePath, Entry | None]:
+    """Go step by step, by the way of each link."""
+    way = [by_id(db, ROOT_ID)]
+    ahead = list(reversed(path))
+    hops = 0
+    while ahead:
+        name = ahead.pop()
+        if name == b"..":
+            del way[max(1, len(way) - 1) :]
+            continue
+        found = child(db, way[-1].id, name)
+        if found is None:
+            if ahead:
+                raise errors.NotFound(model.shown(path))
+            return (*(entry.name for entry in way[1:]), name), None
+        if found.target is not None and (ahead or follow):
+            hops += 1
+            if hops > HOPS:
+                raise errors.LinkLoop(model.shown(path))
+            if found.target.startswith(b"/"):
+                del way[1:]
+            ahead += [part for part in reversed(found.target.split(b"/")) if part not in (b"", b".")]
+        elif ahead and not found.is_directory:
+            raise errors.NotADirectory(model.shown((*(entry.name for entry in way[1:]), name)))
+        else:
+            way.append(found)
+    return tuple(entry.name for entry in way[1:]), way[-1]
+
+
 def directory(db: sqlite3.Connection, path: TreePath) -> Entry:
     """Find a directory.
 
@@ -98,7 +158,7 @@ def by_id(db: sqlite3.Connection, file: int) -> Entry:
     Raises:
         NotFound: It is gone.
     """
-    row = db.execute(f"SELECT {COLUMNS} FROM ent WHERE id = ?", (file,)).fetchone()  # noqa: S608 - constant
+    row = db.execute(f"SELECT {_ALL} FROM ent WHERE id = ?", (file,)).fetchone()  # noqa: S608 - constant
     if row is None:
         raise errors.NotFound(f"file {file:x}")
     return to_entry(row)
@@ -107,7 +167,7 @@ def by_id(db: sqlite3.Connection, file: int) -> Entry:
 def child(db: sqlite3.Connection, parent: int, name: bytes) -> Entry | None:
     """Find a name in a directory."""
     row = db.execute(
-        f"SELECT {COLUMNS} FROM ent WHERE parent = ? AND name = ?",  # noqa: S608 - constant
+        f"SELECT {_ALL} FROM ent WHERE parent = ? AND name = ?",  # noqa: S608 - constant
         (parent, name),
     ).fetchone()
     return None if row is None else to_entry(row)
@@ -116,7 +176,7 @@ def child(db: sqlite3.Connection, parent: int, name: bytes) -> Entry | None:
 def children(db: sqlite3.Connection, parent: int, after: bytes, limit: int) -> list[Entry]:
     """List a directory from behind `after`, in order of names."""
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM ent WHERE parent = ? AND name > ? ORDER BY name LIMIT ?",  # noqa: S608 - constant
+        f"SELECT {_ALL} FROM ent WHERE parent = ? AND name > ? ORDER BY name LIMIT ?",  # noqa: S608 - constant
         (parent, after, limit),
     ).fetchall()
     return [to_entry(row) for row in rows]
@@ -150,18 +210,18 @@ def conflicts(db: sqlite3.Connection, limit: int) -> list[TreePath]:
 def insert(db: sqlite3.Connection, entry: Entry) -> Entry:
     """Write a new entry; its parent and its name have been looked at."""
     db.execute(
-        f"INSERT INTO ent({COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO ent({_ALL}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         to_row(entry),
     )
     return entry
 
 
 def to_row(entry: Entry) -> tuple[object, ...]:
-    """Make a row of `COLUMNS` of an entry."""
+    """Make a row of `_ALL` of an entry."""
     return (
         *(entry.id, entry.parent, entry.name, KIND_CODES[entry.kind], STATE_CODES[entry.state]),
         *(entry.ver, entry.size, entry.mtime_ns, entry.created_ns, entry.owner, entry.group),
-        *(entry.mode, entry.crc32, entry.digest),
+        *(entry.mode, entry.crc32, entry.digest, entry.target),
     )
 
 
@@ -193,6 +253,38 @@ def make_directory(
     return insert(db, made)
 
 
+def make_link(
+    db: sqlite3.Connection,
+    path: TreePath,
+    target: bytes,
+    *,
+    file: int,
+    owner: str,
+    group: str,
+    now_ns: int,
+) -> Entry:
+    """Make a symbolic link; its target needn't be there.
+
+    Raises:
+        Exists: The name is taken.
+        NotFound: The parent is missing.
+        NotADirectory: The parent is a file.
+        NameNotAllowed: Nothing may be called so, or no target be that.
+    """
+    model.check_path(path)
+    model.check_target(target)
+    if lookup(db, path) is not None:
+        raise errors.Exists(model.shown(path))
+    parent = directory(db, path[:-1])
+    made = Entry(
+        *(file, parent.id, path[-1], Kind.LINK, State.LIVE, 0, len(target), now_ns, now_ns),
+        *(owner, group, 0o777),
+        target=target,
+    )
+    touch(db, parent.id, now_ns)
+    return insert(db, made)
+
+
 def remove_directory(db: sqlite3.Connection, path: TreePath, now_ns: int) -> None:
     """Remove an empty directory.
 
@@ -218,7 +310,7 @@ def empty(db: sqlite3.Connection, folder: int) -> bool:
 
 
 def delete(db: sqlite3.Connection, path: TreePath, now_ns: int) -> Removal:
-    """Remove a file; its replicas become tombstones in the same transaction.
+    """Remove a file or a link; a file's replicas become tombstones in the same transaction.
 
     Raises:
         IsADirectory: It is one.
@@ -277,7 +369,8 @@ def rename(db: sqlite3.Connection, source: TreePath, target: TreePath, now_ns: i
     )
     touch(db, entry.parent, now_ns)
     touch(db, parent.id, now_ns)
-    replicas.owe(db, entry.id, directory=entry.is_directory, now_ns=now_ns)
+    if entry.kind is not Kind.LINK:
+        replicas.owe(db, entry.id, directory=entry.is_directory, now_ns=now_ns)
     return removal
 
 
@@ -322,5 +415,5 @@ def set_attributes(
         db.execute("UPDATE ent SET mode = ? WHERE id = ?", (mode, entry.id))
     if mtime_ns is not None:
         db.execute("UPDATE ent SET mtime_ns = ? WHERE id = ?", (mtime_ns, entry.id))
-        if not entry.is_directory:
+        if entry.kind is Kind.FILE:
             replicas.owe(db, entry.id, directory=False, now_ns=now_ns)

@@ -71,6 +71,7 @@ def begin(
         NotADirectory: A file stands where the path needs a directory.
         NameNotAllowed: Nothing may be called so.
         Unavailable: The node isn't in this epoch, or what `resume` needs isn't on this volume.
+        Denied: To `resume` would mix two contents: a replacement was cut, and the old one stayed.
     """
     model.check_path(path)
     _check_epoch(db, volume, node, epoch)
@@ -85,6 +86,8 @@ def begin(
         placeholder = True
     elif entry.is_directory:
         raise errors.IsADirectory(model.shown(path))
+    elif entry.kind is Kind.LINK:
+        raise errors.Exists(model.shown(path))
     else:
         placeholder = entry.state is State.PARTIAL
     upload = Upload(number, entry.id, volume, node, epoch, 0)
@@ -97,6 +100,8 @@ def begin(
         upload = replace(upload, forgotten=_drop_row(db, old))
         _set_state(db, entry.id, State.UPLOADING, 0)
     elif resume and not placeholder:
+        if db.execute("SELECT 1 FROM torn WHERE file = ?", (entry.id,)).fetchone():
+            raise errors.Denied(f"{model.shown(path)} was cut while it was being replaced; send it whole")
         upload = replace(upload, base=_base(db, entry, volume))
     base_ver = upload.base.ver if upload.base else 0
     db.execute(
@@ -177,6 +182,7 @@ def commit(
         raise errors.Failed("the node was away in between")
     _, file, volume, node, _, _ = row
     db.execute("DELETE FROM upload WHERE id = ?", (number,))
+    db.execute("DELETE FROM torn WHERE file = ?", (file,))
     discards = replicas.bury(db, file, now_ns)
     db.execute(
         "UPDATE ent SET state = 0, ver = ?, size = ?, mtime_ns = ?, crc32 = ?, digest = ? WHERE id = ?",
@@ -201,7 +207,7 @@ def cut(db: sqlite3.Connection, number: int, received: int | None, now_ns: int) 
     """End an upload that nobody was told had worked. True: its part is worth nothing, forget it.
 
     The part of a new file is kept for REST and APPE under the name that it had; an overwritten file
-    stays as it was, without.
+    stays as it was, without, and from now on it can't be gone on with, only be sent whole.
 
     Args:
         db: Inside a transaction.
@@ -209,10 +215,14 @@ def cut(db: sqlite3.Connection, number: int, received: int | None, now_ns: int) 
         received: Bytes in the part; None: nobody knows yet, the node will tell when it is back.
         now_ns: The time.
     """
-    row = db.execute("SELECT file, placeholder, received FROM upload WHERE id = ?", (number,)).fetchone()
+    row = db.execute(
+        "SELECT file, placeholder, received, base_ver FROM upload WHERE id = ?", (number,)
+    ).fetchone()
     if row is None:
         return _holder_of(db, number) is None
-    file, placeholder, before = row
+    file, placeholder, before, base_ver = row
+    if not placeholder and not base_ver and received != 0:
+        db.execute("INSERT INTO torn(file) VALUES(?) ON CONFLICT(file) DO NOTHING", (file,))
     if not placeholder or received == 0:
         _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
         return True

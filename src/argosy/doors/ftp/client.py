@@ -18,7 +18,8 @@ from argosy.cluster.roster import Node
 from argosy.config import FtpDoor
 from argosy.doors.ftp.control import Control
 from argosy.doors.ftp.data import Carriage, Channel, Passive
-from argosy.vfs import Files, Vfs
+from argosy.vfs.files import Files
+from argosy.vfs.vfs import Vfs
 from argosy.wire.ftp import listing
 from argosy.wire.ftp.arguments import Type
 from argosy.wire.ftp.replies import Reply
@@ -93,7 +94,7 @@ class Client:
 
     def log_in(self, account: Account) -> None:
         """Begin as this user, in its home if that is there."""
-        self.files = self.hall.vfs.files(account)
+        self.files = Files(self.hall.vfs, account)
         self.cwd = ()
         home = self.path(account.home)
         try:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from argosy import __version__, errors
-from argosy.catalogue.model import Entry, TreePath
+from argosy.catalogue.model import Entry, Kind, TreePath
 from argosy.doors.ftp.client import Client, Replies
-from argosy.vfs import Files, Listed
+from argosy.vfs.files import Files, Listed
 from argosy.wire.ftp import arguments, listing, replies
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.listing import Line
@@ -17,8 +17,11 @@ from argosy.wire.ftp.replies import Reply
 
 Format = Callable[[Sequence[Line]], bytes]
 
-FILE_PERM, DIRECTORY_PERM = ("adfrw", "r"), ("cdeflmp", "el")
-"""What a client that may write, or that may not, can do with an entry. RFC 3659 section 7.5.5."""
+PERMS = {Kind.FILE: ("adfrw", "r"), Kind.DIRECTORY: ("cdeflmp", "el"), Kind.LINK: ("df", "")}
+"""What a client that may write, or that may not, can do with an entry. RFC 3659 section 7.5.5.
+
+With a link itself, that is: what it leads to may be anything, or not there.
+"""
 
 WILD = b"*?["
 
@@ -50,7 +53,7 @@ async def for_programs(client: Client, command: Command) -> Replies:
 async def one_for_programs(client: Client, command: Command) -> Replies:
     """MLST: one entry's facts. RFC 3659 section 7."""
     path = client.path(command.argument)
-    entry = client.tree.entry(path)
+    entry = client.tree.seen(path)
     shown = b"/" + b"/".join(path)
     line = _line(client.tree, entry, shown, client.tree.holders(entry))
     yield replies.entry(shown, listing.mlst(line, client.facts))
@@ -65,7 +68,7 @@ async def status(client: Client, command: Command) -> Replies:
     now_ns = time.time_ns()
     pages = _find(client, argument, prefixed=False)
     try:
-        code = 212 if client.tree.entry(client.path(argument)).is_directory else 213
+        code = 212 if client.tree.seen(client.path(argument)).is_directory else 213
     except errors.NotFound:
         code = 212  # a pattern
     # By hand rather than as one Reply: a directory of 100,000 files is streamed, not held.
@@ -118,7 +121,7 @@ def _find(client: Client, argument: bytes, *, prefixed: bool) -> Iterator[list[L
     """
     path = client.path(argument)
     try:
-        entry = client.tree.entry(path)
+        entry = client.tree.seen(path)
     except errors.NotFound:
         if not path or not any(sign in path[-1] for sign in WILD):
             raise
@@ -155,7 +158,7 @@ def _lines(files: Files, page: Listed, prefix: bytes) -> list[Line]:
 
 
 def _line(files: Files, entry: Entry, name: bytes, holders: Sequence[str] = ()) -> Line:
-    perms = DIRECTORY_PERM if entry.is_directory else FILE_PERM
+    perms = PERMS[entry.kind]
     return Line(
         name=name,
         is_directory=entry.is_directory,
@@ -168,4 +171,5 @@ def _line(files: Files, entry: Entry, name: bytes, holders: Sequence[str] = ()) 
         unique=entry.id,
         perm=perms[0] if files.writable else perms[1],
         nodes=tuple(holders),
+        target=entry.target,
     )

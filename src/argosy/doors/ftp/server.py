@@ -30,6 +30,7 @@ CODE_FOR: Mapping[type[errors.Refused], int] = {
     errors.Failed: 451,
     errors.Incomplete: 451,
     errors.IsADirectory: 550,
+    errors.LinkLoop: 550,
     errors.LoginFailed: 530,
     errors.NameNotAllowed: 553,
     errors.NoDataConnection: 425,

@@ -50,7 +50,7 @@ async def delete(client: Client, command: Command) -> Replies:
 async def rename_from(client: Client, command: Command) -> Replies:
     """RNFR: what to rename. RFC 959 section 4.1.3."""
     path = client.path(command.argument)
-    client.tree.entry(path)
+    client.tree.named(path)
     client.renaming = path
     yield Reply.of(350, "And to what?")
 

@@ -42,6 +42,13 @@ class FilePart(NamedTuple):
     end: int | None = None
 
 
+class LinkWish(NamedTuple):
+    """A wish for a symbolic link."""
+
+    target: bytes
+    path: bytes
+
+
 class Mdtm(NamedTuple):
     """The two readings of MDTM's argument."""
 
@@ -61,6 +68,7 @@ _UTIME_PATH_FIRST = re.compile(
 _CHMOD = re.compile(rb"([0-7]{3,4}) (.+)", re.DOTALL)
 _QUOTED = re.compile(rb'"((?:[^"]|"")+)"(?: (\d{1,19})(?: (\d{1,19}))?)?', re.DOTALL)
 _RANGE_LAST = re.compile(rb"(.+?) (\d{1,19})(?: (\d{1,19}))?", re.DOTALL)
+_TWO_PATHS = re.compile(rb'(?:"((?:[^"]|"")+)"|([^" ][^ ]*)) (?:"((?:[^"]|"")+)"|([^" ][^ ]*))', re.DOTALL)
 _SWITCHES = re.compile(rb"-[A-Za-z1]+(?: |$)")
 
 
@@ -224,6 +232,22 @@ def parse_chmod(argument: bytes) -> ModeChange:
     if not found:
         raise errors.BadArgument(argument)
     return ModeChange(found[2], int(found[1], 8))
+
+
+def parse_link(argument: bytes) -> LinkWish:
+    """Read SITE SYMLINK's target and path; one with a blank in it stands in quotes, doubled inside.
+
+    Raises:
+        BadArgument: Not two paths, or more than one reading. Answer 501.
+    """
+    found = _TWO_PATHS.fullmatch(argument)
+    if not found:
+        raise errors.BadArgument('want TARGET PATH, in "quotes" where there are blanks')
+    target, path = (
+        plain if quoted is None else quoted.replace(b'""', b'"')
+        for quoted, plain in (found.group(1, 2), found.group(3, 4))
+    )
+    return LinkWish(target, path)
 
 
 def parse_xcrc(argument: bytes) -> tuple[FilePart, ...]:

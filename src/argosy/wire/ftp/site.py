@@ -25,6 +25,7 @@ SITE_VERBS: Mapping[str, SiteVerb] = {
     "UTIME": SiteVerb(
         _REQUIRED, "no RFC", "time path, or path time time time UTC: set when it was modified", verbatim=True
     ),
+    "SYMLINK": SiteVerb(_REQUIRED, "no RFC, ProFTPD", "target path: make a symbolic link", verbatim=True),
     "HELP": SiteVerb(_OPTIONAL, "no RFC", "verb: this text"),
 }
 """Every verb of SITE's that we answer."""

@@ -1,4 +1,4 @@
-"""SITE verbs about files: their modes and times."""
+"""SITE verbs about files: their modes and times, and links to them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ async def set_time(client: Client, command: Command) -> Replies:
     time = arguments.parse_utime(command.argument)
     await client.tree.set_mtime(client.path(time.path), time.mtime_ns)
     yield Reply.of(200, "Time is set")
+
+
+async def make_link(client: Client, command: Command) -> Replies:
+    """SITE SYMLINK: make a symbolic link; whether its target is there isn't asked for."""
+    wish = arguments.parse_link(command.argument)
+    await client.tree.make_link(client.path(wish.path), wish.target)
+    yield Reply.of(200, "The link is there now")

@@ -39,6 +39,7 @@ async def help_me(client: Client, command: Command) -> Replies:
 HANDLERS: Mapping[str, Handler] = {
     "CHMOD": files.set_mode,
     "HELP": help_me,
+    "SYMLINK": files.make_link,
     "UTIME": files.set_time,
 }
 """A test says that its verbs are just those of `wire.ftp.site.SITE_VERBS`."""

@@ -1,0 +1,340 @@
+"""The tree as one user sees it; rights are checked here, once, for every door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from argosy import errors
+from argosy.accounts.rules import Account
+from argosy.catalogue.model import (
+    Entry,
+    Removal,
+    Standing,
+    State,
+    TreePath,
+    check_path,
+    shown,
+)
+from argosy.catalogue.people import Right
+from argosy.cluster.roster import LiveVolume, Node
+from argosy.vfs.moving import Download, Storing
+from argosy.vfs.vfs import Vfs
+from argosy.wire import link
+
+PAGE = 1_000
+"""Entries read at once for a listing: some 3 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a directory."""
+
+    entries: list[Entry]
+    holders: Mapping[int, list[str]]
+    """Names of the nodes that have a copy, by FileId; empty unless asked for."""
+
+
+class Files:
+    """The tree as one user sees it."""
+
+    def __init__(self, vfs: Vfs, account: Account) -> None:
+        self._vfs = vfs
+        self._catalogue = vfs.catalogue
+        self.account = account
+
+    def may(self, right: Right, path: TreePath) -> bool:
+        """Say whether the user may do one thing at a path."""
+        return self.account.may(right, path)
+
+    # --- reading the tree
+
+    def entry(self, path: TreePath) -> Entry:
+        """Give the entry that a path leads to.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file stands in the way.
+            LinkLoop: Links lead in a circle.
+        """
+        return self._reach(path)[1]
+
+    def named(self, path: TreePath) -> Entry:
+        """Give the entry that has just this name, be it a link; for what concerns the name, as a rename.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file stands in the way.
+            LinkLoop: Links lead in a circle.
+        """
+        return self._reach(path, follow=False)[1]
+
+    def seen(self, path: TreePath) -> Entry:
+        """Give what a listing shows for a path: what it leads to, or the link itself that leads nowhere.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file stands in the way.
+        """
+        try:
+            return self.entry(path)
+        except (errors.NotFound, errors.NotADirectory, errors.LinkLoop) as refused:
+            try:
+                return self.named(path)
+            except errors.Refused:
+                raise refused from None
+
+    def directory(self, path: TreePath) -> Entry:
+        """Give the directory at a path.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file is.
+        """
+        entry = self.entry(path)
+        if not entry.is_directory:
+            raise errors.NotADirectory(shown(path))
+        return entry
+
+    def pages(self, directory: Entry, *, with_holders: bool) -> Iterator[Listed]:
+        """Go through a directory in order of name, page by page; for a thread.
+
+        Args:
+            directory: Whose children.
+            with_holders: Also find the nodes that have each file.
+        """
+        after = b""
+        while entries := self._catalogue.children(directory.id, after=after, limit=PAGE):
+            upto = entries[-1].name
+            holders = self._catalogue.holders(directory.id, after, upto) if with_holders else {}
+            yield Listed([self._vfs.as_it_arrives(entry) for entry in entries], holders)
+            after = upto
+
+    def holders(self, entry: Entry) -> list[str]:
+        """Give the names of the nodes that have a copy."""
+        return sorted({replica.node for replica in self._catalogue.replicas(entry.id)})
+
+    @property
+    def writable(self) -> bool:
+        """Whether the user may change anything."""
+        return self.may(Right.WRITE, ())
+
+    # --- changing the tree
+
+    async def make_directory(self, path: TreePath) -> Entry:
+        """Make a directory.
+
+        Raises:
+            Exists: The name is taken.
+            NotFound: Its parent isn't there.
+        """
+        path = self._to_change(path, Right.MKDIR)
+        return await self._catalogue.make_directory(path, owner=self.account.name, group=self.account.group)
+
+    async def make_link(self, path: TreePath, target: bytes) -> Entry:
+        """Make a symbolic link. Where it leads is looked at when it is used, and so are the rights there.
+
+        Args:
+            path: The link's.
+            target: Where it shall lead: a path from the root, or from the link's own directory.
+
+        Raises:
+            Exists: The name is taken.
+            NotFound: Its parent isn't there.
+            NameNotAllowed: Nothing may be called so, or no target be that.
+        """
+        path = self._to_change(path, Right.WRITE)
+        return await self._catalogue.make_link(
+            path, target, owner=self.account.name, group=self.account.group
+        )
+
+    async def remove_directory(self, path: TreePath) -> None:
+        """Remove an empty directory.
+
+        Raises:
+            NotEmpty: Something is in it.
+            NotADirectory: It is a file, or a link, wherever that leads.
+        """
+        path = self._to_change(path, Right.RMDIR)
+        await self._catalogue.remove_directory(path)
+
+    async def delete(self, path: TreePath) -> None:
+        """Delete a file, whose copies follow as their nodes can, or a link, and not what it leads to.
+
+        Raises:
+            IsADirectory: It is one.
+            Busy: It is being uploaded.
+        """
+        path = self._to_change(path, Right.DELETE)
+        self._pay(await self._catalogue.delete(path))
+
+    async def rename(self, source: TreePath, target: TreePath) -> None:
+        """Rename or move; a plain file or a link in the way is replaced.
+
+        Raises:
+            IsADirectory: A directory is in the way.
+            BadArgument: A directory would go into itself.
+        """
+        source, target = self._to_change(source, Right.RENAME), self._to_change(target, Right.WRITE)
+        self._pay(await self._catalogue.rename(source, target))
+
+    async def set_mtime(self, path: TreePath, mtime_ns: int) -> None:
+        """Set the modification time."""
+        path = self._to_change(path, Right.OVERWRITE, follow=True)
+        await self._catalogue.set_attributes(path, mtime_ns=mtime_ns)
+        self._vfs.owed()
+
+    async def set_mode(self, path: TreePath, mode: int) -> None:
+        """Set the permission bits: they are shown, and change nobody's rights."""
+        path = self._to_change(path, Right.OVERWRITE, follow=True)
+        await self._catalogue.set_attributes(path, mode=mode & 0o7777)
+
+    async def checksum(self, path: TreePath, algorithm: str, *, offset: int = 0, length: int = -1) -> str:
+        """Give a checksum in hex digits: the recorded one, else a node reads the file.
+
+        Args:
+            path: The file.
+            algorithm: As in `link.Checksum`.
+            offset: First byte.
+            length: Bytes from there; -1: all.
+
+        Raises:
+            Unavailable: No node with a good copy is there.
+        """
+        entry = self.entry(path)
+        whole = offset == 0 and length in (-1, entry.size)
+        if algorithm == "crc32" and whole and entry.crc32 is not None and not entry.is_directory:
+            return f"{entry.crc32:08x}"
+        download = self.plan_download(path)
+        if download.replica is None:
+            raise errors.Busy(f"{shown(path)} is not complete")
+        answer = await download.node.ask(
+            link.Checksum(
+                *(download.live.store_id, download.replica.loc, download.replica.ver, entry.size),
+                *([algorithm], offset, length),
+            ),
+            self._vfs.config.link.checksum_seconds,
+        )
+        assert isinstance(answer, link.Checksums)
+        return answer.values[algorithm]
+
+    # --- moving bytes
+
+    def plan_download(self, path: TreePath, *, node: Node | None = None) -> Download:
+        """Choose the copy that serves a download.
+
+        Args:
+            path: The file.
+            node: Only this node will do: the client is connected to it.
+
+        Raises:
+            IsADirectory: It is one.
+            Busy: Its first content is still arriving, and its section lets nobody read it so soon; or it was
+                cut.
+            Damaged: No good copy is left anywhere.
+            Unavailable: No node with a good copy is there now.
+        """
+        path, entry = self._reach(path)
+        if entry.is_directory:
+            raise errors.IsADirectory(shown(path))
+        if entry.state in (State.UPLOADING, State.PARTIAL):
+            return self._plan_following(path, entry, node)
+        replicas = {
+            replica.volume: replica
+            for replica in self._catalogue.replicas(entry.id)
+            if replica.standing is Standing.GOOD
+        }
+        if not replicas:
+            raise errors.Damaged(shown(path))
+        for score in self._vfs.readers(replicas.values()):
+            if score.eligible and (node is None or score.candidate.node == node.name):
+                host, live = self._vfs.roster.place(score.candidate.volume)
+                self._vfs.roster.chosen(live.number)
+                return Download(path, entry, replicas[live.number], host, live)
+        raise errors.Unavailable(shown(path))
+
+    def _plan_following(self, path: TreePath, entry: Entry, node: Node | None) -> Download:
+        """Have a file sent while it is still arriving; only the node where it does can."""
+        storing = self._vfs.arriving.get(entry.id)
+        section = self._vfs.section(path)[1]
+        if storing is None or (section and not section.read_arriving):
+            raise errors.Busy(f"{shown(path)} is not complete")
+        if node is not None and node is not storing.node:
+            raise errors.Unavailable(f"{shown(path)} is arriving at another node")
+        return Download(path, entry, None, storing.node, storing.live, storing)
+
+    def plan_upload(self, path: TreePath, *, node: Node | None = None) -> Storing:
+        """Choose the volume that takes an upload.
+
+        Args:
+            path: The file, new or to be replaced.
+            node: Only this node will do: the client is connected to it.
+
+        Raises:
+            NameNotAllowed: No file may be called so.
+            NotFound: The directory isn't there.
+            IsADirectory: The name is a directory's.
+            NoSpace: No node that is there has room.
+            Unavailable: No node is there, or not the one with the beginning.
+        """
+        path = self._to_change(path, Right.WRITE, follow=True)
+        entry = self._catalogue.find_or_none(path)
+        if entry and entry.is_directory:
+            raise errors.IsADirectory(shown(path))
+        if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
+            with_part = self._host(part.volume)
+            if with_part and (node is None or with_part[0] is node):
+                return Storing(self._vfs, path, self.account, *with_part)
+        replicas = self._catalogue.replicas(entry.id) if entry else []
+        scores = self._vfs.writers(path, replicas)
+        for score in scores:
+            if score.eligible and (node is None or score.candidate.node == node.name):
+                host, live = self._vfs.roster.place(score.candidate.volume)
+                self._vfs.roster.chosen(live.number)
+                return Storing(self._vfs, path, self.account, host, live)
+        if any(score.candidate.online for score in scores):
+            raise errors.NoSpace(shown(path))
+        raise errors.Unavailable(shown(path))
+
+    def _host(self, volume: int) -> tuple[Node, LiveVolume] | None:
+        try:
+            return self._vfs.roster.place(volume)
+        except errors.Unavailable:
+            return None
+
+    def _check(self, path: TreePath, right: Right) -> None:
+        if not self.may(right, path):
+            raise errors.Denied(f"{shown(path)} ({right})")
+        check_path(path)
+
+    def _reach(self, path: TreePath, *, follow: bool = True) -> tuple[TreePath, Entry]:
+        """Give the true path of what a path leads to, without links, and the entry there.
+
+        Raises:
+            NotFound: Nothing is there.
+        """
+        true, entry = self._catalogue.resolve(path, follow=follow)
+        if entry is None:
+            raise errors.NotFound(shown(path))
+        return true, self._vfs.as_it_arrives(entry)
+
+    def _to_change(self, path: TreePath, right: Right, *, follow: bool = False) -> TreePath:
+        """Give the true path of what shall change, without links, if the user has the right to do so there.
+
+        Args:
+            path: As the client says it.
+            right: What the change needs.
+            follow: The link that has the path isn't meant, but what it leads to.
+        """
+        check_path(path)
+        try:
+            true = self._catalogue.resolve(path, follow=follow)[0]
+        except (errors.NotFound, errors.NotADirectory):
+            self._check(path, right)  # who may not change anything here hears nothing of what is here
+            raise
+        self._check(true, right)
+        return true
+
+    def _pay(self, removal: Removal) -> None:
+        self._vfs.forget(removal.forgotten)
+        self._vfs.owed()

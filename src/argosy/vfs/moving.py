@@ -1,0 +1,191 @@
+"""Files on the move: a download and an upload, from the choice of a node to the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from argosy import errors
+from argosy.accounts.rules import Account
+from argosy.catalogue.model import (
+    Entry,
+    Replica,
+    Sealed,
+    State,
+    TreePath,
+    Upload,
+)
+from argosy.cluster.roster import LiveVolume, Node
+from argosy.cluster.transfers import UNKNOWN, Transfer
+from argosy.net.peer import refusal
+from argosy.vfs.vfs import Arriving, Vfs
+from argosy.wire import link
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A copy chosen for one download."""
+
+    path: TreePath
+    entry: Entry
+    replica: Replica | None
+    """None: it is still arriving."""
+    node: Node
+    live: LiveVolume
+    follows: Arriving | None = None
+    """The upload that brings it."""
+
+    def check(self, offset: int) -> None:
+        """Check where the download begins; of a file that is still arriving the node knows more than we.
+
+        Raises:
+            BadArgument: Behind the end.
+        """
+        if offset > self.entry.size and not self.follows:
+            raise errors.BadArgument(f"REST {offset} is behind the end, at {self.entry.size}")
+
+    def start(self, transfer: Transfer, *, offset: int, as_text: bool) -> None:
+        """Have the node send from `offset` on."""
+        if self.follows:
+            transfer.follow(self.follows.number, self.live.store_id, offset=offset, as_text=as_text)
+        elif self.replica:
+            size = self.entry.size
+            transfer.send(self.replica, self.live.store_id, size=size, offset=offset, as_text=as_text)
+
+    async def end(self, done: link.Done) -> None:
+        """Take the outcome; a file that was still arriving must first be acknowledged to who sent it.
+
+        Raises:
+            Refused: What the node said, or `TransferCut` for an upload that came to nothing in the end.
+        """
+        if done.refusal:
+            raise refusal(done.refusal, done.subject)
+        if self.follows and not await self.follows.kept():
+            raise errors.TransferCut("the upload of this file was cut")
+
+
+class Storing:
+    """A volume chosen for one upload, and the upload itself from `begin` to `end`."""
+
+    def __init__(self, vfs: Vfs, path: TreePath, account: Account, node: Node, live: LiveVolume) -> None:
+        self._vfs = vfs
+        self.path = path
+        self._account = account
+        self.node = node
+        self.live = live
+        self._upload: Upload | None = None
+        self._offset = 0
+        self._transfer: Transfer | None = None
+        self._kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    @property
+    def number(self) -> int:
+        """The upload's id."""
+        assert self._upload is not None, "begun"
+        return self._upload.id
+
+    @property
+    def received(self) -> int:
+        """Bytes that the file has so far, as the node's last beat told."""
+        return self._offset + (self._transfer.moved if self._transfer else 0)
+
+    async def kept(self) -> bool:
+        """Wait for the upload's end, and say whether the file is there now."""
+        return await asyncio.shield(self._kept)
+
+    async def begin(self, *, offset: int | None) -> None:
+        """Take the name.
+
+        Args:
+            offset: Where the first byte goes (REST); None: behind the last one there (APPE).
+
+        Raises:
+            Busy: Somebody else uploads to it.
+            BadArgument: The offset is behind the end of what is there.
+            Denied: What is there is older than what the client means to go on with.
+        """
+        entry = self._vfs.catalogue.find_or_none(self.path)
+        live = entry is not None and entry.state in (State.LIVE, State.CONFLICT)
+        upload = await self._vfs.catalogue.begin(
+            self.path,
+            volume=self.live.number,
+            node=self.node.name,
+            epoch=self.node.epoch,
+            user=self._account.name,
+            group=self._account.group,
+            resume=offset is None or offset > 0,
+        )
+        self._vfs.forget(upload.forgotten)
+        there = upload.base.size if upload.base else upload.received
+        self._upload, self._offset = upload, there if offset is None else offset
+        if self._offset > there:
+            await self.give_up()
+            raise errors.BadArgument(f"REST {offset} is behind the end, at {there}")
+        if not live:
+            self._vfs.arriving[upload.file] = self
+
+    def start(self, transfer: Transfer, *, as_text: bool, announced: int) -> None:
+        """Have the node take the bytes."""
+        assert self._upload is not None, "begun"
+        section = self._vfs.section(self.path)[1]
+        self._transfer = transfer
+        transfer.receive(
+            self._upload,
+            self.live.store_id,
+            offset=self._offset,
+            as_text=as_text,
+            announced=announced,
+            flush=section.flush if section else True,
+        )
+
+    async def end(self, done: link.Done, *, alive: bool) -> Entry:
+        """Acknowledge or keep as partial.
+
+        Args:
+            done: How the node's part went.
+            alive: Whether the client is still there to hear the answer: a killed client's upload ends
+                just like a whole one.
+
+        Raises:
+            Refused: What the node said, or `TransferCut` for a client that is gone.
+        """
+        assert self._upload is not None, "begun"
+        if done.refusal or not alive:
+            await self._cut(None if done.size == UNKNOWN else done.size)
+            raise refusal(done.refusal or errors.TransferCut.__name__, done.subject)
+        sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
+        try:
+            entry, replica, discards = await self._vfs.catalogue.commit(
+                self._upload.id, sealed, epoch=self.node.epoch
+            )
+        except Exception:
+            await self._cut(done.size)
+            raise
+        self._settled(kept=True)
+        self.node.tell(
+            link.Commit(
+                self.live.store_id,
+                [link.CommitPart(self._upload.id, replica.loc, replica.mtime_ns)],
+            )
+        )
+        if discards:
+            self._vfs.owed()
+        return entry
+
+    async def give_up(self) -> None:
+        """The data connection never came: leave things as they were."""
+        assert self._upload is not None, "begun"
+        await self._cut(self._upload.received)
+
+    def _settled(self, *, kept: bool) -> None:
+        assert self._upload is not None, "begun"
+        if self._vfs.arriving.get(self._upload.file) is self:
+            del self._vfs.arriving[self._upload.file]
+        if not self._kept.done():
+            self._kept.set_result(kept)
+
+    async def _cut(self, received: int | None) -> None:
+        assert self._upload is not None, "begun"
+        self._settled(kept=False)
+        if await self._vfs.catalogue.cut(self._upload.id, received):
+            self._vfs.roster.forget(self.live.number, [self._upload.id])

@@ -1,0 +1,135 @@
+"""The files of the site, whoever looks: where each lies, who would serve it, and what is arriving."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from argosy import errors
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.model import (
+    Entry,
+    PartName,
+    Replica,
+    Standing,
+    State,
+    TreePath,
+)
+from argosy.cluster import placement
+from argosy.cluster.placement import Score
+from argosy.cluster.roster import LiveVolume, Node, Roster
+from argosy.config import Master, Section
+
+
+class Arriving(Protocol):
+    """An upload that runs, as those see it who read the file meanwhile."""
+
+    node: Node
+    live: LiveVolume
+
+    @property
+    def number(self) -> int:
+        """The upload's id."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that the file has so far."""
+
+    async def kept(self) -> bool:
+        """Wait for the upload's end, and say whether the file is there now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a path lies, and who would serve it."""
+
+    entry: Entry | None
+    """What has the path, be it a link."""
+    leads_to: TreePath
+    """The path itself, or where the links on its way lead; what follows is said of this."""
+    end: Entry | None
+    """What is there."""
+    section: str
+    replicas: list[Replica]
+    readers: list[Score]
+    writers: list[Score]
+
+
+class Vfs:
+    """The files of the site."""
+
+    def __init__(
+        self, config: Master, catalogue: Catalogue, roster: Roster, *, owed: Callable[[], None]
+    ) -> None:
+        """Put it together.
+
+        Args:
+            config: The master's file.
+            catalogue: What exists.
+            roster: Who is there.
+            owed: Told when a disk has to follow a change of the tree.
+        """
+        self.config = config
+        self.catalogue = catalogue
+        self.roster = roster
+        self.owed = owed
+        self.arriving: dict[int, Arriving] = {}
+        """Uploads that run, by FileId, of files whose first content they are."""
+
+    def as_it_arrives(self, entry: Entry) -> Entry:
+        """Give an entry with the size that has arrived so far, if it is still arriving."""
+        if entry.state is State.UPLOADING and (storing := self.arriving.get(entry.id)):
+            return replace(entry, size=storing.received)
+        return entry
+
+    def forget(self, parts: Iterable[PartName]) -> None:
+        """Have parts removed that nobody goes on with."""
+        for volume, upload in parts:
+            self.roster.forget(volume, [upload])
+
+    def section(self, path: TreePath) -> tuple[str, Section | None]:
+        """Give the name and rules of the deepest section that holds a path; none: an empty name."""
+        return placement.section_for(self.config.sections, path)
+
+    def explain(self, path: TreePath) -> Explanation:
+        """Say where a path lies, who would serve it now and who would take an upload to it.
+
+        Raises:
+            LinkLoop: Too many links, maybe in a circle.
+        """
+        entry, end, leads_to = None, None, path
+        with contextlib.suppress(errors.NotFound, errors.NotADirectory):
+            _, entry = self.catalogue.resolve(path, follow=False)
+            leads_to, end = self.catalogue.resolve(path)
+        replicas = self.catalogue.replicas(end.id) if end else []
+        return Explanation(
+            entry=entry,
+            leads_to=leads_to,
+            end=end,
+            section=self.section(leads_to)[0],
+            replicas=replicas,
+            readers=self.readers(replicas),
+            writers=self.writers(leads_to, replicas),
+        )
+
+    def readers(self, replicas: Iterable[Replica]) -> list[Score]:
+        """Rank the volumes with a good copy for a download."""
+        good = {replica.volume: replica for replica in replicas if replica.standing is Standing.GOOD}
+        known = [one for one in self.roster.candidates(set(good)) if one.holds]
+        away = good.keys() - {one.volume for one in known}
+        strangers = [placement.Candidate(good[number].node, number, online=False) for number in away]
+        return placement.rank_readers([*known, *strangers], self.config.placement)
+
+    def writers(self, path: TreePath, replicas: Iterable[Replica]) -> list[Score]:
+        """Rank the volumes for an upload to a path.
+
+        While a volume that has the replaced version is there with room, only such come first: the client may
+        yet say REST or APPE, which goes on from what is there.
+        """
+        holders = {replica.volume for replica in replicas}
+        scores = placement.rank_writers(
+            self.roster.candidates(holders), self.config.placement, self.section(path)[1]
+        )
+        return sorted(scores, key=lambda score: not (score.eligible and score.candidate.holds))
