@@ -80,6 +80,17 @@ class FtpDoor(Table, frozen=True, kw_only=True):
     """Bytes in a command line: a path of PATH_MAX with every byte doubled."""
     pipeline_limit: int = 100
     """Commands read ahead of the one being answered; then the socket isn't read."""
+    ban_failures: int = 20
+    """Wrong passwords from one address (IPv6: one /64 network) that have it turned away; 0: never."""
+    ban_window_seconds: float = 600.0
+    """For so long each of them counts."""
+    ban_seconds: float = 600.0
+    """For so long the address is turned away, with 421."""
+    dismiss_seconds: float = 5.0
+    """How long a session that is hung up on may take to end its transfer in order."""
+    sessions_per_address: int = 2000
+    """Control connections from one address (IPv6: one /64 network) at once, lest one takes them all; 0: any
+    number."""
     session_limit: int = 5000
     """Control connections at once; a further one hears 421."""
     data_threads: int = 256

@@ -70,6 +70,10 @@ class Busy(Refused):
     """In use by another transfer, try again."""
 
 
+class TooMany(Refused):
+    """As many as may be at once, try again later."""
+
+
 class Unavailable(Refused):
     """No node can serve this now, try again."""
 

@@ -22,6 +22,8 @@ from argosy.doors.ftp.data import Carriage
 from argosy.doors.ftp.server import FtpDoor
 from argosy.net import ports, tls
 from argosy.net.pki import Authority
+from argosy.presence.bans import Bans
+from argosy.presence.visitors import Visitors
 from argosy.vfs.vfs import Vfs
 
 log = logging.getLogger("argosy.master")
@@ -72,22 +74,32 @@ async def serve(config: Master) -> None:
             client_tls=tls.data_server(*data_pem),
             node_tls=tls.link_server(keys),
         )
-        door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, tls.ftp_server(certificate, key)))
+        visitors = Visitors(sessions_per_address=config.ftp.sessions_per_address)
+        bans = Bans(
+            failures=config.ftp.ban_failures,
+            window_seconds=config.ftp.ban_window_seconds,
+            ban_seconds=config.ftp.ban_seconds,
+        )
+        control_tls = tls.ftp_server(certificate, key)
+        door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, control_tls, visitors, bans))
         addresses = {"ftp": "", "link": ""}
         admin = AdminDoor(
             config,
             vfs,
             lambda: {
                 **addresses,
-                "sessions": len(door.clients),
+                "sessions": len(visitors),
                 "relayed_bytes": carriage.relayed_bytes,
             },
+            visitors=visitors,
+            bans=bans,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
             tasks.create_task(door.serve(lambda at: addresses.update(ftp=at)))
             tasks.create_task(admin.serve())
             tasks.create_task(upkeep.run())
+            tasks.create_task(visitors.run(config.link.beat_seconds))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         accounts.close()

@@ -13,7 +13,14 @@ from talking import Talk
 WRITER, READER, MOVER = "bob", "guest", "carol"
 """A user like most, one who may change nothing, and one who may FXP."""
 
-SETTINGS = {"ftp": {"failure_pause_seconds": 0.01, "login_failures": 3, "connect_seconds": 5.0}}
+SETTINGS = {
+    "ftp": {
+        "failure_pause_seconds": 0.01,
+        "login_failures": 3,
+        "ban_failures": 0,
+        "connect_seconds": 5.0,
+    }
+}
 
 _numbers = itertools.count(1)
 

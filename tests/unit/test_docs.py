@@ -126,8 +126,14 @@ def test_every_ftp_verb_is_documented_with_its_rfc() -> None:
     page = (DOCS / "guide/ftp.md").read_text()
     documented = {row[0]: row[1] for row in rows(page) if row[0] != "verb"}
     known = {name: verb.rfc for name, verb in VERBS.items()}
-    known |= {f"SITE {name}": verb.rfc for name, verb in SITE_VERBS.items()}
     assert documented == known
+
+
+def test_every_site_verb_is_documented_with_who_may_say_it() -> None:
+    page = (DOCS / "guide/site.md").read_text()
+    documented = {row[0]: (row[1], row[2]) for row in rows(page) if row[0] != "verb"}
+    whom = {False: "all", True: "administrators"}
+    assert documented == {f"SITE {name}": (verb.rfc, whom[verb.admin]) for name, verb in SITE_VERBS.items()}
 
 
 def test_old_names_and_verbs_that_we_lack_are_documented() -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import argosy
-from argosy.cli import members, reports, up, users
+from argosy.cli import members, presence, reports, up, users
 from argosy.cli.site import default_directory
 from argosy.errors import Refused
 
@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _token(add)
     _user(add)
     _reports(add)
+    _presence(add)
     return top
 
 
@@ -139,6 +140,18 @@ def _reports(add: Add) -> None:
     why = _word(add, "why", reports.why)
     why.add_argument("path")
     _dir_or_config(why)
+
+
+def _presence(add: Add) -> None:
+    _dir_or_config(_word(add, "who", presence.who))
+    kick = _word(add, "kick", presence.kick)
+    kick.add_argument("who", metavar="USER|ID", help="a user's name, or a session's id")
+    kick.add_argument("--message", default="", metavar="TEXT", help="what the user is told")
+    _dir_or_config(kick)
+    _dir_or_config(_word(add, "bans", presence.bans))
+    unban = _word(add, "unban", presence.unban)
+    unban.add_argument("address")
+    _dir_or_config(unban)
 
 
 def _word(

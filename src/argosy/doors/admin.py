@@ -1,6 +1,6 @@
 """The administrator's door: a local socket that only the master's own user can open.
 
-It answers `argosy nodes`, `status` and `why` with JSON documents, in the frames of the link.
+It answers `argosy nodes`, `status`, `why`, `who` and the like with JSON documents, in the frames of the link.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from argosy.cluster.placement import Score
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
 from argosy.net.peer import Peer
+from argosy.presence import report
+from argosy.presence.bans import Bans
+from argosy.presence.visitors import KICKED, Visitors
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link
 
@@ -34,19 +37,31 @@ SHOWN = 100
 class AdminDoor:
     """Where the command line asks a running master."""
 
-    def __init__(self, config: Master, vfs: Vfs, live: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(
+        self,
+        config: Master,
+        vfs: Vfs,
+        live: Callable[[], Mapping[str, object]],
+        *,
+        visitors: Visitors,
+        bans: Bans,
+    ) -> None:
         """Put it together.
 
         Args:
             config: The master's file.
             vfs: What there is to tell of.
             live: Gives figures of other doors for `status`.
+            visitors: Who is at the other doors.
+            bans: Who may not come.
         """
         self._config = config
         self._vfs = vfs
         self._catalogue: Catalogue = vfs.catalogue
         self._roster: Roster = vfs.roster
         self._live = live
+        self._visitors = visitors
+        self._bans = bans
         self._since = time.monotonic()
         self._tasks: asyncio.TaskGroup | None = None
         self._counted: Counts | None = None
@@ -97,8 +112,26 @@ class AdminDoor:
             case link.AskRemerge():
                 document = await self._remerge(question.node, accept_losses=question.accept_losses)
             case _:
-                raise errors.Unsupported(type(question).__name__)
+                document = self._presence(question)
         return link.Report(msgspec.json.encode(document))
+
+    def _presence(self, question: link.Body) -> Document:
+        match question:
+            case link.AskWho():
+                return {"sessions": [report.describe(visitor) for visitor in self._visitors]}
+            case link.AskKick():
+                gone = self._visitors.hang_up(question.who, question.sentence or KICKED)
+                return {"hung_up": [visitor.id for visitor in gone]}
+            case link.AskBans():
+                bans = self._bans.current()
+                return {"bans": [{"address": at, "seconds": round(left, 1)} for at, left in bans.items()]}
+            case link.AskUnban():
+                try:
+                    return {"lifted": self._bans.lift(question.address)}
+                except ValueError as error:
+                    raise errors.BadArgument(str(error)) from error
+            case _:
+                raise errors.Unsupported(type(question).__name__)
 
     async def _counts(self) -> Counts:
         """Count off the loop, for it reads all of the catalogue; and no more than half of the time.

@@ -454,6 +454,28 @@ class AskRemerge(Message, tag="ask-remerge"):
     accept_losses: bool
 
 
+class AskWho(Message, tag="ask-who"):
+    """Who is here, and what does each do? Answered by `Report`."""
+
+
+class AskKick(Message, tag="ask-kick"):
+    """Hang up on a session, by its id, or on all of a user. Answered by `Report`."""
+
+    who: str
+    sentence: str
+    """What the user is told; empty: the usual."""
+
+
+class AskBans(Message, tag="ask-bans"):
+    """Which addresses are turned away? Answered by `Report`."""
+
+
+class AskUnban(Message, tag="ask-unban"):
+    """Let an address come back. Answered by `Report`."""
+
+    address: str
+
+
 class Report(Message, tag="report"):
     """An answer for people and scripts: a JSON document."""
 
@@ -464,7 +486,7 @@ Body = (
     Ok | No | Enrol | Enrolled | AskAuthority | Authority | Renew | Hello | Welcome | Commit | Forget
     | Discard | Settle | Feed | Scan | Scanned | Checksum | Checksums | Expect | Dial | Send | Receive
     | Pace | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes | AskWhy
-    | AskRemerge | Report
+    | AskRemerge | AskWho | AskKick | AskBans | AskUnban | Report
 )  # fmt: skip
 
 

@@ -20,20 +20,29 @@ async def user(client: Client, command: Command) -> Replies:
 
 async def password(client: Client, command: Command) -> Replies:
     """PASS: a wrong one is answered later each time, and in the end not at all. RFC 2577 section 5."""
-    config = client.hall.config
     try:
         account = await client.hall.accounts.login(client.name, command.text)
     except errors.LoginFailed:
-        client.failures += 1
-        await asyncio.sleep(config.failure_pause_seconds * 2 ** (client.failures - 1))
-        if client.failures >= config.login_failures:
-            yield Reply.of(421, "Too many wrong passwords")
-            return
-        yield Reply.of(530, "Login incorrect")
+        yield await _refuse(client)
         return
     client.failures = 0
-    client.log_in(account)
+    try:
+        client.log_in(account)
+    except errors.TooMany as refused:
+        yield Reply.of(530, str(refused))  # "try again later" is what lftp looks for
+        return
     yield Reply.of(230, f"Welcome, {account.name}")
+
+
+async def _refuse(client: Client) -> Reply:
+    """Give the answer to a wrong password, the later the more of them came from that address."""
+    config = client.hall.config
+    client.failures += 1
+    count = client.hall.bans.failed(client.control.remote[0])
+    await asyncio.sleep(config.failure_pause_seconds * 2 ** (min(count, config.login_failures) - 1))
+    if client.failures >= config.login_failures or client.hall.bans.seconds_left(client.control.remote[0]):
+        return Reply.of(421, "Too many wrong passwords")
+    return Reply.of(530, "Login incorrect")
 
 
 async def account(client: Client, command: Command) -> Replies:

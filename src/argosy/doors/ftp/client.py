@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from argosy import errors
@@ -18,6 +18,8 @@ from argosy.cluster.roster import Node
 from argosy.config import FtpDoor
 from argosy.doors.ftp.control import Control
 from argosy.doors.ftp.data import Carriage, Channel, Passive
+from argosy.presence.bans import Bans
+from argosy.presence.visitors import Direction, Movement, Visitor, Visitors
 from argosy.vfs.files import Files
 from argosy.vfs.vfs import Vfs
 from argosy.wire.ftp import listing
@@ -38,6 +40,8 @@ class Hall:
     accounts: Accounts
     carriage: Carriage
     control_tls: ssl.SSLContext
+    visitors: Visitors
+    bans: Bans
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,11 @@ class Plan:
 class Client:
     """A client on the control connection, from its first byte to its last."""
 
-    def __init__(self, hall: Hall, control: Control) -> None:
+    def __init__(self, hall: Hall, control: Control, visitor: Visitor) -> None:
         self.hall = hall
         self.control = control
         self.session = control.session
+        self.visitor = visitor
         self.name = ""
         """What USER said."""
         self.failures = 0
@@ -93,7 +98,12 @@ class Client:
         return self.tree.may(Right.FXP, self.cwd)
 
     def log_in(self, account: Account) -> None:
-        """Begin as this user, in its home if that is there."""
+        """Begin as this user, in its home if that is there.
+
+        Raises:
+            TooMany: The account has as many sessions as it may.
+        """
+        self.hall.visitors.log_in(self.visitor, account)
         self.files = Files(self.hall.vfs, account)
         self.cwd = ()
         home = self.path(account.home)
@@ -106,11 +116,17 @@ class Client:
     def log_out(self) -> None:
         """Forget all but the connection."""
         self.drop_channel()
+        self.hall.visitors.log_out(self.visitor)
         if self.files:
             self.since = time.monotonic()
         self.name, self.files, self.cwd = "", None, ()
         self.type, self.offset, self.announced, self.renaming = Type.ASCII, 0, -1, None
         self.facts, self.plan = listing.FACTS, None
+
+    def dismiss(self, why: str) -> None:
+        """Stop the transfer that runs, and hang up with 421 as soon as the command in hand is answered."""
+        self.abort()
+        self.control.dismiss(why)
 
     def path(self, argument: bytes) -> TreePath:
         """Give the path that an argument means: absolute, or from where the client is.
@@ -189,6 +205,14 @@ class Client:
         finally:
             self.moving, self.doing = None, ""
             self.offset, self.announced = 0, -1
+
+    def moving_file(self, direction: Direction) -> AbstractContextManager[Movement]:
+        """Count a file's transfer, and keep it at the user's pace.
+
+        Raises:
+            TooMany: The user has as many as may be.
+        """
+        return self.hall.visitors.moving(self.visitor, direction)
 
     def abort(self) -> None:
         """Stop the transfer that runs."""

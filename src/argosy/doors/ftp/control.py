@@ -16,6 +16,11 @@ from argosy.wire.ftp.lines import LineReader, TooLong
 from argosy.wire.ftp.replies import Reply
 from argosy.wire.ftp.session import Session
 
+
+class Dismissed(Exception):  # noqa: N818 - not a mistake of anybody's
+    """The session is to end now; the text says why."""
+
+
 Heard = Command | Reply
 """A command, or the reply that a line which is none deserves."""
 
@@ -43,6 +48,7 @@ class Control(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._paused = False
         self._gone = False
+        self._dismissed = ""
         self._transport: asyncio.Transport | None = None
 
     @property
@@ -104,11 +110,14 @@ class Control(asyncio.Protocol):
 
         Raises:
             TimeoutError: Nothing came. Answer 421.
+            Dismissed: The client has to go. Answer 421.
         """
         async with asyncio.timeout(seconds):
-            while not self._heard:
+            while not self._heard or self._dismissed:
                 if self._gone:
                     return None
+                if self._dismissed:
+                    raise Dismissed(self._dismissed)
                 self._woken.clear()
                 await self._woken.wait()
             await self._writable.wait()  # who doesn't read our replies gets no more of them
@@ -117,6 +126,11 @@ class Control(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         return heard
+
+    def dismiss(self, why: str) -> None:
+        """Have `next` raise `Dismissed`, at once if it waits."""
+        self._dismissed = why
+        self._woken.set()
 
     def say(self, reply: Reply) -> None:
         """Send a reply."""

@@ -12,7 +12,7 @@ from argosy import errors
 from argosy.config import split_address
 from argosy.doors.ftp import lists
 from argosy.doors.ftp.client import Client, Hall
-from argosy.doors.ftp.control import Control
+from argosy.doors.ftp.control import Control, Dismissed
 from argosy.doors.ftp.verbs import HANDLERS
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
@@ -38,6 +38,7 @@ CODE_FOR: Mapping[type[errors.Refused], int] = {
     errors.NotADirectory: 550,
     errors.NotEmpty: 550,
     errors.NotFound: 550,
+    errors.TooMany: 450,
     errors.TransferCut: 426,
     errors.Unavailable: 450,
     errors.Unsupported: 504,
@@ -51,7 +52,7 @@ class FtpDoor:
     def __init__(self, hall: Hall) -> None:
         self._hall = hall
         self._tasks: asyncio.TaskGroup | None = None
-        self.clients: set[Client] = set()
+        self.conversations: dict[Client, asyncio.Task[None]] = {}
 
     async def serve(self, opened: Callable[[str], None]) -> None:
         """Take clients until cancelled.
@@ -75,13 +76,34 @@ class FtpDoor:
 
     def _connected(self, control: Control) -> None:
         assert self._tasks is not None, "the server runs"
-        if len(self.clients) >= self._hall.config.session_limit:
-            control.say(Reply.of(421, "Too many clients, try again later"))
+        try:
+            client = self._let_in(control)
+        except errors.TooMany as refused:
+            control.say(Reply.of(421, str(refused)))
             control.close()
             return
-        client = Client(self._hall, control)
-        self.clients.add(client)
-        self._tasks.create_task(self._converse(client))
+        self.conversations[client] = self._tasks.create_task(self._converse(client))
+
+    def _let_in(self, control: Control) -> Client:
+        """Begin a session.
+
+        Raises:
+            TooMany: Too many sessions are here, or too many wrong passwords came from there.
+        """
+        hall, address = self._hall, control.remote[0]
+        if seconds := hall.bans.seconds_left(address):
+            raise errors.TooMany(f"wrong passwords from {address}, come back in {seconds:.0f} s")
+        if len(self.conversations) >= hall.config.session_limit:
+            raise errors.TooMany(f"{len(self.conversations)} sessions")
+        visitor = hall.visitors.arrive("ftp", address, lambda sentence: self._dismiss(client, sentence))
+        client = Client(hall, control, visitor)
+        return client
+
+    def _dismiss(self, client: Client, sentence: str) -> None:
+        """Hang up on a client: in order if that goes quickly, else at once."""
+        client.dismiss(sentence)
+        if task := self.conversations.get(client):
+            asyncio.get_running_loop().call_later(self._hall.config.dismiss_seconds, task.cancel)
 
     async def _converse(self, client: Client) -> None:
         control = client.control
@@ -93,6 +115,8 @@ class FtpDoor:
                 await self._next(client)
         except TimeoutError:
             control.say(Reply.of(421, "Nothing was heard for too long"))
+        except Dismissed as dismissed:
+            control.say(Reply.of(421, str(dismissed)))
         except OSError as error:
             log.info("%s: %s", control.remote[0], error)
         except asyncio.CancelledError:
@@ -103,12 +127,14 @@ class FtpDoor:
         finally:
             client.log_out()
             control.close()
-            self.clients.discard(client)
+            self._hall.visitors.leave(client.visitor)
+            del self.conversations[client]
 
     async def _next(self, client: Client) -> None:
         """Take up one command, or say goodbye to who is silent."""
         config, control = self._hall.config, client.control
-        patience = config.idle_seconds
+        account = client.visitor.account
+        patience = (account.idle_seconds if account else 0.0) or config.idle_seconds
         if not client.files:
             patience = max(0.0, client.since + config.login_seconds - time.monotonic())
         heard = await control.next(patience)
@@ -122,7 +148,10 @@ class FtpDoor:
         if refused := admit(heard, client.session):
             control.say(refused)
             return
+        client.visitor.secure = client.session.secure
+        client.visitor.begins(heard)
         await answer(client, heard)
+        client.visitor.rests()
 
 
 async def answer(client: Client, command: Command) -> None:

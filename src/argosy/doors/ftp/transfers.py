@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argosy.doors.ftp.client import Client, Replies
+from argosy.presence.visitors import Direction
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
@@ -10,14 +11,14 @@ from argosy.wire.ftp.replies import Reply
 async def retrieve(client: Client, command: Command) -> Replies:
     """RETR: the node that has the file sends it. RFC 959 section 4.1.3."""
     offset = client.taken_offset()
-    with client.transferring(str(command)) as channel:
+    with client.transferring(str(command)) as channel, client.moving_file(Direction.DOWN) as movement:
         download = client.tree.plan_download(client.path(command.argument), node=channel.node)
         download.check(offset)
         what = f"{download.entry.size - offset} bytes" if download.replica else "what is still arriving"
         yield Reply.of(150, f"Sending {what} from {download.node.name}")
         done = await channel.carry(
             download.node,
-            lambda transfer: download.start(transfer, offset=offset, as_text=client.as_text),
+            movement.paced(lambda transfer: download.start(transfer, offset=offset, as_text=client.as_text)),
             inward=False,
         )
         await download.end(done)
@@ -37,14 +38,16 @@ def append(client: Client, command: Command) -> Replies:
 
 async def _store(client: Client, command: Command, offset: int | None) -> Replies:
     announced = client.taken_announced()
-    with client.transferring(str(command)) as channel:
+    with client.transferring(str(command)) as channel, client.moving_file(Direction.UP) as movement:
         storing = client.tree.plan_upload(client.path(command.argument), node=channel.node)
         await storing.begin(offset=offset)
         try:
             yield Reply.of(150, f"Ready, to {storing.node.name}")
             done = await channel.carry(
                 storing.node,
-                lambda transfer: storing.start(transfer, as_text=client.as_text, announced=announced),
+                movement.paced(
+                    lambda transfer: storing.start(transfer, as_text=client.as_text, announced=announced)
+                ),
                 inward=True,
             )
         except BaseException:

@@ -106,6 +106,11 @@ def modified_set(ns: int, path: bytes) -> Reply:
     return Reply.of(213, f"Modify={times.format_time(ns).decode('ascii')}; {shown(path)}")
 
 
+def told(title: str, text: str) -> Reply:
+    """200 with a text of several lines, for people."""
+    return Reply(200, (f"{title}:", *text.splitlines(), "End"))
+
+
 def help_text(lines: Sequence[str]) -> Reply:
     """214 with a line for each verb. RFC 959 section 4.1.3."""
     return Reply(214, ("These can be used:", *lines, "End of help"))

@@ -26,6 +26,9 @@ SITE_VERBS: Mapping[str, SiteVerb] = {
         _REQUIRED, "no RFC", "time path, or path time time time UTC: set when it was modified", verbatim=True
     ),
     "SYMLINK": SiteVerb(_REQUIRED, "no RFC, ProFTPD", "target path: make a symbolic link", verbatim=True),
+    "WHO": SiteVerb(_NONE, "no RFC, DrFTPD", "who is here, from where, doing what", admin=True),
+    "KICK": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "user message: hang up on a user's sessions", admin=True),
+    "KILL": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "id message: hang up on one session, see WHO", admin=True),
     "HELP": SiteVerb(_OPTIONAL, "no RFC", "verb: this text"),
 }
 """Every verb of SITE's that we answer."""

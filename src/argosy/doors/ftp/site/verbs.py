@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from argosy import errors
 from argosy.doors.ftp.client import Client, Replies
-from argosy.doors.ftp.site import files
+from argosy.doors.ftp.site import files, sessions
 from argosy.wire.ftp import commands, replies
 from argosy.wire.ftp import site as wire
 from argosy.wire.ftp.commands import Command
@@ -40,6 +40,9 @@ HANDLERS: Mapping[str, Handler] = {
     "CHMOD": files.set_mode,
     "HELP": help_me,
     "SYMLINK": files.make_link,
+    "KICK": sessions.kick,
+    "KILL": sessions.kill,
     "UTIME": files.set_time,
+    "WHO": sessions.who,
 }
 """A test says that its verbs are just those of `wire.ftp.site.SITE_VERBS`."""
