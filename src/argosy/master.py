@@ -90,6 +90,7 @@ async def serve(config: Master) -> None:
                 **addresses,
                 "sessions": len(visitors),
                 "relayed_bytes": carriage.relayed_bytes,
+                "tasks": len(asyncio.all_tasks()),
             },
             visitors=visitors,
             bans=bans,

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,42 @@ def rest_of(client: socket.socket) -> bytes:
     while piece := client.recv(65536):
         data += piece
     return data
+
+
+@pytest.mark.parametrize("sent", [0, 3, 500_000])
+async def test_a_broken_tls_connection_is_no_end_of_a_file(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], sent: int
+) -> None:
+    server, client = contexts
+    connection, port = expecting("127.0.0.1", server)
+    with await dialled(port) as plain:
+        secure = await asyncio.to_thread(client.wrap_socket, plain)
+        made = await connection.ready()
+        await asyncio.to_thread(secure.sendall, bytes(sent))
+        secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        secure.close()
+        with pytest.raises(OSError, match=r"EOF occurred|reset by peer"):
+            await asyncio.to_thread(rest_of, made)
+        await asyncio.to_thread(connection.close)
+
+
+@pytest.mark.parametrize("polite", [False, True])
+async def test_an_end_without_close_notify_is_the_end_of_a_file(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], polite: bool
+) -> None:
+    server, client = contexts
+    connection, port = expecting("127.0.0.1", server)
+    with await dialled(port) as plain:
+        secure = await asyncio.to_thread(client.wrap_socket, plain)
+        made = await connection.ready()
+        await asyncio.to_thread(secure.sendall, b"hello")
+        if polite:
+            secure.settimeout(0)
+            with suppress(OSError):
+                secure.unwrap()
+        secure.close()
+        assert await asyncio.to_thread(rest_of, made) == b"hello"
+        await asyncio.to_thread(connection.close)
 
 
 async def test_a_client_gets_what_was_sent_and_then_the_end() -> None:

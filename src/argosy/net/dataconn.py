@@ -126,7 +126,6 @@ class DataConnection:
         *,
         peer: str,
         tls: ssl.SSLContext | None,
-        strict: bool = False,
         connect_seconds: float,
         stall_seconds: float,
     ) -> Self:
@@ -139,7 +138,6 @@ class DataConnection:
             listener: From `open_listener`; ours from now on.
             peer: The only address that may connect; empty: anyone.
             tls: Shake hands as the server; None: plain.
-            strict: An end without TLS's close_notify is an error. Many clients never say it, ours do.
             connect_seconds: How long to wait, handshake included; counted anew from `ready`.
             stall_seconds: How long the connection may stand still once it is there.
         """
@@ -147,7 +145,7 @@ class DataConnection:
         async def arrive() -> socket.socket:
             with listener:
                 made = await _accept(listener, _admission(peer))
-            return await _shaken(made, tls, server_side=True, strict=strict)
+            return await _shaken(made, tls, server_side=True)
 
         self = cls(arrive, connect_seconds, stall_seconds)
         assert self._task is not None, "just begun"
@@ -162,7 +160,6 @@ class DataConnection:
         *,
         tls: ssl.SSLContext | None,
         server_side: bool,
-        strict: bool = False,
         connect_seconds: float,
         stall_seconds: float,
         source: str = "",
@@ -174,7 +171,6 @@ class DataConnection:
             port: Its port.
             tls: None: plain.
             server_side: Be the TLS server although we dialled, as FTP wants it (RFC 4217 section 7).
-            strict: See `expect`.
             connect_seconds: How long to try, handshake included; counted anew from `ready`.
             stall_seconds: How long the connection may stand still once it is there.
             source: Local address to come from, where it is of the same family; empty: the kernel's choice.
@@ -182,7 +178,7 @@ class DataConnection:
 
         async def arrive() -> socket.socket:
             made = await _connect(host, port, source)
-            return await _shaken(made, tls, server_side=server_side, strict=strict)
+            return await _shaken(made, tls, server_side=server_side)
 
         return cls(arrive, connect_seconds, stall_seconds)
 
@@ -397,9 +393,7 @@ async def _connect(host: str, port: int, source: str) -> socket.socket:
     raise failure
 
 
-async def _shaken(
-    made: socket.socket, tls: ssl.SSLContext | None, *, server_side: bool, strict: bool
-) -> socket.socket:
+async def _shaken(made: socket.socket, tls: ssl.SSLContext | None, *, server_side: bool) -> socket.socket:
     """Set the socket's options and shake hands; the socket is closed when that fails."""
     wrapped = made
     try:
@@ -410,7 +404,7 @@ async def _shaken(
             made,
             server_side=server_side,
             do_handshake_on_connect=False,
-            suppress_ragged_eofs=not strict,
+            suppress_ragged_eofs=False,  # whether a bare FIN is an end, the context knows
         )
         while True:
             try:

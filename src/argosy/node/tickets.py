@@ -189,7 +189,6 @@ class Tickets:
             order.port,
             tls=context,
             server_side=not to_master,
-            strict=to_master,
             connect_seconds=self._connect_seconds,
             stall_seconds=self._stall_seconds,
             source="" if to_master else self._settings.listen,

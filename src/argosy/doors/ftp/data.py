@@ -42,9 +42,7 @@ class Carriage:
     relayed_bytes: int = 0
     """File bytes that went through the master in this life."""
 
-    def expect(
-        self, listen: str, *, peer: str, context: ssl.SSLContext | None, strict: bool = False
-    ) -> tuple[int, DataConnection]:
+    def expect(self, listen: str, *, peer: str, context: ssl.SSLContext | None) -> tuple[int, DataConnection]:
         """Open a port of ours for one connection; the arguments are `DataConnection.expect`'s.
 
         Raises:
@@ -56,7 +54,6 @@ class Carriage:
             listener,
             peer=peer,
             tls=context,
-            strict=strict,
             connect_seconds=self.config.connect_seconds,
             stall_seconds=self.config.stall_seconds,
         )
@@ -207,7 +204,6 @@ class Passive:
             node.peer.local[0],
             peer=node.peer.remote[0],
             context=self._carriage.node_tls if self._protected else None,
-            strict=True,
         )
         self._node_leg = leg
         self._transfer = transfer = Transfer(node)
