@@ -1,13 +1,14 @@
 # `make run` starts a site from a fresh clone; `make check` is for each change, `make test` for all of it.
-# ARGS go to `argosy up` or the benchmark, e.g.: make run ARGS="--dir /tmp/site --port 0"; TESTS to pytest: make test
-# TESTS=tests/door
+# ARGS go to `argosy up`, the benchmark, ..., e.g.: make run ARGS="--dir /tmp/site --port 0"; TESTS to pytest:
+# make test TESTS=tests/door
 
 ARGS ?=
 TESTS ?= tests
+SECONDS ?= 3600
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench docs clients
+.PHONY: help run test check fix bench soak docs clients
 
 help:
 	@echo "make run     start a site on this machine: a master and two nodes (ARGS: as for argosy up)"
@@ -15,6 +16,7 @@ help:
 	@echo "make test    all tests, with real FTP clients; installs those that it may"
 	@echo "make fix     format, and mend what can be mended by itself"
 	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
+	@echo "make soak    a site under mixed load for an hour, or SECONDS: does it stay level, is every file right?"
 	@echo "make docs    do the documents name what the code has?"
 
 run: .venv/.run
@@ -41,6 +43,9 @@ bench: .venv/.dev
 	@scripts/clients
 	@scripts/peers
 	$(PY) bench/run.py $(ARGS)
+
+soak: .venv/.dev
+	PYTHONPATH=tests $(PY) -m soak.run $(SECONDS) $(ARGS)
 
 docs: .venv/.dev
 	.venv/bin/pytest -q tests/unit/test_docs.py
