@@ -125,10 +125,10 @@ async def help_me(client: Client, command: Command) -> Replies:
         yield replies.help_text(commands.help_lines())
 
 
-async def nothing(client: Client, command: Command) -> Replies:
+def nothing(client: Client, command: Command) -> Reply:
     """NOOP: still here. RFC 959 section 4.1.3."""
     del client, command
-    yield Reply.of(200, "Still here")
+    return Reply.of(200, "Still here")
 
 
 async def program(client: Client, command: Command) -> Replies:

@@ -123,11 +123,6 @@ class Client:
         self.type, self.offset, self.announced, self.renaming = Type.ASCII, 0, -1, None
         self.facts, self.plan = listing.FACTS, None
 
-    def dismiss(self, why: str) -> None:
-        """Stop the transfer that runs, and hang up with 421 as soon as the command in hand is answered."""
-        self.abort()
-        self.control.dismiss(why)
-
     def path(self, argument: bytes) -> TreePath:
         """Give the path that an argument means: absolute, or from where the client is.
 

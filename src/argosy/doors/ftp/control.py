@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from argosy import errors
 from argosy.config import FtpDoor
@@ -16,121 +16,145 @@ from argosy.wire.ftp.lines import LineReader, TooLong
 from argosy.wire.ftp.replies import Reply
 from argosy.wire.ftp.session import Session
 
-
-class Dismissed(Exception):  # noqa: N818 - not a mistake of anybody's
-    """The session is to end now; the text says why."""
-
-
 Heard = Command | Reply
 """A command, or the reply that a line which is none deserves."""
+
+_AT_A_TIME = 32
+"""Commands of one client that are answered before others have their turn."""
+
+
+class Conversation(Protocol):
+    """What a control connection tells the door."""
+
+    def interrupt(self, command: Command) -> bool:
+        """Hear of each command as it is read; true: it was dealt with at once."""
+        ...
+
+    def answer(self, heard: Heard) -> bool:
+        """Answer what is next in turn; false: that takes its time, and `Control.go_on` will be called."""
+        ...
+
+    def hung_up(self) -> None:
+        """The client is gone."""
+        ...
+
+    def fell_silent(self) -> None:
+        """Nothing came for as long as `Control.expect` said."""
+        ...
 
 
 class Control(asyncio.Protocol):
     """One client's control connection.
 
-    Commands are read while others are answered, up to `pipeline_limit`; then the socket isn't read, and the
-    client feels it.
+    A command that needs no waiting is answered as it is read; while another is answered commands are read on,
+    up to `pipeline_limit`. Then the socket isn't read, and the client feels it. A silent client costs a timer
+    and nothing else.
     """
+
+    __slots__ = (
+        *("_answering", "_config", "_connected", "_drained", "_due", "_gone", "_heard", "_lines", "_loop"),
+        *("_paused", "_silent_at", "_transport", "_watch", "conversation", "local", "remote", "session"),
+    )
 
     def __init__(self, config: FtpDoor, connected: Callable[[Control], None]) -> None:
         self.session = Session(require_tls=config.require_tls)
         self.local: tuple[str, int] = ("", 0)
         self.remote: tuple[str, int] = ("", 0)
-        self.interrupt: Callable[[Command], bool] = lambda _: False
-        """Offered each command as it is read; true: it was dealt with at once."""
-        self.hung_up: Callable[[], None] = lambda: None
-        """Told when the client is gone."""
+        self.conversation: Conversation | None = None
+        """Who answers; None: nobody, the client is turned away."""
         self._config = config
         self._connected = connected
         self._lines = LineReader(config.line_limit)
         self._heard: deque[Heard] = deque()
-        self._woken = asyncio.Event()
-        self._writable = asyncio.Event()
+        self._answering = False
+        self._drained: asyncio.Future[None] | None = None
+        """Done when the client has read what was said; None: it has."""
         self._paused = False
         self._gone = False
-        self._dismissed = ""
+        self._loop = asyncio.get_running_loop()
+        self._silent_at = self._due = 0.0
+        self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
     @property
     def writable(self) -> bool:
         """Whether the client reads what we say."""
-        return self._writable.is_set()
+        return self._drained is None
 
     @property
     def gone(self) -> bool:
         """Whether the client has hung up."""
         return self._gone
 
+    @property
+    def answering(self) -> bool:
+        """Whether a command is being answered."""
+        return self._answering
+
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection; the second time, after AUTH TLS, the encrypted one."""
         first, self._transport = self._transport is None, cast("asyncio.Transport", transport)
-        self._writable.set()
+        self._paused = False
+        self.resume_writing()
         if first:
             self.local = transport.get_extra_info("sockname")[:2]
             self.remote = transport.get_extra_info("peername")[:2]
             self._connected(self)
 
     def data_received(self, data: bytes) -> None:
-        """Cut bytes into commands and queue them."""
+        """Cut bytes into commands, and have them answered in turn."""
+        conversation = self.conversation
+        if conversation is None:
+            return
         for line in self._lines.feed(data):
             heard = _read(line)
-            if isinstance(heard, Command) and self.interrupt(heard):
+            if isinstance(heard, Command) and conversation.interrupt(heard):
                 continue
             self._heard.append(heard)
-        if len(self._heard) >= self._config.pipeline_limit and self._transport:
+        if not self._answering:
+            self._take_up()
+        if len(self._heard) >= self._config.pipeline_limit and self._transport and not self._gone:
             self._paused = True
             self._transport.pause_reading()
-        self._woken.set()
 
     def pause_writing(self) -> None:
         """Hold replies back until the client reads."""
-        self._writable.clear()
+        if self._drained is None:
+            self._drained = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """Let replies go on."""
-        self._writable.set()
+        drained, self._drained = self._drained, None
+        if drained and not drained.done():
+            drained.set_result(None)
+        if not self._answering:
+            self._take_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client is gone."""
         del exc
         self._gone = True
-        self._woken.set()
-        self._writable.set()
-        self.hung_up()
+        self._heard.clear()
+        self._stop_watch()
+        self.resume_writing()
+        if self.conversation:
+            self.conversation.hung_up()
 
     # --- for the door
 
-    async def next(self, seconds: float) -> Heard | None:
-        """Wait for the next command; None: the client has hung up.
+    def go_on(self) -> None:
+        """The command in hand is answered: take up the next ones."""
+        self._answering = False
+        self._take_up()
 
-        Args:
-            seconds: How long to wait.
-
-        Raises:
-            TimeoutError: Nothing came. Answer 421.
-            Dismissed: The client has to go. Answer 421.
-        """
-        async with asyncio.timeout(seconds):
-            while not self._heard or self._dismissed:
-                if self._gone:
-                    return None
-                if self._dismissed:
-                    raise Dismissed(self._dismissed)
-                self._woken.clear()
-                await self._woken.wait()
-            await self._writable.wait()  # who doesn't read our replies gets no more of them
-        heard = self._heard.popleft()
-        if self._paused and self._transport and not self._gone:
-            self._paused = False
-            self._transport.resume_reading()
-        return heard
-
-    def dismiss(self, why: str) -> None:
-        """Have `next` raise `Dismissed`, at once if it waits."""
-        self._dismissed = why
-        self._woken.set()
+    def expect(self, seconds: float) -> None:
+        """Wait for the next command so long; then `fell_silent` is called, unless one is being answered."""
+        now = self._loop.time()
+        self._silent_at = now + seconds
+        if self._watch is None or self._silent_at < self._due:
+            self._look_in(seconds)
 
     def say(self, reply: Reply) -> None:
         """Send a reply."""
@@ -142,8 +166,9 @@ class Control(asyncio.Protocol):
         if self._gone:
             raise ConnectionResetError
         await asyncio.sleep(0)  # others want the loop, too, and a client that reads fast never makes us wait
-        async with asyncio.timeout(self._config.stall_seconds):
-            await self._writable.wait()
+        if self._drained:
+            async with asyncio.timeout(self._config.stall_seconds):
+                await asyncio.shield(self._drained)
 
     async def encrypt(self, context: ssl.SSLContext) -> None:
         """Begin TLS, after 234 was said; whatever came in clear after AUTH TLS is forgotten.
@@ -155,7 +180,7 @@ class Control(asyncio.Protocol):
         self._transport.pause_reading()
         self._lines.forget()
         self._heard.clear()
-        self._transport = await asyncio.get_running_loop().start_tls(
+        self._transport = await self._loop.start_tls(
             self._transport,
             self,
             context,
@@ -164,7 +189,10 @@ class Control(asyncio.Protocol):
         )
 
     def close(self) -> None:
-        """Hang up, after what was said is sent."""
+        """Hang up, after what was said is sent; nobody is told of anything any more."""
+        self.conversation = None
+        self._heard.clear()
+        self._stop_watch()
         if self._transport:
             self._transport.close()
 
@@ -172,6 +200,43 @@ class Control(asyncio.Protocol):
         """Hang up now."""
         if self._transport:
             self._transport.abort()
+
+    def _take_up(self) -> None:
+        """Have commands answered until one takes its time, or others want the loop."""
+        for _ in range(_AT_A_TIME):
+            # Who doesn't read our replies gets no more of them.
+            if not self._heard or self._answering or self._drained or self.conversation is None:
+                break
+            heard = self._heard.popleft()
+            self._answering = True
+            self._answering = not self.conversation.answer(heard)
+        else:
+            self._loop.call_soon(self._take_up)
+        if self._paused and len(self._heard) < self._config.pipeline_limit and self._transport:
+            self._paused = False
+            if not self._gone and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def _look_in(self, seconds: float) -> None:
+        self._stop_watch()
+        self._due = self._loop.time() + seconds
+        self._watch = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """The timer is set once in a while and not for each command, so see whether it is time yet."""
+        rest = self._silent_at - self._loop.time()
+        self._watch = None
+        if self._answering:
+            self._look_in(self._config.idle_seconds)
+        elif rest > 0:
+            self._look_in(rest)
+        elif self.conversation:
+            self.conversation.fell_silent()
+
+    def _stop_watch(self) -> None:
+        if self._watch:
+            self._watch.cancel()
+            self._watch = None
 
     def _write(self, data: bytes) -> None:
         # A TLS transport that the peer aborted takes writes in silence for ever.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import socket
 
@@ -17,10 +18,10 @@ from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
 
-async def representation(client: Client, command: Command) -> Replies:
+def representation(client: Client, command: Command) -> Reply:
     """TYPE: bytes as they are, or lines with CRLF. RFC 959 section 4.1.2."""
     client.type = arguments.parse_type(command.argument)
-    yield Reply.of(200, f"Type is {client.type.value}")
+    return Reply.of(200, f"Type is {client.type.value}")
 
 
 async def mode(client: Client, command: Command) -> Replies:
@@ -37,10 +38,10 @@ async def structure(client: Client, command: Command) -> Replies:
     yield Reply.of(200, "Structure is F")
 
 
-async def restart(client: Client, command: Command) -> Replies:
+def restart(client: Client, command: Command) -> Reply:
     """REST: where the next transfer begins. RFC 3659 section 5."""
     client.offset = arguments.parse_offset(command.argument)
-    yield Reply.of(350, f"The next transfer begins at {client.offset}")
+    return Reply.of(350, f"The next transfer begins at {client.offset}")
 
 
 async def allocate(client: Client, command: Command) -> Replies:
@@ -49,7 +50,7 @@ async def allocate(client: Client, command: Command) -> Replies:
     yield Reply.of(200, "Noted")
 
 
-async def announce(client: Client, command: Command) -> Replies:
+def announce(client: Client, command: Command) -> Reply:
     """PRET: hear what is next, so that PASV can name the node that will do it. draft-dd-pret-00."""
     upcoming = commands.parse_pret(command.argument)
     client.drop_channel()
@@ -62,19 +63,28 @@ async def announce(client: Client, command: Command) -> Replies:
             client.plan = Plan(client.tree.plan_upload(path).node)
         case _:
             client.plan = Plan(None)
-    yield Reply.of(200, f"Planned for {upcoming.verb}")
+    return Reply.of(200, f"Planned for {upcoming.verb}")
 
 
-async def passive(client: Client, command: Command) -> Replies:
+def passive(client: Client, command: Command) -> Reply | Replies:
     """PASV: after PRET the port is the node's, else ours. RFC 959 section 4.1.2."""
     del command
     plan, client.plan = client.plan, None
-    if plan and plan.node:
-        host = await _ipv4(plan.node.address(client.control.local[0]))
-        yield replies.entering_passive(host, await _meet(client, plan.node))
-        return
-    host = await _ipv4(client.hall.config.advertise or client.control.local[0])
-    yield replies.entering_passive(host, client.listen_here().port)
+    node, ours = plan.node if plan else None, client.control.local[0]
+    name = node.address(ours) if node else client.hall.config.advertise or ours
+    if host := _as_ipv4(name):
+        if node is None:
+            return replies.entering_passive(host, client.listen_here().port)
+        if number := node.take_port():
+            return replies.entering_passive(host, _meet(client, node, number))
+    return _passive(client, node, name)
+
+
+async def _passive(client: Client, node: Node | None, name: str) -> Replies:
+    """Answer PASV where a name has to be resolved, or a port to be waited for."""
+    host = _as_ipv4(name) or await _resolved(name)
+    number = _meet(client, node, await _port(client, node)) if node else client.listen_here().port
+    yield replies.entering_passive(host, number)
 
 
 async def extended_passive(client: Client, command: Command) -> Replies:
@@ -95,7 +105,7 @@ async def extended_passive(client: Client, command: Command) -> Replies:
     node = client.plan.node if client.plan else None
     if node and node.address(ours) == ours:
         client.plan = None
-        yield replies.entering_extended_passive(await _meet(client, node))
+        yield replies.entering_extended_passive(_meet(client, node, await _port(client, node)))
     elif node and version == 4 and _refuses_epsv(client):
         # 500 makes every client fall back to PASV, and so to the node; 502 and 522 make some give up.
         yield Reply.of(500, "EPSV can't lead to another machine, use PASV")
@@ -129,9 +139,13 @@ def _dial(client: Client, host: str, number: int) -> Reply:
     return Reply.of(200, "You will be dialled")
 
 
-async def _meet(client: Client, node: Node) -> int:
-    """Have a node take the client's connection, and give the port."""
-    number = await node.draw_port(client.hall.config.connect_seconds)
+async def _port(client: Client, node: Node) -> int:
+    """Take a port of a node's, and wait for one if there is none."""
+    return await node.draw_port(client.hall.config.connect_seconds)
+
+
+def _meet(client: Client, node: Node, number: int) -> int:
+    """Have a node take the client's connection on a port, and give that."""
     transfer = Transfer(node)
     peer = "" if client.may_fxp else client.control.remote[0]
     transfer.expect(number, peer=peer, tls=client.session.protected)
@@ -139,22 +153,27 @@ async def _meet(client: Client, node: Node) -> int:
     return number
 
 
-async def _ipv4(host: str) -> str:
-    """Give an address that 227 can hold.
+@functools.lru_cache(256)
+def _as_ipv4(host: str) -> str:
+    """Give an address that 227 can hold; empty for a name.
 
     Raises:
-        NoDataConnection: It has none; EPSV is for IPv6.
+        NoDataConnection: It is of IPv6; EPSV is for that.
     """
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, family=socket.AF_INET)
-        except OSError as error:
-            raise errors.NoDataConnection(f"{host}: {error}") from error
-        return str(found[0][4][0])
+        return ""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return str(address.ipv4_mapped)
         raise errors.NoDataConnection("use EPSV")
     return host
+
+
+async def _resolved(name: str) -> str:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, family=socket.AF_INET)
+    except OSError as error:
+        raise errors.NoDataConnection(f"{name}: {error}") from error
+    return str(found[0][4][0])

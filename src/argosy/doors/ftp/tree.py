@@ -11,21 +11,21 @@ from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
 
-async def where(client: Client, command: Command) -> Replies:
+def where(client: Client, command: Command) -> Reply:
     """PWD: where you are. RFC 959 section 4.1.3."""
     del command
-    yield replies.pathname(_absolute(client.cwd), "is where you are")
+    return replies.pathname(_absolute(client.cwd), "is where you are")
 
 
-async def change(client: Client, command: Command) -> Replies:
+def change(client: Client, command: Command) -> Reply:
     """CWD: go to a directory. RFC 959 section 4.1.1."""
-    yield _go(client, client.path(command.argument))
+    return _go(client, client.path(command.argument))
 
 
-async def up(client: Client, command: Command) -> Replies:
+def up(client: Client, command: Command) -> Reply:
     """CDUP: go to the directory above. RFC 959 section 4.1.1."""
     del command
-    yield _go(client, client.cwd[:-1])
+    return _go(client, client.cwd[:-1])
 
 
 async def make_directory(client: Client, command: Command) -> Replies:
@@ -63,15 +63,14 @@ async def rename_to(client: Client, command: Command) -> Replies:
     yield Reply.of(250, "Renamed")
 
 
-async def size(client: Client, command: Command) -> Replies:
+def size(client: Client, command: Command) -> Reply:
     """SIZE: how many bytes RETR would send; in TYPE A nobody knows before. RFC 3659 section 4."""
     entry = client.tree.entry(client.path(command.argument))
     if entry.is_directory:
         raise errors.IsADirectory(command.argument)
     if client.type is Type.ASCII:
-        yield Reply.of(550, "SIZE isn't known in TYPE A, say TYPE I first")
-        return
-    yield replies.size(entry.size)
+        return Reply.of(550, "SIZE isn't known in TYPE A, say TYPE I first")
+    return replies.size(entry.size)
 
 
 async def modification_time(client: Client, command: Command) -> Replies:

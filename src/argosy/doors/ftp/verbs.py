@@ -8,8 +8,10 @@ from argosy.doors.ftp import access, lists, parameters, transfers, tree
 from argosy.doors.ftp.client import Client, Replies
 from argosy.doors.ftp.site import verbs as site
 from argosy.wire.ftp.commands import Command
+from argosy.wire.ftp.replies import Reply
 
-Handler = Callable[[Client, Command], Replies]
+Handler = Callable[[Client, Command], Reply | Replies]
+"""Gives the one reply at once, or yields what there is to say as it comes about."""
 
 HANDLERS: Mapping[str, Handler] = {
     "ABOR": transfers.abort,
