@@ -8,7 +8,7 @@ SECONDS ?= 3600
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench soak docs clients
+.PHONY: help run test check fix bench soak docs clients client-programs
 
 help:
 	@echo "make run     start a site on this machine: a master and two nodes (ARGS: as for argosy up)"
@@ -17,6 +17,7 @@ help:
 	@echo "make fix     format, and mend what can be mended by itself"
 	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
 	@echo "make soak    a site under mixed load for an hour, or SECONDS: does it stay level, is every file right?"
+	@echo "make clients all FTP clients against Argosy and vsftpd: writes docs/clients.md"
 	@echo "make docs    do the documents name what the code has?"
 
 run: .venv/.run
@@ -29,11 +30,14 @@ check: .venv/.dev
 	.venv/bin/lint-imports
 	.venv/bin/pytest -q tests/unit
 
-test: .venv/.dev clients
+test: .venv/.dev client-programs
 	.venv/bin/pytest $(TESTS)
 
-clients:
+client-programs:
 	@scripts/clients
+
+clients: .venv/.dev client-programs
+	PYTHONPATH=tests $(PY) -m clients
 
 fix: .venv/.dev
 	.venv/bin/ruff check --fix .

@@ -28,10 +28,19 @@ Settings = Mapping[str, Mapping[str, object]]
 
 def needs(program: str) -> str:
     """Give the path of a program; without it the test is skipped."""
-    path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    path = _which(program)
     if path is None:
         pytest.skip(f"needs {program}")
     return path
+
+
+def missing(*programs: str) -> list[str]:
+    """Give those programs that aren't there, each once."""
+    return [program for program in dict.fromkeys(programs) if _which(program) is None]
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 class Site:
@@ -251,6 +260,10 @@ async def run(
     try:
         async with asyncio.timeout(seconds):
             out, err = await process.communicate(said or None)
+    except asyncio.CancelledError:
+        process.send_signal(signal.SIGINT)  # as Ctrl-C would
+        await process.communicate()
+        raise
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -6,9 +6,9 @@ import re
 import socket
 import ssl
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
-from running import PASSWORD, USER, Site
+from running import PASSWORD, USER
 
 SECONDS = 20.0
 """How long we wait for anything."""
@@ -22,10 +22,20 @@ class Answer(NamedTuple):
     """All its lines, with their CRLF."""
 
 
+class Server(Protocol):
+    """Where to call: a `Site` of ours, or another server."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
 class Talk:
     """One session. Lines are bytes, or text that goes as UTF-8."""
 
-    def __init__(self, site: Site, user: str = USER, *, login: bool = True) -> None:
+    def __init__(self, site: Server, user: str = USER, *, login: bool = True) -> None:
         self.socket: socket.socket = socket.create_connection((site.host, site.port), SECONDS)
         self._host = site.host
         self._read = b""
