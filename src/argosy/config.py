@@ -55,6 +55,8 @@ class FtpDoor(Table, frozen=True, kw_only=True):
     """First and last port for data connections that the master carries itself; 0 to 0: any free one."""
     greeting: str = "Argosy ready"
     """The text of the 220 reply."""
+    hosts: tuple[str, ...] = ()
+    """Names by which clients may know this site (HOST, RFC 7151); empty: any."""
     require_tls: bool = False
     """Refuse USER before AUTH TLS."""
     certificate: str = ""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from argosy import errors
 from argosy.wire.ftp import addresses, arguments, listing
-from argosy.wire.ftp.arguments import FilePart, ModeChange, TimeChange, Type
+from argosy.wire.ftp.arguments import FactsChange, FilePart, FileRange, ModeChange, TimeChange, Type
 from argosy.wire.ftp.replies import Reply
 
 AT = 1_795_321_522_000_000_000
@@ -28,7 +28,12 @@ PARSERS: tuple[Callable[[bytes], object], ...] = (
     arguments.parse_mfmt,
     arguments.parse_utime,
     arguments.parse_chmod,
-    arguments.parse_xcrc,
+    arguments.parse_summed,
+    arguments.parse_facts,
+    arguments.parse_host,
+    arguments.check_language,
+    arguments.check_buffer_size,
+    arguments.parse_range,
     addresses.parse_port,
     addresses.parse_eprt,
     addresses.parse_epsv,
@@ -88,11 +93,14 @@ def test_allo_may_name_a_record_size() -> None:
         (b"L 8", Type.IMAGE),
         (b"L8", Type.IMAGE),
         (b"E", errors.Unsupported),
-        (b"A T", errors.Unsupported),
+        (b"A T", Type.ASCII),
+        (b"E N", errors.Unsupported),
+        (b"A X", errors.BadArgument),
+        (b"L", errors.BadArgument),
+        (b"L x", errors.BadArgument),
         (b"A C", errors.Unsupported),
         (b"L 7", errors.Unsupported),
         (b"X", errors.BadArgument),
-        (b"L", errors.BadArgument),
         (b"I I", errors.BadArgument),
     ],
 )
@@ -116,12 +124,13 @@ def test_only_streams_of_plain_files_are_known() -> None:
                 check(argument)
 
 
-def test_options_for_mlst_and_utf8() -> None:
+def test_options_for_mlst_hash_and_utf8() -> None:
     assert arguments.parse_option(b"MLST type;size;") == ("MLST", b"type;size;")
     assert arguments.parse_option(b"mlst") == ("MLST", b"")
     for argument in (b"UTF8 ON", b"utf8 on", b"UTF-8 NLST", b"UTF8"):
         assert arguments.parse_option(argument) == ("UTF8", b"")
-    for argument in (b"UTF8 OFF", b"HASH SHA-1", b""):
+    assert arguments.parse_option(b"hash SHA-1") == ("HASH", b"SHA-1")
+    for argument in (b"UTF8 OFF", b"PRET", b""):
         with pytest.raises(errors.Unsupported):
             arguments.parse_option(argument)
 
@@ -173,6 +182,59 @@ def test_mfmt_sets() -> None:
             arguments.parse_mfmt(argument)
 
 
+def test_mff_sets_facts_together() -> None:
+    assert arguments.parse_facts(b"modify=20261122042522;UNIX.mode=640; a b") == FactsChange(
+        b"a b", mtime_ns=AT, mode=0o640
+    )
+    assert arguments.parse_facts(b"Create=20261122042522; f") == FactsChange(b"f", created_ns=AT)
+    for argument in (b"f", b"Modify=20261122042522;", b"Modify=20261322042522; f", b"UNIX.mode=9; f", b"; f"):
+        with pytest.raises((errors.BadArgument, errors.Unsupported)):
+            arguments.parse_facts(argument)
+    with pytest.raises(errors.Unsupported, match="Size"):
+        arguments.parse_facts(b"Size=5; f")
+
+
+@pytest.mark.parametrize(
+    ("argument", "host"),
+    [
+        (b"FTP.Example.org", "ftp.example.org"),
+        (b"ftp.example.org.", "ftp.example.org"),
+        (b"192.0.2.1", "192.0.2.1"),
+        (b"[2001:DB8:0::1]", "[2001:db8::1]"),
+        (b"localhost", "localhost"),
+    ],
+)
+def test_host_is_a_name_or_an_address(argument: bytes, host: str) -> None:
+    assert arguments.parse_host(argument) == host
+
+
+@pytest.mark.parametrize(
+    "argument", [b"a b", b"-a", b"a..b", b"[1.2.3.4]", b"2001:db8::1", b"caf\xc3\xa9", b"a" * 64, b"a/b"]
+)
+def test_host_is_nothing_else(argument: bytes) -> None:
+    with pytest.raises(errors.BadArgument):
+        arguments.parse_host(argument)
+
+
+def test_lang_knows_english() -> None:
+    for argument in (b"", b"EN", b"en", b"en-US"):
+        arguments.check_language(argument)
+    with pytest.raises(errors.Unsupported):
+        arguments.check_language(b"FR-ca")
+    for argument in (b"12", b"en_US", b"en-verylongtag"):
+        with pytest.raises(errors.BadArgument):
+            arguments.check_language(argument)
+
+
+def test_rang_is_two_numbers_in_order_or_none() -> None:
+    assert arguments.parse_range(b"0 0") == FileRange(0, 0)
+    assert arguments.parse_range(b"5 10") == FileRange(5, 10)
+    assert arguments.parse_range(b"1 0") is None
+    for argument in (b"2 1", b"1", b"a b", b"0 9999999999999999999"):
+        with pytest.raises(errors.BadArgument):
+            arguments.parse_range(argument)
+
+
 def test_site_utime_as_lftp_sends_it() -> None:
     assert arguments.parse_utime(b"20261122042522 a b") == TimeChange(b"a b", AT)
     assert arguments.parse_utime(b"202611220425 f") == TimeChange(b"f", AT - 22_000_000_000)
@@ -210,12 +272,12 @@ def test_site_chmod() -> None:
     ],
 )
 def test_xcrc_is_read_every_way_it_may_be_meant(argument: bytes, readings: list[FilePart]) -> None:
-    assert list(arguments.parse_xcrc(argument)) == readings
+    assert list(arguments.parse_summed(argument)) == readings
 
 
 @given(messy)
 def test_xcrc_always_has_a_reading(argument: bytes) -> None:
-    readings = arguments.parse_xcrc(argument)
+    readings = arguments.parse_summed(argument)
     assert FilePart(argument) in readings
     assert all(0 <= part.start <= arguments.SIZE_LIMIT for part in readings)
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from argosy.wire.ftp.lines import LineReader, TooLong
 
-IAC, DM, IP, AYT, WILL, DO = b"\xff", b"\xf2", b"\xf4", b"\xf6", b"\xfb", b"\xfd"
+IAC, DM, IP, AYT = b"\xff", b"\xf2", b"\xf4", b"\xf6"
+WILL, WONT, DO, DONT = b"\xfb", b"\xfc", b"\xfd", b"\xfe"
 ECHO = b"\x01"
 
 bytes_with_line_ends = st.lists(
@@ -48,6 +49,29 @@ def test_where_the_network_cuts_makes_no_difference(data: bytes, cut: int) -> No
 )
 def test_abor_is_heard_whatever_telnet_stands_before_it(before: bytes) -> None:
     assert read(before + b"ABOR\r\n") == [b"ABOR"]
+
+
+def test_no_telnet_option_is_agreed_to_and_each_is_refused_once() -> None:
+    reader = LineReader(100)
+    assert reader.feed(IAC + WILL + ECHO + IAC + DO + b"\x18NO") == []
+    assert reader.taken_refusals() == b""
+    assert reader.feed(b"OP\r\n" + IAC + DONT + ECHO + IAC + WONT + ECHO + b"PWD\r\n") == [b"NOOP", b"PWD"]
+    assert reader.taken_refusals() == IAC + DONT + ECHO + IAC + WONT + b"\x18"
+    assert reader.taken_refusals() == b""
+
+
+@given(bytes_with_line_ends, st.integers(1, 7))
+def test_where_the_network_cuts_makes_no_difference_to_what_is_refused(data: bytes, cut: int) -> None:
+    whole, pieces = LineReader(20), LineReader(20)
+    whole.feed(data)
+    for at in range(0, len(data), cut):
+        pieces.feed(data[at : at + cut])
+    assert pieces.taken_refusals() == whole.taken_refusals()
+
+
+def test_telnet_writes_a_cr_of_a_name_with_a_nul_behind_it() -> None:
+    assert read(b"MKD a\r\0b\r\n") == [b"MKD a\rb"]
+    assert read(b"MKD a\0b\r\n") == [b"MKD a\0b"]
 
 
 def test_a_doubled_byte_255_is_one_byte_of_a_name() -> None:

@@ -110,7 +110,9 @@ def test_sizes_and_times() -> None:
     at = 1_795_321_522_000_000_000
     assert replies.size(2**40).encode() == b"213 1099511627776\r\n"
     assert replies.modified(at).encode() == b"213 20261122042522\r\n"
-    assert replies.modified_set(at, b"a b").encode() == b"213 Modify=20261122042522; a b\r\n"
+    assert replies.facts_set({"Modify": "20261122042522", "UNIX.mode": "0644"}, b"a b").encode() == (
+        b"213 Modify=20261122042522;UNIX.mode=0644; a b\r\n"
+    )
 
 
 def test_help() -> None:

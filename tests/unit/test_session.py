@@ -256,7 +256,7 @@ def test_an_open_port_doesnt_count_as_epsv_all() -> None:
 def test_what_we_dont_know_is_500_and_what_we_dont_have_is_502() -> None:
     session = logged_in()
     assert refusal(session, b"FOO bar") == 500
-    for line in (b"CCC", b"STOU f", b"SMNT x"):
+    for line in (b"SMNT x", b"LPSV", b"LPRT 6,16"):
         assert refusal(session, line) == 502
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from argosy import config
 from argosy.catalogue.model import (
+    Attributes,
     Counts,
     Discard,
     Entry,
@@ -237,15 +238,22 @@ class Catalogue:
         return await self._engine.write(tree.rename, source, target, self._now())
 
     async def set_attributes(
-        self, path: TreePath, *, mtime_ns: int | None = None, mode: int | None = None
+        self,
+        path: TreePath,
+        *,
+        mtime_ns: int | None = None,
+        created_ns: int | None = None,
+        mode: int | None = None,
     ) -> None:
-        """Set time of change and permissions, where given; a file's time on the disks follows later.
+        """Set times and permissions, where given; a file's time of change on the disks follows later.
 
         Raises:
             NotFound: Nothing has this path.
             NotADirectory: A file stands where the path needs a directory.
         """
-        await self._engine.write(tree.set_attributes, path, mtime_ns, mode, self._now())
+        await self._engine.write(
+            tree.set_attributes, path, Attributes(mtime_ns, created_ns, mode), self._now()
+        )
 
     # --- uploads ----
 

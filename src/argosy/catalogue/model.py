@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -82,6 +83,14 @@ class Entry:
     def is_directory(self) -> bool:
         """Whether it is a directory."""
         return self.kind is Kind.DIRECTORY
+
+
+class Attributes(NamedTuple):
+    """What can be set on an entry; None: leave as it is."""
+
+    mtime_ns: int | None = None
+    created_ns: int | None = None
+    mode: int | None = None
 
 
 class Standing(StrEnum):

@@ -44,7 +44,7 @@ def _sum(algorithm: str) -> Sum:
             return _Crc32()
         case "xxh3":
             return xxhash.xxh3_128()
-        case "md5" | "sha1" | "sha256":
+        case "md5" | "sha1" | "sha256" | "sha512":
             return hashlib.new(algorithm, usedforsecurity=False)
     raise Unsupported(algorithm)
 
@@ -54,7 +54,7 @@ def checksums(descriptor: int, algorithms: Iterable[str], *, offset: int, length
 
     Args:
         descriptor: The file.
-        algorithms: Of `crc32`, `xxh3` (of 128 bits), `md5`, `sha1`, `sha256`.
+        algorithms: Of `crc32`, `xxh3` (of 128 bits), `md5`, `sha1`, `sha256`, `sha512`.
         offset: The first byte that counts.
         length: How many count.
 

@@ -184,13 +184,27 @@ class Files:
         await self._catalogue.set_attributes(path, mtime_ns=mtime_ns)
         self._vfs.owed()
 
+    async def set_facts(
+        self,
+        path: TreePath,
+        *,
+        mtime_ns: int | None = None,
+        created_ns: int | None = None,
+        mode: int | None = None,
+    ) -> None:
+        """Set times and permission bits, where given, all at once."""
+        path = self._to_change(path, Right.OVERWRITE, follow=True)
+        mode = None if mode is None else mode & 0o7777
+        await self._catalogue.set_attributes(path, mtime_ns=mtime_ns, created_ns=created_ns, mode=mode)
+        self._vfs.owed()
+
     async def set_mode(self, path: TreePath, mode: int) -> None:
         """Set the permission bits: they are shown, and change nobody's rights."""
         path = self._to_change(path, Right.OVERWRITE, follow=True)
         await self._catalogue.set_attributes(path, mode=mode & 0o7777)
 
     async def checksum(self, path: TreePath, algorithm: str, *, offset: int = 0, length: int = -1) -> str:
-        """Give a checksum in hex digits: the recorded one, else a node reads the file.
+        """Give a checksum in hex digits: the known one, else a node reads the file.
 
         Args:
             path: The file.
@@ -199,12 +213,15 @@ class Files:
             length: Bytes from there; -1: all.
 
         Raises:
+            Denied: The user may not read it.
             Unavailable: No node with a good copy is there.
         """
-        entry = self.entry(path)
+        true, entry = self._reach(path)
+        if not self.may(Right.READ, true):
+            raise errors.Denied(f"{shown(path)} ({Right.READ})")
         whole = offset == 0 and length in (-1, entry.size)
-        if algorithm == "crc32" and whole and entry.crc32 is not None and not entry.is_directory:
-            return f"{entry.crc32:08x}"
+        if whole and (known := self._vfs.sums.of(entry, algorithm)):
+            return known
         download = self.plan_download(path)
         if download.replica is None:
             raise errors.Busy(f"{shown(path)} is not complete")
@@ -216,7 +233,22 @@ class Files:
             self._vfs.config.link.checksum_seconds,
         )
         assert isinstance(answer, link.Checksums)
+        if whole:
+            self._vfs.sums.note(entry, algorithm, answer.values[algorithm])
         return answer.values[algorithm]
+
+    def room(self, path: TreePath) -> int:
+        """Give the bytes that could be stored in a directory now, on all nodes that would take them.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file is.
+        """
+        true = self._reach(path)[0]
+        self.directory(true)
+        reserve = self._vfs.config.placement.reserve_bytes
+        eligible = [score.candidate for score in self._vfs.writers((*true, b"file"), ()) if score.eligible]
+        return sum(max(0, candidate.free - reserve) for candidate in eligible)
 
     # --- moving bytes
 

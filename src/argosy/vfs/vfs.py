@@ -21,6 +21,7 @@ from argosy.cluster import placement
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import LiveVolume, Node, Roster
 from argosy.config import Master, Section
+from argosy.vfs.sums import Sums
 
 
 class Arriving(Protocol):
@@ -75,6 +76,7 @@ class Vfs:
         self.catalogue = catalogue
         self.roster = roster
         self.owed = owed
+        self.sums = Sums()
         self.arriving: dict[int, Arriving] = {}
         """Uploads that run, by FileId, of files whose first content they are."""
 

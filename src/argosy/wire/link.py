@@ -226,7 +226,7 @@ class Checksum(Message, tag="checksum"):
     ver: int
     size: int
     algorithms: list[str]
-    """Of `crc32`, `xxh3`, `md5`, `sha1`, `sha256`."""
+    """Of `crc32`, `xxh3`, `md5`, `sha1`, `sha256`, `sha512`."""
     offset: int = 0
     length: int = -1
     """Bytes from `offset` on; -1: to the end."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from argosy import errors
 from argosy.catalogue import model
-from argosy.catalogue.model import ROOT_ID, Entry, Kind, Removal, State, TreePath
+from argosy.catalogue.model import ROOT_ID, Attributes, Entry, Kind, Removal, State, TreePath
 from argosy.catalogue.store import replicas
 
 COLUMNS = "id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode, crc32, digest"
@@ -401,19 +401,19 @@ def _lies_below(db: sqlite3.Connection, folder: int, above: int) -> bool:
     return False
 
 
-def set_attributes(
-    db: sqlite3.Connection, path: TreePath, mtime_ns: int | None, mode: int | None, now_ns: int
-) -> None:
-    """Set time of change and permissions, where given.
+def set_attributes(db: sqlite3.Connection, path: TreePath, wish: Attributes, now_ns: int) -> None:
+    """Set times and permissions, where given.
 
     Raises:
         NotFound: Nothing has this path.
         NotADirectory: A file stands where the path needs a directory.
     """
     entry = find(db, path)
-    if mode is not None:
-        db.execute("UPDATE ent SET mode = ? WHERE id = ?", (mode, entry.id))
-    if mtime_ns is not None:
-        db.execute("UPDATE ent SET mtime_ns = ? WHERE id = ?", (mtime_ns, entry.id))
+    if wish.mode is not None:
+        db.execute("UPDATE ent SET mode = ? WHERE id = ?", (wish.mode, entry.id))
+    if wish.created_ns is not None:
+        db.execute("UPDATE ent SET created_ns = ? WHERE id = ?", (wish.created_ns, entry.id))
+    if wish.mtime_ns is not None:
+        db.execute("UPDATE ent SET mtime_ns = ? WHERE id = ?", (wish.mtime_ns, entry.id))
         if entry.kind is Kind.FILE:
             replicas.owe(db, entry.id, directory=False, now_ns=now_ns)

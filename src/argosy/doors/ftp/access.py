@@ -1,4 +1,4 @@
-"""Who you are, what can be done here, and how this connection is protected."""
+"""Who you are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 from argosy import errors
 from argosy.doors.ftp.client import Client, Replies
-from argosy.wire.ftp import arguments, commands, listing, replies
+from argosy.wire.ftp import arguments
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
@@ -61,77 +61,15 @@ async def leave(client: Client, command: Command) -> Replies:
 async def reinitialize(client: Client, command: Command) -> Replies:
     """REIN: begin anew; TLS stays. RFC 959 section 4.1.1."""
     del command
-    client.log_out()
+    client.begin_anew()
     yield Reply.of(220, client.hall.config.greeting)
 
 
-async def authenticate(client: Client, command: Command) -> Replies:
-    """AUTH: go over to TLS; who was logged in isn't any more. RFC 4217 section 4."""
-    arguments.check_mechanism(command.argument)
-    client.log_out()
-    yield Reply.of(234, "Begin TLS")
-    await client.control.encrypt(client.hall.control_tls)
-
-
-async def buffer_size(client: Client, command: Command) -> Replies:
-    """PBSZ: 0 it is, whatever was asked for. RFC 4217 section 9."""
-    del client, command
-    yield Reply.of(200, "PBSZ=0")
-
-
-async def protect(client: Client, command: Command) -> Replies:
-    """PROT: encrypt data connections or don't; the session notes which. RFC 4217 section 9."""
-    client.drop_channel()  # it was prepared the other way
-    try:
-        private = arguments.parse_protection(command.argument)
-    except errors.Unsupported as refused:
-        yield Reply.of(536, str(refused))
-        return
-    yield Reply.of(200, "Data will be encrypted" if private else "Data will be in clear")
-
-
-async def system(client: Client, command: Command) -> Replies:
-    """SYST: what listings look like. RFC 959 section 4.1.3."""
-    del client, command
-    yield Reply.of(215, "UNIX Type: L8")
-
-
-async def features(client: Client, command: Command) -> Replies:
-    """FEAT: what we know beyond RFC 959. RFC 2389 section 3."""
-    del command
-    yield replies.features(commands.features(listing.mlst_feature(client.facts), tls=True))
-
-
-async def options(client: Client, command: Command) -> Replies:
-    """OPTS: choose MLST's facts; UTF8 is always on. RFC 2389 section 4."""
-    try:
-        name, wanted = arguments.parse_option(command.argument)
-    except errors.Unsupported as refused:
-        yield Reply.of(501, str(refused))
-        return
-    if name == "MLST":
-        client.facts = listing.choose_facts(wanted)
-        yield Reply.of(200, listing.mlst_options(client.facts))
-    else:
-        yield Reply.of(200, "UTF8 is always on")
-
-
-async def help_me(client: Client, command: Command) -> Replies:
-    """HELP: what can be said. RFC 959 section 4.1.3."""
-    del client
-    if (word := command.text.upper()) in commands.VERBS:
-        yield Reply.of(214, f"{word} {commands.VERBS[word].help}")
-    else:
-        yield replies.help_text(commands.help_lines())
-
-
-def nothing(client: Client, command: Command) -> Reply:
-    """NOOP: still here. RFC 959 section 4.1.3."""
-    del client, command
-    return Reply.of(200, "Still here")
-
-
-async def program(client: Client, command: Command) -> Replies:
-    """CLNT: noted. No RFC."""
-    del client, command
-    yield Reply.of(200, "Noted")
+async def host(client: Client, command: Command) -> Replies:
+    """HOST: the name by which the client knows this site. RFC 7151 section 3."""
+    name = arguments.parse_host(command.argument)
+    known = client.hall.config.hosts
+    if known and name not in {one.lower() for one in known}:
+        raise errors.Unsupported(f"HOST {name}")
+    client.host = name
+    yield Reply.of(220, client.hall.config.greeting)

@@ -22,8 +22,8 @@ from argosy.presence.bans import Bans
 from argosy.presence.visitors import Direction, Movement, Visitor, Visitors
 from argosy.vfs.files import Files
 from argosy.vfs.vfs import Vfs
-from argosy.wire.ftp import listing
-from argosy.wire.ftp.arguments import Type
+from argosy.wire.ftp import hashes, listing
+from argosy.wire.ftp.arguments import FileRange, Type
 from argosy.wire.ftp.replies import Reply
 from argosy.wire.ftp.session import State
 
@@ -71,6 +71,12 @@ class Client:
         self.announced = -1
         self.renaming: TreePath | None = None
         self.facts = listing.FACTS
+        self.hashing = hashes.FIRST
+        """HASH's algorithm."""
+        self.range: FileRange | None = None
+        """What RANG chose for HASH."""
+        self.host = ""
+        """What HOST said."""
         self.plan: Plan | None = None
         self.channel: Channel | None = None
         """Prepared for the next transfer."""
@@ -114,14 +120,19 @@ class Client:
         self.cwd = home
 
     def log_out(self) -> None:
-        """Forget all but the connection."""
+        """Forget who it is; what was agreed on transfers stays, as RFC 959 section 4.1.1 says of USER."""
         self.drop_channel()
         self.hall.visitors.log_out(self.visitor)
         if self.files:
             self.since = time.monotonic()
         self.name, self.files, self.cwd = "", None, ()
-        self.type, self.offset, self.announced, self.renaming = Type.ASCII, 0, -1, None
-        self.facts, self.plan = listing.FACTS, None
+        self.renaming, self.plan = None, None
+
+    def begin_anew(self) -> None:
+        """Forget all but the connection: REIN."""
+        self.log_out()
+        self.type, self.offset, self.announced = Type.ASCII, 0, -1
+        self.facts, self.hashing, self.range, self.host = listing.FACTS, hashes.FIRST, None, ""
 
     def path(self, argument: bytes) -> TreePath:
         """Give the path that an argument means: absolute, or from where the client is.
@@ -164,10 +175,11 @@ class Client:
         """Check where PORT or EPRT wants data to go.
 
         Raises:
-            Denied: A third party without the right to FXP, or a port below 1024 (RFC 2577 section 3).
+            Unsupported: A port below 1024 (RFC 2577 section 3).
+            Denied: A third party without the right to FXP.
         """
         if port < 1024:
-            raise errors.Denied("ports below 1024 aren't dialled")
+            raise errors.Unsupported("dialling a port below 1024")
         if not self.may_fxp and _plain(host) != _plain(self.control.remote[0]):
             raise errors.Denied("this isn't your address, and you may not FXP")
 

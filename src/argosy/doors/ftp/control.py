@@ -113,6 +113,8 @@ class Control(asyncio.Protocol):
             if isinstance(heard, Command) and conversation.interrupt(heard):
                 continue
             self._heard.append(heard)
+        if refusals := self._lines.taken_refusals():
+            self._write(refusals)
         if not self._answering:
             self._take_up()
         if len(self._heard) >= self._config.pipeline_limit and self._transport and not self._gone:

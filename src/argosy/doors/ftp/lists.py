@@ -43,7 +43,11 @@ async def names(client: Client, command: Command) -> Replies:
 
 async def for_programs(client: Client, command: Command) -> Replies:
     """MLSD: a directory's facts. RFC 3659 section 7."""
-    directory = client.tree.directory(client.path(command.argument))
+    try:
+        directory = client.tree.directory(client.path(command.argument))
+    except errors.NotADirectory as refused:
+        yield Reply.of(501, str(refused))  # 501 here, not 550: RFC 3659 section 7.1
+        return
     facts = client.facts
     pages = _children(client.tree, directory, with_holders="x.nodes" in facts)
     async for reply in _send(client, command, pages, lambda lines: listing.mlsd(lines, facts)):

@@ -59,7 +59,7 @@ def announce(client: Client, command: Command) -> Reply:
     match upcoming.verb:
         case "RETR":
             client.plan = Plan(client.tree.plan_download(path).node)
-        case "STOR" | "APPE":
+        case "STOR" | "STOU" | "APPE":
             client.plan = Plan(client.tree.plan_upload(path).node)
         case _:
             client.plan = Plan(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping
 
@@ -68,6 +69,10 @@ class FtpDoor:
             server = await loop.create_server(
                 lambda: Control(config, self._connected), host, port, backlog=1024
             )
+            for listener in server.sockets:
+                # Telnet's Synch before ABOR is urgent data: it belongs among the other bytes (RFC 1123
+                # section 3.2.4), and connections inherit that.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
             opened("{}:{}".format(*server.sockets[0].getsockname()[:2]))
             try:
                 await asyncio.Event().wait()

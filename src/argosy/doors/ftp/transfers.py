@@ -1,11 +1,13 @@
-"""RETR, STOR, APPE and ABOR."""
+"""RETR, STOR, STOU, APPE and ABOR."""
 
 from __future__ import annotations
+
+import secrets
 
 from argosy.doors.ftp.client import Client, Replies
 from argosy.presence.visitors import Direction
 from argosy.wire.ftp.commands import Command
-from argosy.wire.ftp.replies import Reply
+from argosy.wire.ftp.replies import Reply, shown
 
 
 async def retrieve(client: Client, command: Command) -> Replies:
@@ -27,19 +29,30 @@ async def retrieve(client: Client, command: Command) -> Replies:
 
 def store(client: Client, command: Command) -> Replies:
     """STOR: a node takes the file; 226 means that it is flushed there. RFC 959 section 4.1.3."""
-    return _store(client, command, client.taken_offset())
+    return _store(client, command, command.argument, client.taken_offset())
+
+
+async def store_unique(client: Client, command: Command) -> Replies:
+    """STOU: store under a name that nothing has, like the one given. RFC 959 section 4.1.3.
+
+    150 tells the name in the form that RFC 1123 section 4.1.2.9 prescribes.
+    """
+    client.taken_offset()
+    name = b"%b.%b" % (command.argument or b"stou", secrets.token_hex(6).encode())
+    async for reply in _store(client, command, name, 0):
+        yield Reply.of(150, f"FILE: {shown(name)}") if reply.preliminary else reply
 
 
 def append(client: Client, command: Command) -> Replies:
     """APPE: go on where the file ends. RFC 959 section 4.1.3."""
     offset = client.taken_offset()
-    return _store(client, command, offset or None)
+    return _store(client, command, command.argument, offset or None)
 
 
-async def _store(client: Client, command: Command, offset: int | None) -> Replies:
+async def _store(client: Client, command: Command, name: bytes, offset: int | None) -> Replies:
     announced = client.taken_announced()
     with client.transferring(str(command)) as channel, client.moving_file(Direction.UP) as movement:
-        storing = client.tree.plan_upload(client.path(command.argument), node=channel.node)
+        storing = client.tree.plan_upload(client.path(name), node=channel.node)
         await storing.begin(offset=offset)
         try:
             yield Reply.of(150, f"Ready, to {storing.node.name}")

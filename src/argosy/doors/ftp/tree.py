@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from argosy import errors
 from argosy.catalogue.model import TreePath
 from argosy.doors.ftp.client import Client, Replies
-from argosy.wire.ftp import arguments, replies
-from argosy.wire.ftp.arguments import FilePart, Type
+from argosy.wire.ftp import replies
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
@@ -61,60 +59,6 @@ async def rename_to(client: Client, command: Command) -> Replies:
     assert source is not None, "the session has seen RNFR"
     await client.tree.rename(source, client.path(command.argument))
     yield Reply.of(250, "Renamed")
-
-
-def size(client: Client, command: Command) -> Reply:
-    """SIZE: how many bytes RETR would send; in TYPE A nobody knows before. RFC 3659 section 4."""
-    entry = client.tree.entry(client.path(command.argument))
-    if entry.is_directory:
-        raise errors.IsADirectory(command.argument)
-    if client.type is Type.ASCII:
-        return Reply.of(550, "SIZE isn't known in TYPE A, say TYPE I first")
-    return replies.size(entry.size)
-
-
-async def modification_time(client: Client, command: Command) -> Replies:
-    """MDTM: tell when it was modified, or with two arguments set that. RFC 3659 section 3."""
-    question = arguments.parse_mdtm(command.argument)
-    try:
-        entry = client.tree.entry(client.path(question.path))
-    except errors.Refused:
-        if question.change is None:
-            raise
-        await client.tree.set_mtime(client.path(question.change.path), question.change.mtime_ns)
-        yield replies.modified(question.change.mtime_ns)
-        return
-    yield replies.modified(entry.mtime_ns)
-
-
-async def set_modification_time(client: Client, command: Command) -> Replies:
-    """MFMT: set when it was modified. draft-somers-ftp-mfxx-04 section 3."""
-    wish = arguments.parse_mfmt(command.argument)
-    await client.tree.set_mtime(client.path(wish.path), wish.mtime_ns)
-    yield replies.modified_set(wish.mtime_ns, wish.path)
-
-
-async def checksum(client: Client, command: Command) -> Replies:
-    """XCRC: CRC-32 of a file or of a part of it, from the record where it is known. No RFC."""
-    part = _first_there(client, arguments.parse_xcrc(command.argument))
-    length = -1 if part.end is None else part.end - part.start
-    digits = await client.tree.checksum(client.path(part.path), "crc32", offset=part.start, length=length)
-    yield Reply.of(250, digits.upper())
-
-
-def _first_there(client: Client, readings: tuple[FilePart, ...]) -> FilePart:
-    """Choose the reading of XCRC's argument whose file exists.
-
-    Raises:
-        NotFound: None does.
-    """
-    for part in readings:
-        try:
-            if not client.tree.entry(client.path(part.path)).is_directory:
-                return part
-        except errors.Refused:
-            continue
-    raise errors.NotFound(readings[0].path)
 
 
 def _go(client: Client, path: TreePath) -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from argosy import errors
@@ -49,6 +50,22 @@ class LinkWish(NamedTuple):
     path: bytes
 
 
+class FileRange(NamedTuple):
+    """The bytes from `first` up to and with `last`."""
+
+    first: int
+    last: int
+
+
+class FactsChange(NamedTuple):
+    """A wish to set facts of an entry; None: leave as it is."""
+
+    path: bytes
+    mtime_ns: int | None = None
+    created_ns: int | None = None
+    mode: int | None = None
+
+
 class Mdtm(NamedTuple):
     """The two readings of MDTM's argument."""
 
@@ -69,6 +86,12 @@ _CHMOD = re.compile(rb"([0-7]{3,4}) (.+)", re.DOTALL)
 _QUOTED = re.compile(rb'"((?:[^"]|"")+)"(?: (\d{1,19})(?: (\d{1,19}))?)?', re.DOTALL)
 _RANGE_LAST = re.compile(rb"(.+?) (\d{1,19})(?: (\d{1,19}))?", re.DOTALL)
 _TWO_PATHS = re.compile(rb'(?:"((?:[^"]|"")+)"|([^" ][^ ]*)) (?:"((?:[^"]|"")+)"|([^" ][^ ]*))', re.DOTALL)
+_RANGE = re.compile(rb"(\d{1,19}) (\d{1,19})")
+_MODE = re.compile(rb"[0-7]{3,4}")
+_HOST = re.compile(
+    r"(?=.{1,254}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*\.?"
+)
+_LANGUAGE = re.compile(rb"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _SWITCHES = re.compile(rb"-[A-Za-z1]+(?: |$)")
 
 
@@ -98,16 +121,20 @@ def parse_allocation(argument: bytes) -> int:
 def parse_type(argument: bytes) -> Type:
     """Read TYPE's argument. RFC 959 section 4.1.2.
 
+    Telnet's format controls mean nothing to a file on a disk, so A T is A N: RFC 1123 section 4.1.2.2.
+
     Raises:
         Unsupported: EBCDIC, carriage control, or bytes that don't have eight bits. Answer 504.
         BadArgument: Something else. Answer 501.
     """
     match argument.upper().split():
-        case [b"A"] | [b"A", b"N"]:
+        case [b"A"] | [b"A", b"N" | b"T"]:
             return Type.ASCII
         case [b"I"] | [b"L", b"8"] | [b"L8"]:
             return Type.IMAGE
-        case [b"E" | b"A", *_] | [b"L", _]:
+        case [b"A", b"C"] | [b"E"] | [b"E", b"N" | b"T" | b"C"]:
+            raise errors.Unsupported(f"TYPE {_shown(argument)}")
+        case [b"L", size] if size.isdigit():
             raise errors.Unsupported(f"TYPE {_shown(argument)}")
     raise errors.BadArgument(argument)
 
@@ -136,25 +163,28 @@ def parse_option(argument: bytes) -> tuple[str, bytes]:
     """Split what follows OPTS into a command's name and its options. RFC 2389 section 4.
 
     Raises:
-        Unsupported: Neither MLST nor UTF8, or UTF8 is to be switched off: names are bytes here,
+        Unsupported: None of MLST, HASH and UTF8, or UTF8 is to be switched off: names are bytes here,
             shown as UTF-8 (RFC 2640 section 3.1). Answer 501, which is what RFC 2389 asks for.
     """
     name, _, options = argument.partition(b" ")
     word = name.upper()
-    if word == b"MLST":
-        return "MLST", options
+    if word in (b"MLST", b"HASH"):
+        return word.decode("ascii"), options
     if word in (b"UTF8", b"UTF-8") and options.strip().upper() in (b"", b"ON", b"NLST"):
         return "UTF8", b""
     raise errors.Unsupported(f"OPTS {_shown(argument)[:80]}")
 
 
 def check_mechanism(argument: bytes) -> None:
-    """Accept AUTH's TLS, also by its other name. RFC 4217 section 8.
+    """Accept AUTH's TLS, also by its older names. RFC 4217 section 8.
+
+    AUTH SSL was a draft's word for TLS with data connections encrypted from the start. Its clients say PROT P
+    all the same, and those who don't would take bytes of TLS for a file's.
 
     Raises:
         Unsupported: Another mechanism. Answer 504.
     """
-    if argument.upper() not in (b"TLS", b"TLS-C"):
+    if argument.upper() not in (b"TLS", b"TLS-C", b"SSL"):
         raise errors.Unsupported(f"AUTH {_shown(argument)[:80]}")
 
 
@@ -163,7 +193,7 @@ def parse_protection(argument: bytes) -> bool:
 
     Raises:
         Unsupported: Safe or confidential, which TLS doesn't have. Answer 536.
-        BadArgument: Something else. Answer 504.
+        BadArgument: Something else. Answer 504: RFC 2228 section 3.
     """
     match argument.upper():
         case b"P":
@@ -209,6 +239,90 @@ def parse_mfmt(argument: bytes) -> TimeChange:
     return TimeChange(found[2], times.parse_time(found[1]))
 
 
+def parse_facts(argument: bytes) -> FactsChange:
+    """Read MFF's `fact=value;fact=value; path`. draft-somers-ftp-mfxx-04 section 5.1.
+
+    Raises:
+        Unsupported: A fact that nobody can set. Answer 504.
+        BadArgument: It isn't that, or a value isn't one. Answer 501.
+    """
+    facts, blank, path = argument.partition(b" ")
+    if not blank or not path or not facts.endswith(b";"):
+        raise errors.BadArgument(argument)
+    change = FactsChange(path)
+    for fact in facts[:-1].split(b";"):
+        name, _, value = fact.partition(b"=")
+        match name.lower():
+            case b"modify":
+                change = change._replace(mtime_ns=times.parse_time(value))
+            case b"create":
+                change = change._replace(created_ns=times.parse_time(value))
+            case b"unix.mode":
+                if not _MODE.fullmatch(value):
+                    raise errors.BadArgument(fact)
+                change = change._replace(mode=int(value, 8))
+            case _:
+                raise errors.Unsupported(f"setting {_shown(name)}")
+    return change
+
+
+def parse_host(argument: bytes) -> str:
+    """Read HOST's name or address, in lower case. RFC 7151 section 3.1.
+
+    Raises:
+        BadArgument: Neither a host's name nor an address, IPv6 in brackets. Answer 501.
+    """
+    try:
+        host = argument.decode("ascii").lower()
+        if host.startswith("["):
+            return f"[{IPv6Address(host.removeprefix('[').removesuffix(']'))}]"
+    except ValueError:
+        raise errors.BadArgument(argument) from None
+    if not _HOST.fullmatch(host):
+        raise errors.BadArgument(argument)
+    return host.removesuffix(".")
+
+
+def check_language(argument: bytes) -> None:
+    """Accept LANG's English, of any country, or nothing, which means the server's. RFC 2640 section 4.
+
+    Raises:
+        Unsupported: Another language. Answer 504.
+        BadArgument: No language's tag. Answer 501.
+    """
+    if argument and not _LANGUAGE.fullmatch(argument):
+        raise errors.BadArgument(argument)
+    if argument and argument.partition(b"-")[0].lower() != b"en":
+        raise errors.Unsupported(f"LANG {_shown(argument)}")
+
+
+def check_buffer_size(argument: bytes) -> None:
+    """Accept PBSZ's number of bytes, whichever: TLS has no use for one. RFC 2228 section 3.
+
+    Raises:
+        BadArgument: Not a number of 32 bits. Answer 501.
+    """
+    if not _NUMBER.fullmatch(argument) or int(argument) >= 1 << 32:
+        raise errors.BadArgument(argument)
+
+
+def parse_range(argument: bytes) -> FileRange | None:
+    """Read RANG's first and last byte; `1 0` means the whole file. draft-bryan-ftp-range-09 section 3.
+
+    Raises:
+        BadArgument: Not two numbers in order. Answer 501, and forget an earlier range.
+    """
+    found = _RANGE.fullmatch(argument)
+    if not found:
+        raise errors.BadArgument(argument)
+    first, last = _bounded(found[1]), _bounded(found[2])
+    if (first, last) == (1, 0):
+        return None
+    if first > last:
+        raise errors.BadArgument(argument)
+    return FileRange(first, last)
+
+
 def parse_utime(argument: bytes) -> TimeChange:
     """Read SITE UTIME: `time path` as lftp sends it, or `path atime mtime ctime UTC`.
 
@@ -250,8 +364,8 @@ def parse_link(argument: bytes) -> LinkWish:
     return LinkWish(target, path)
 
 
-def parse_xcrc(argument: bytes) -> tuple[FilePart, ...]:
-    """Read XCRC's path, quoted or not, with a start and an end after it or not.
+def parse_summed(argument: bytes) -> tuple[FilePart, ...]:
+    """Read the path of XCRC or one of its kind, quoted or not, with a start and an end after it or not.
 
     A name may hold quotes and numbers, too, so there can be several readings. The first whose file
     exists counts; there is always one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -58,6 +58,17 @@ class Command:
 
 _NONE, _OPTIONAL, _REQUIRED = Argument.NONE, Argument.OPTIONAL, Argument.REQUIRED
 
+
+def _sum_of(algorithm: str, verb: str) -> Verb:
+    return Verb(
+        _REQUIRED,
+        "no RFC, GlobalSCAPE",
+        f"path start end: {algorithm} of a file",
+        verbatim=True,
+        feature=verb,
+    )
+
+
 VERBS: Mapping[str, Verb] = {
     "USER": Verb(_REQUIRED, "RFC 959 section 4.1.1", "name: say who you are", needs_login=False),
     "PASS": Verb(_OPTIONAL, "RFC 959 section 4.1.1", "password: prove it", needs_login=False, verbatim=True),
@@ -66,10 +77,24 @@ VERBS: Mapping[str, Verb] = {
     ),
     "QUIT": Verb(_NONE, "RFC 959 section 4.1.1", "end the session", needs_login=False),
     "REIN": Verb(_NONE, "RFC 959 section 4.1.1", "begin anew, as another user", needs_login=False),
+    "HOST": Verb(
+        _REQUIRED,
+        "RFC 7151 section 3",
+        "name: say by which name you know this site, before USER",
+        needs_login=False,
+        feature="HOST",
+    ),
     "SYST": Verb(_NONE, "RFC 959 section 4.1.3", "say what system this is", needs_login=False),
     "FEAT": Verb(_NONE, "RFC 2389 section 3", "list the extensions", needs_login=False),
     "OPTS": Verb(_REQUIRED, "RFC 2389 section 4", "command option: set an option", needs_login=False),
-    "TYPE": Verb(_REQUIRED, "RFC 959 section 4.1.2", "A, I or L 8: how data is represented"),
+    "LANG": Verb(
+        _OPTIONAL,
+        "RFC 2640 section 4",
+        "tag: choose the language of replies",
+        needs_login=False,
+        feature="LANG EN*",
+    ),
+    "TYPE": Verb(_REQUIRED, "RFC 959 section 4.1.2", "A, A N, A T, I or L 8: how data is represented"),
     "MODE": Verb(_REQUIRED, "RFC 959 section 4.1.2", "S: data comes as a stream"),
     "STRU": Verb(_REQUIRED, "RFC 959 section 4.1.2", "F: files have no inner structure"),
     "PWD": Verb(_NONE, "RFC 959 section 4.1.3", "say which directory you are in"),
@@ -103,6 +128,20 @@ VERBS: Mapping[str, Verb] = {
         verbatim=True,
         feature="MFMT",
     ),
+    "MFCT": Verb(
+        _REQUIRED,
+        "draft-somers-ftp-mfxx-04 section 4",
+        "time path: set when it was made",
+        verbatim=True,
+        feature="MFCT",
+    ),
+    "MFF": Verb(
+        _REQUIRED,
+        "draft-somers-ftp-mfxx-04 section 5",
+        "fact=value; path: set facts, as MLST shows them",
+        verbatim=True,
+        feature="MFF Create;Modify;UNIX.mode;",
+    ),
     "SITE": Verb(
         _REQUIRED,
         "RFC 959 section 4.1.3",
@@ -125,6 +164,9 @@ VERBS: Mapping[str, Verb] = {
     ),
     "RETR": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: fetch a file", verbatim=True),
     "STOR": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: store a file", verbatim=True),
+    "STOU": Verb(
+        _OPTIONAL, "RFC 959 section 4.1.3", "path: store a file under a new name like it", verbatim=True
+    ),
     "APPE": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: go on at a file's end", verbatim=True),
     "ABOR": Verb(_NONE, "RFC 959 section 4.1.3", "stop the transfer", needs_login=False, at_once=True),
     "RNFR": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: rename this", verbatim=True),
@@ -133,46 +175,77 @@ VERBS: Mapping[str, Verb] = {
     "MKD": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: make a directory", verbatim=True),
     "RMD": Verb(_REQUIRED, "RFC 959 section 4.1.3", "path: remove an empty directory", verbatim=True),
     "ALLO": Verb(_REQUIRED, "RFC 959 section 4.1.3", "size: how long the next file will be"),
+    "AVBL": Verb(
+        _OPTIONAL,
+        "draft-peterson-streamlined-ftp-command-extensions-10",
+        "path: how many bytes can be stored there",
+        verbatim=True,
+        feature="AVBL",
+    ),
     "NOOP": Verb(_OPTIONAL, "RFC 959 section 4.1.3", "do nothing", needs_login=False),
     "HELP": Verb(_OPTIONAL, "RFC 959 section 4.1.3", "verb: this text", needs_login=False),
     "AUTH": Verb(
         _REQUIRED, "RFC 4217 section 4", "TLS: encrypt this connection", needs_login=False, feature="AUTH TLS"
     ),
+    "CCC": Verb(_NONE, "RFC 2228 section 3", "go back to clear: never here", needs_login=False),
+    "ADAT": Verb(_OPTIONAL, "RFC 2228 section 3", "data: TLS needs none", needs_login=False),
+    "MIC": Verb(
+        _REQUIRED, "RFC 2228 section 3", "command: not with TLS, which protects all", needs_login=False
+    ),
+    "CONF": Verb(_REQUIRED, "RFC 2228 section 3", "command: likewise", needs_login=False),
+    "ENC": Verb(_REQUIRED, "RFC 2228 section 3", "command: likewise", needs_login=False),
     "PBSZ": Verb(_REQUIRED, "RFC 4217 section 9", "0: comes before PROT", needs_login=False, feature="PBSZ"),
     "PROT": Verb(
         _REQUIRED, "RFC 4217 section 9", "P or C: encrypt data, or don't", needs_login=False, feature="PROT"
     ),
-    "XCRC": Verb(
-        _REQUIRED, "no RFC, GlobalSCAPE", "path start end: CRC-32 of a file", verbatim=True, feature="XCRC"
+    "HASH": Verb(
+        _REQUIRED,
+        "draft-bryan-ftpext-hash-02 section 3",
+        "path: hash of a file, by the algorithm that OPTS HASH chose",
+        verbatim=True,
     ),
-    "CLNT": Verb(_OPTIONAL, "no RFC", "program: say what you run", needs_login=False),
+    "RANG": Verb(
+        _REQUIRED, "draft-bryan-ftpext-hash-02 section 3.3", "first last: the bytes that the next HASH is of"
+    ),
+    "XCRC": _sum_of("CRC-32", "XCRC"),
+    "XMD5": _sum_of("MD5", "XMD5"),
+    "XSHA": _sum_of("SHA-1", "XSHA"),
+    "XSHA1": _sum_of("SHA-1", "XSHA1"),
+    "XSHA256": _sum_of("SHA-256", "XSHA256"),
+    "XSHA512": _sum_of("SHA-512", "XSHA512"),
+    "MD5": Verb(_REQUIRED, "draft-twine-ftpmd5-00", "path: MD5 of a file", verbatim=True, feature="MD5"),
+    "CLNT": Verb(_OPTIONAL, "no RFC", "program: say what you run", needs_login=False, feature="CLNT"),
+    "CSID": Verb(
+        _OPTIONAL, "no RFC, Serv-U", "name=value; ...: say what you run", needs_login=False, feature="CSID"
+    ),
 }
 """Every verb that we answer."""
 
 ALIASES: Mapping[str, str] = {"XPWD": "PWD", "XCWD": "CWD", "XCUP": "CDUP", "XMKD": "MKD", "XRMD": "RMD"}
 """Names from before RFC 959 (RFC 775) that old clients send: RFC 1123 section 4.1.3.1."""
 
-NOT_IMPLEMENTED = frozenset({"STOU", "SMNT", "CCC", "ADAT", "CONF", "ENC", "MIC"})
-"""What RFC 959 and RFC 2228 have, and we don't: 502 rather than 500."""
+NOT_IMPLEMENTED = frozenset({"SMNT", "LPRT", "LPSV"})
+"""What RFC 959 and RFC 1639 have, and we don't: 502 rather than 500. EPRT and EPSV replaced LPRT and LPSV."""
 
-_LINE = re.compile(rb"([A-Za-z]+)(?: (.*))?", re.DOTALL)
+_LINE = re.compile(rb"([A-Za-z][A-Za-z0-9]*)(?: (.*))?", re.DOTALL)
 
 
 def parse(line: bytes, verbs: Mapping[str, Verb] = VERBS) -> Command:
     """Read a command line: a verb, and after just one blank its argument.
 
     Further blanks belong to the argument, since a name may begin with one. At its end they are kept
-    for a verb that takes a path or password, and for verbs we don't know.
+    for a verb that takes a path or password, and for verbs we don't know. What can't be in a name is
+    left to `session.admit`, which knows whether anybody asked.
 
     Args:
         line: Without CR and LF.
         verbs: The table that says which arguments are kept as they are.
 
     Raises:
-        BadArgument: Empty, no verb, or with a NUL, CR or LF, which no name can hold. Answer 500.
+        BadArgument: Empty, or no verb. Answer 500.
     """
     found = _LINE.fullmatch(line)
-    if not found or any(byte in line for byte in (b"\0", b"\r", b"\n")):
+    if not found:
         raise errors.BadArgument("a command is a word, a blank and a line of text")
     verb = found[1].decode("ascii").upper()
     verb = ALIASES.get(verb, verb) if verbs is VERBS else verb
@@ -183,7 +256,7 @@ def parse(line: bytes, verbs: Mapping[str, Verb] = VERBS) -> Command:
     return Command(verb, argument)
 
 
-PLANNABLE = frozenset({"RETR", "STOR", "APPE", "LIST", "NLST", "MLSD"})
+PLANNABLE = frozenset({"RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"})
 """What PRET may announce: everything that moves data."""
 
 
@@ -202,18 +275,18 @@ def parse_pret(argument: bytes) -> Command:
     return command
 
 
-def features(mlst: str, *, tls: bool) -> tuple[str, ...]:
+def features(changing: Iterable[str], *, tls: bool) -> tuple[str, ...]:
     """Give FEAT's lines, in order of the alphabet.
 
     Args:
-        mlst: The line that tells of MLST's facts; it changes with OPTS MLST, RFC 3659 section 7.8.
+        changing: Those lines that OPTS changes: MLST's facts (RFC 3659 section 7.8) and HASH's algorithms.
         tls: Whether AUTH TLS can be had.
     """
     lines = {verb.feature for verb in VERBS.values() if verb.feature}
     if not tls:
         lines -= {VERBS[verb].feature for verb in ("AUTH", "PBSZ", "PROT")}
     # UTF8: RFC 2640 section 3.1; TVFS: paths as Unix has them, RFC 3659 section 6
-    return tuple(sorted({*lines, mlst, "UTF8", "TVFS"}))
+    return tuple(sorted({*lines, *changing, "UTF8", "TVFS"}))
 
 
 def help_lines(verbs: Mapping[str, Verb] = VERBS) -> tuple[str, ...]:

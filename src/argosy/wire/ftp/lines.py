@@ -12,12 +12,14 @@ from dataclasses import dataclass
 _TELNET = re.compile(
     rb"\xff(?:"
     rb"(?P<byte>\xff)"  # IAC IAC: the byte 255 itself
-    rb"|[\xfb-\xfe][\x00-\xff]"  # WILL, WONT, DO, DONT and an option; none is ever agreed to
+    rb"|(?P<wish>[\xfb-\xfe])(?P<option>[\x00-\xff])"  # WILL, WONT, DO, DONT and an option
     rb"|[\xf1-\xf9]"  # NOP, DM, BRK, IP, AO, AYT, EC, EL, GA
     rb")",
     re.DOTALL,
 )
 _LEFT_OVER = bytes(range(0xF0, 0x100))
+_REFUSAL = {b"\xfb": b"\xff\xfe", b"\xfd": b"\xff\xfc"}
+"""WILL is answered by DONT, DO by WONT: we agree to no option. WONT and DONT ask for nothing. RFC 854."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class LineReader:
         self._limit = limit
         self._pending = bytearray()
         self._dropping = False
+        self._refusals = bytearray()
 
     def feed(self, data: bytes) -> list[bytes | TooLong]:
         """Take bytes as they come and give each line that is whole now, without CR and LF.
@@ -48,10 +51,16 @@ class LineReader:
         *ended, rest = data.split(b"\n")
         for piece in ended:
             if self._keep(piece, lines):
-                lines.append(_clean(bytes(self._pending)))
+                lines.append(self._clean(bytes(self._pending)))
             self.forget()
         self._keep(rest, lines)
         return lines
+
+    def taken_refusals(self) -> bytes:
+        """Give what Telnet wants said to the options that were asked for, once. RFC 1123 section 4.1.2.12."""
+        refusals = bytes(self._refusals)
+        self._refusals.clear()
+        return refusals
 
     def forget(self) -> None:
         """Forget a line that has begun.
@@ -72,9 +81,14 @@ class LineReader:
         self._pending += piece
         return True
 
+    def _clean(self, line: bytes) -> bytes:
+        line = line.removesuffix(b"\r")
+        if not line.isascii():
+            line = _TELNET.sub(self._heed, line).lstrip(_LEFT_OVER)
+        # A CR that ends no line is followed by a NUL: RFC 854, RFC 2640 section 3.1.
+        return line.replace(b"\r\0", b"\r")
 
-def _clean(line: bytes) -> bytes:
-    line = line.removesuffix(b"\r")
-    if line.isascii():
-        return line
-    return _TELNET.sub(lambda found: found["byte"] or b"", line).lstrip(_LEFT_OVER)
+    def _heed(self, found: re.Match[bytes]) -> bytes:
+        if refusal := _REFUSAL.get(found["wish"]):
+            self._refusals += refusal + found["option"]
+        return found["byte"] or b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -101,9 +101,10 @@ def modified(ns: int) -> Reply:
     return Reply.of(213, times.format_time(ns).decode("ascii"))
 
 
-def modified_set(ns: int, path: bytes) -> Reply:
-    """213 with what MFMT has set. draft-somers-ftp-mfxx-04 section 3.1."""
-    return Reply.of(213, f"Modify={times.format_time(ns).decode('ascii')}; {shown(path)}")
+def facts_set(facts: Mapping[str, str], path: bytes) -> Reply:
+    """213 with what MFMT, MFCT or MFF has set. draft-somers-ftp-mfxx-04 sections 3.1, 4.1 and 5.1."""
+    values = "".join(f"{fact}={value};" for fact, value in facts.items())
+    return Reply.of(213, f"{values} {shown(path)}")
 
 
 def told(title: str, text: str) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from argosy.wire.ftp.commands import NOT_IMPLEMENTED, PLANNABLE, VERBS, Argument, Command
+from argosy.wire.ftp.commands import NOT_IMPLEMENTED, PLANNABLE, VERBS, Argument, Command, Verb
 from argosy.wire.ftp.replies import Reply
 
 
@@ -84,7 +84,7 @@ class Session:
         self.extended_only = False
         """EPSV ALL was given, so nothing but EPSV may be asked for. RFC 2428 section 4."""
         self.renaming = False
-        """RNFR was accepted, so RNTO may come."""
+        """RNFR was accepted just now, so RNTO may come."""
         self.require_tls = require_tls
         self._owed = 1
         self._command = Command("", b"")
@@ -130,13 +130,10 @@ class Session:
 
     def _learn(self, command: Command, code: int) -> None:
         self.login = LOGIN_AFTER.get((command.verb, code), self.login)
+        self.renaming = (command.verb, code) == ("RNFR", 350)
         match command.verb, code:
             case "QUIT", 221:
                 self.state = State.CLOSED
-            case "RNFR" | "RNTO", _:
-                self.renaming = code == 350
-            case "USER", _:
-                self.renaming = False
             case "EPSV", 200:
                 self.extended_only = True
             case "PBSZ", 200:
@@ -144,9 +141,9 @@ class Session:
             case "PROT", 200:
                 self.protected = command.argument.upper() == b"P"
             case "AUTH", 234:
-                self.secure, self.buffered, self.protected, self.renaming = True, False, False, False
+                self.secure, self.buffered, self.protected = True, False, False
             case "REIN", 220:
-                self.extended_only = self.buffered = self.protected = self.renaming = False
+                self.extended_only = self.buffered = self.protected = False
 
 
 def admit(command: Command, session: Session) -> Reply | None:
@@ -158,11 +155,19 @@ def admit(command: Command, session: Session) -> Reply | None:
         return Reply.of(500, "Command not understood")
     if verb.needs_login and session.login is not Login.LOGGED_IN:
         return Reply.of(530, "Log in with USER and PASS first")
+    return _unfit(verb, command) or _out_of_order(command.verb, session)
+
+
+def _unfit(verb: Verb, command: Command) -> Reply | None:
     if verb.argument is Argument.REQUIRED and not command.argument:
         return Reply.of(501, f"{command.verb} needs an argument")
     if verb.argument is Argument.NONE and command.argument:
         return Reply.of(501, f"{command.verb} takes no argument")
-    return _out_of_order(command.verb, session)
+    if b"\r" in command.argument or b"\0" in command.argument:
+        # Telnet's way to send a CR, and a NUL: no name of ours holds them, nor does anything else.
+        code = 553 if verb.verbatim and verb.needs_login else 501
+        return Reply.of(code, f"{command.verb}: neither CR nor NUL can be in it")
+    return None
 
 
 def _out_of_order(verb: str, session: Session) -> Reply | None:
@@ -172,9 +177,11 @@ def _out_of_order(verb: str, session: Session) -> Reply | None:
             reply = Reply.of(530, "AUTH TLS first: passwords aren't taken in clear here")
         case "PASS" if session.login is not Login.NAMED:
             reply = Reply.of(503, "USER first")
+        case "HOST" if session.login is not Login.NOBODY:
+            reply = Reply.of(503, "HOST comes before USER, say REIN")
         case "AUTH" if session.secure:
             reply = Reply.of(503, "This connection is encrypted already")
-        case "PBSZ" if not session.secure:
+        case "PBSZ" | "CCC" | "MIC" | "CONF" | "ENC" if not session.secure:
             reply = Reply.of(503, "AUTH first")
         case "PROT" if not session.buffered:
             reply = Reply.of(503, "PBSZ first")
