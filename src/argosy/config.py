@@ -118,6 +118,13 @@ class Catalogue(Table, frozen=True, kw_only=True):
     """How often owed deletions and moves on the nodes' disks are looked for."""
 
 
+class Accounts(Table, frozen=True, kw_only=True):
+    """`[accounts]`: users and groups."""
+
+    refresh_seconds: float = 1.0
+    """How often changes of users and groups, and expiries, are looked for on behalf of those logged in."""
+
+
 class Section(Table, frozen=True, kw_only=True):
     """`[sections.NAME]`: a subtree with rules of its own. The deepest that holds a path counts."""
 
@@ -168,6 +175,7 @@ class Master(Table, frozen=True, kw_only=True):
     link: Link = Link()
     ftp: FtpDoor = FtpDoor()
     catalogue: Catalogue = Catalogue()
+    accounts: Accounts = Accounts()
     placement: Placement = Placement()
     sections: dict[str, Section] = {}
 
@@ -238,6 +246,8 @@ def load_master(path: Path) -> Master:
     ftp, link = master.ftp, master.link
     if ftp.idle_seconds <= 0 or ftp.stall_seconds <= 0 or ftp.connect_seconds <= 0:
         raise ConfigError("ftp: idle_seconds, stall_seconds and connect_seconds want more than 0")
+    if master.accounts.refresh_seconds <= 0:
+        raise ConfigError("accounts.refresh_seconds: want more than 0")
     if link.lost_seconds <= link.beat_seconds:
         raise ConfigError("link.lost_seconds: want more than link.beat_seconds")
     if bool(ftp.certificate) != bool(ftp.key):

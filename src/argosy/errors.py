@@ -66,6 +66,10 @@ class LoginFailed(Refused):
     """Login incorrect."""
 
 
+class NoSuchAccount(Refused):
+    """No such user or group."""
+
+
 class Busy(Refused):
     """In use by another transfer, try again."""
 
@@ -80,6 +84,10 @@ class Unavailable(Refused):
 
 class NoSpace(Refused):
     """No node has room for this."""
+
+
+class OverQuota(Refused):
+    """Quota exceeded."""
 
 
 class Damaged(Refused):

@@ -86,6 +86,7 @@ async def serve(config: Master) -> None:
         admin = AdminDoor(
             config,
             vfs,
+            accounts,
             lambda: {
                 **addresses,
                 "sessions": len(visitors),
@@ -101,6 +102,7 @@ async def serve(config: Master) -> None:
             tasks.create_task(admin.serve())
             tasks.create_task(upkeep.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
+            tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         accounts.close()

@@ -271,7 +271,7 @@ async def test_an_account_is_kept_and_changed_and_dropped(catalogue: Catalogue) 
         await catalogue.put_user(ann, new=True)
     await catalogue.drop_user("ann")
     assert catalogue.user("ann") is None
-    with pytest.raises(errors.NotFound):
+    with pytest.raises(errors.NoSuchAccount):
         await catalogue.drop_user("ann")
 
 
@@ -289,7 +289,7 @@ async def test_a_group_that_is_dropped_loses_its_members(catalogue: Catalogue) -
     ann = catalogue.user("ann")
     assert ann is not None
     assert ann.groups == ("crew",)
-    with pytest.raises(errors.NotFound):
+    with pytest.raises(errors.NoSuchAccount):
         await catalogue.drop_group("staff")
 
 
@@ -303,7 +303,7 @@ async def test_two_who_change_a_user_lose_nothing(catalogue: Catalogue) -> None:
     ann = catalogue.user("ann")
     assert ann is not None
     assert sorted(ann.groups) == sorted(f"g{number}" for number in range(20))
-    with pytest.raises(errors.NotFound):
+    with pytest.raises(errors.NoSuchAccount):
         await catalogue.change_user("ben", join(1))
 
 

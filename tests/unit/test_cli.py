@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,27 +37,66 @@ def write_password(site: Site, text: str = "wind and tide\n") -> str:
     return str(site.directory / "password")
 
 
-def test_an_account_is_added_listed_changed_and_deleted(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
+def told(site: Site, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """Say words that work, and give their JSON."""
+    capsys.readouterr()
+    assert say(*words, "--dir", str(site.directory), "--json") == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_user_is_added_listed_changed_and_deleted(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--dir", str(site.directory)]
     secret = ["--password-file", write_password(site)]
     assert say("user", "add", "ann", "--home", "/video", "--fxp", *secret, *where) == 0
-    assert say("user", "add", "bob", "--read-only", *secret, *where) == 0
+    assert say("user", "add", "bob", "uploads=2", "--read-only", *secret, *where) == 0
     assert say("user", "passwd", "ann", *secret, *where) == 0
+    assert say("user", "set", "bob", "quota_bytes=1.5G", "uploads=", "masks=*@192.0.2.*,::1", *where) == 0
+    assert say("user", "lock", "bob", *where) == 0
     capsys.readouterr()
     assert say("user", "list", *where) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "name  home    rights",
-        "ann   /video  list read write append overwrite delete rename mkdir rmdir fxp",
-        "bob   /       list read",
+        "name  groups  home    rights  state",
+        "ann           /video  all",
+        "bob           /       look    locked",
     ]
+    bob = told(site, capsys, "user", "show", "bob")
+    assert bob["settings"] == {
+        "quota_bytes": 3 << 29,
+        "masks": ["192.0.2.0/24", "::1/128"],
+        "locked": True,
+        "grants": [{"path": "/", "rights": ["list", "read"]}],
+    }
+    assert say("user", "unlock", "bob", *where) == 0
+    assert told(site, capsys, "user", "show", "bob")["in_force"]["locked"] is False
     assert say("user", "delete", "bob", *where) == 0
-    capsys.readouterr()
-    assert say("user", "list", "--json", *where) == 0
-    (user,) = json.loads(capsys.readouterr().out)["users"]
-    assert (user["name"], user["home"], user["admin"], user["groups"]) == ("ann", "/video", False, [])
-    assert {"read", "write", "fxp"} <= set(user["rights"])
+    (ann,) = told(site, capsys, "user", "list")["users"]
+    assert (ann["name"], ann["in_force"]["home"], ann["admin"], ann["groups"]) == ("ann", "/video", False, [])
+    assert say("user", "set", "ann", "admin=yes", *where) == 0
+    assert told(site, capsys, "user", "show", "ann")["admin"] is True
+
+
+def test_members_inherit_what_a_group_sets(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--dir", str(site.directory)]
+    assert say("group", "add", "staff", "uploads=3", "welcome=Ahoy, there", *where) == 0
+    assert say("user", "add", "ann", "--group", "staff", "--password-file", write_password(site), *where) == 0
+    assert say("grant", "/private", "none", "--group", "staff", *where) == 0
+    assert say("grant", "/private/ann", "all,-delete", "--user", "ann", *where) == 0
+    ann = told(site, capsys, "user", "show", "ann", "--path", "/private/x")
+    assert (ann["in_force"]["uploads"], ann["in_force"]["welcome"]) == (3, "Ahoy, there")
+    assert ann["rights"] == []
+    assert "delete" not in told(site, capsys, "user", "show", "ann", "--path", "/private/ann/x")["rights"]
+    assert say("user", "show", "ann", *where) == 0
+    out = capsys.readouterr().out
+    assert "uploads: 3\n" in out
+    assert "rights at /private: none\n" in out
+    assert told(site, capsys, "group", "list")["groups"][0]["members"] == ["ann"]
+    assert say("revoke", "/private", "--group", "staff", *where) == 0
+    assert "write" in told(site, capsys, "user", "show", "ann", "--path", "/private/x")["rights"]
+    assert say("group", "leave", "staff", "ann", *where) == 0
+    assert told(site, capsys, "user", "show", "ann")["in_force"]["uploads"] == 0
+    assert say("group", "join", "staff", "ann", *where) == 0
+    assert say("group", "delete", "staff", *where) == 0
+    assert told(site, capsys, "user", "show", "ann")["groups"] == []
 
 
 def test_a_password_can_come_through_a_pipe(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,9 +107,26 @@ def test_a_password_can_come_through_a_pipe(site: Site, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["user", "passwd", "nobody"], "nobody"),
-        (["user", "delete", "nobody"], "nobody"),
+        (["user", "passwd", "nobody"], "No such user or group: nobody"),
+        (["user", "delete", "nobody"], "No such user or group: nobody"),
+        (["user", "show", "nobody"], "No such user or group: nobody"),
+        (["user", "lock", "nobody"], "No such user or group: nobody"),
         (["user", "add", ""], ""),
+        (["user", "add", "ann", "--group", "none"], "No such user or group: none"),
+        (["user", "add", "ann", "home=video"], "absolute path"),
+        (["user", "add", "ann", "uploads=many"], "uploads: want a number"),
+        (["user", "add", "ann", "uploads"], "want KEY=VALUE, got uploads"),
+        (["user", "add", "ann", "colour=red"], "no setting is called colour"),
+        (["user", "add", "ann", "masks=ann@192.0.2.1"], "only * can stand before @"),
+        (["user", "add", "ann", "masks=host.example"], "want an address"),
+        (["user", "add", "ann", "expires=soon"], "2027-01-31"),
+        (["user", "add", "ann", "total_bytes=5G"], "for groups"),
+        (["group", "show", "none"], "No such user or group: none"),
+        (["group", "join", "none", "ann"], "No such user or group: none"),
+        (["group", "delete", "none"], "No such user or group: none"),
+        (["grant", "/a", "look", "--user", "nobody"], "No such user or group: nobody"),
+        (["grant", "/a", "fly", "--user", "nobody"], "no right is called 'fly'"),
+        (["revoke", "/a", "--group", "none"], "No such user or group: none"),
     ],
 )
 def test_a_refusal_is_one_line_and_exit_1(
@@ -131,6 +188,13 @@ def test_a_directory_without_a_site_says_how_to_make_one(
         ["up", "--port", "70000"],
         ["up", "--user", "ann"],
         ["node", "join", "127.0.0.1:1"],
+        ["token", "--seconds", "-5"],
+        ["token", "--seconds", "0"],
+        ["token", "--seconds", "nan"],
+        ["token", "--seconds", "soon"],
+        ["grant", "/a", "look"],
+        ["revoke", "/a", "--user", "ann", "--group", "staff"],
+        ["user", "set", "ann"],
     ],
 )
 def test_misuse_is_exit_2_with_the_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ TABLES: dict[str, type[config.Table]] = {
     "`[link]`": config.Link,
     "`[ftp]`": config.FtpDoor,
     "`[catalogue]`": config.Catalogue,
+    "`[accounts]`": config.Accounts,
     "`[placement]`": config.Placement,
     "`[sections.NAME]`": config.Section,
     "The node's file": config.Node,

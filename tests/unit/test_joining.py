@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from argosy import config, errors
+from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import State
@@ -176,7 +177,7 @@ async def _nothing(_: link.Body) -> None:
 async def test_an_upload_that_is_not_acknowledged_is_cut(house: House, end: str) -> None:
     node = FarNode(house, "n1", volumes=("a" * 32,))
     async with node.joined():
-        files = Files(house.vfs, Account(name="ann", admin=True))
+        files = Files(house.vfs, Login(Account(name="ann", admin=True)))
         storing = files.plan_upload((b"f",))
         await storing.begin(offset=0)
         transfer = Transfer(storing.node)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import errors
+from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.cluster.transfers import Transfer
 from argosy.net.origin import origin
@@ -36,7 +37,7 @@ class FarNode:
 def arrive(visitors: Visitors, account: Account | None = None, address: str = "192.0.2.1") -> Visitor:
     visitor = visitors.arrive("ftp", address, print)
     if account:
-        visitors.log_in(visitor, account)
+        visitors.log_in(visitor, Login(account))
     return visitor
 
 
@@ -63,12 +64,12 @@ def test_a_user_has_as_many_sessions_as_it_may_and_another_once_one_is_gone() ->
     first, _ = arrive(visitors, ann), arrive(visitors, ann)
     third = arrive(visitors)
     with pytest.raises(errors.TooMany):
-        visitors.log_in(third, ann)
+        visitors.log_in(third, Login(ann))
     assert third.account is None
-    visitors.log_in(third, Account(name="bob"))
-    visitors.log_in(first, ann)  # again, in the same session
+    visitors.log_in(third, Login(Account(name="bob")))
+    visitors.log_in(first, Login(ann))  # again, in the same session
     visitors.log_out(first)
-    visitors.log_in(third, ann)
+    visitors.log_in(third, Login(ann))
     assert [one.id for one in visitors.named("ann")] == [2, 3]
 
 
@@ -86,7 +87,7 @@ def test_whoever_comes_and_goes_the_counts_agree_with_who_is_here(steps: list[tu
                     visitors.leave(visitor)
                     here.remove(visitor)
                 elif step == "i":
-                    visitors.log_in(visitor, ann)
+                    visitors.log_in(visitor, Login(ann))
                 else:
                     visitors.log_out(visitor)
         except errors.TooMany:
@@ -101,7 +102,7 @@ def test_hanging_up_is_by_id_or_by_name() -> None:
     told: list[str] = []
     for name in ("ann", "ann", "7"):
         visitor = visitors.arrive("ftp", "192.0.2.1", told.append)
-        visitors.log_in(visitor, Account(name=name))
+        visitors.log_in(visitor, Login(Account(name=name)))
     assert [one.id for one in visitors.hang_up("2", "bye")] == [2]
     assert [one.id for one in visitors.hang_up("ann", "bye")] == [1, 2]
     assert [one.id for one in visitors.hang_up("7", "bye")] == [3], (

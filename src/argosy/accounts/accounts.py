@@ -1,4 +1,4 @@
-"""Accounts: who may log in, with which password.
+"""Users and groups: who may log in, with which password, and what changes while they are here.
 
 Passwords are kept as argon2id hashes. Hashing takes tens of milliseconds by design, so it has threads of
 its own, few enough that a storm of logins leaves the processors to the rest.
@@ -7,7 +7,10 @@ its own, few enough that a storm of logins leaves the processors to the rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+import time
+import weakref
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
@@ -16,9 +19,12 @@ import argon2
 
 from argosy import errors
 from argosy.accounts import rules
-from argosy.accounts.rules import Account
+from argosy.accounts.login import Login
+from argosy.accounts.rules import Account, Bar
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.people import INHERITED, Settings, User
+from argosy.catalogue.people import INHERITED, Group, Settings, User
+
+log = logging.getLogger("argosy.accounts")
 
 _T = TypeVar("_T")
 
@@ -35,26 +41,38 @@ HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 class Accounts:
-    """The accounts of a catalogue, and the threads that hash."""
+    """The users and groups of a catalogue, who is logged in, and the threads that hash."""
 
     def __init__(self, catalogue: Catalogue, *, hasher: argon2.PasswordHasher = HASHER) -> None:
         self._catalogue = catalogue
         self._hasher = hasher
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
         self._nobody: asyncio.Future[str] | None = None
+        self._logins: weakref.WeakSet[Login] = weakref.WeakSet()
+        self._generation = -1
+        self._refreshing = asyncio.Lock()
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown()
 
-    async def login(self, name: str, password: str) -> Account:
-        """Give the account whose password this is.
+    # --- logging in
 
-        Takes as long for an account that doesn't exist, so the time tells nothing. A hash that was made
-        with other parameters than ours is renewed.
+    async def login(self, name: str, password: str, *, address: str = "", secure: bool = True) -> Login:
+        """Let the user in whose password this is.
+
+        Takes as long, and says the same, for one that doesn't exist, is locked, has expired or may not come
+        from there; the log has the reason. A hash that was made with other parameters than ours is renewed.
+
+        Args:
+            name: Whom USER named.
+            password: What PASS said.
+            address: The client's; empty: not held against the masks.
+            secure: Whether the connection is encrypted.
 
         Raises:
-            LoginFailed: No such account, or not its password; which of them isn't told.
+            LoginFailed: Nobody is let in. With a subject: the password was right, and the client can do
+                something about it.
         """
         # A name that isn't UTF-8 is nobody's, and takes as long.
         user = (
@@ -65,10 +83,92 @@ class Accounts:
         hashed = await self._nobodys_hash() if user is None else user.password
         right = await self._apart(self._matches, hashed, password)
         if user is None or not right:
-            raise errors.LoginFailed(name)
+            why = "no such user" if user is None else "wrong password"
+            log.info("login of %s from %s refused: %s", name, address or "nowhere", why)
+            raise errors.LoginFailed
+        # Read again: much can be changed while a password is hashed.
+        login = self.enter(name, address=address, secure=secure)
         if self._hasher.check_needs_rehash(user.password):
             await self.set_password(name, password)
-        return self._resolved(user)
+        return login
+
+    def enter(self, name: str, *, address: str = "", secure: bool = True) -> Login:
+        """Let a user in without a password: for anonymous logins, which have an account behind them.
+
+        Raises:
+            LoginFailed: As `login`.
+        """
+        user = self._catalogue.user(name)
+        if user is None:
+            log.warning("login of %s from %s refused: no such user", name, address or "nowhere")
+            raise errors.LoginFailed
+        login = Login(self._resolved(user), address=address, secure=secure)
+        if bar := rules.bar(login.account, address=address, secure=secure, now_ns=time.time_ns()):
+            log.info("login of %s from %s refused: %s", user.name, address or "nowhere", bar)
+            raise errors.LoginFailed("say AUTH TLS first" if bar is Bar.IN_CLEAR else "")
+        self._logins.add(login)
+        return login
+
+    # --- while they are logged in
+
+    async def watch(self, seconds: float) -> None:
+        """Until cancelled, take into account what other processes change, and whose time is over."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Bring all logins up to date; those that may not go on are ended."""
+        async with self._refreshing:
+            await self._read_again()
+        now_ns = time.time_ns()
+        for login in list(self._logins):
+            if bar := rules.bar(login.account, address=login.address, secure=login.secure, now_ns=now_ns):
+                log.info("login of %s from %s ended: %s", login.account.name, login.address, bar)
+                login.end("You may not be logged in any longer")
+
+    async def _read_again(self) -> None:
+        generation = self._catalogue.accounts_generation()
+        names = {login.account.name for login in self._logins}
+        if generation != self._generation and names:
+            known = await asyncio.to_thread(self._resolve_all, names)
+            for login in list(self._logins):
+                if login.account.name not in names:
+                    continue  # it came just now, and is up to date
+                if account := known.get(login.account.name):
+                    login.account = account
+                else:
+                    login.end("Your account is gone")
+        self._generation = generation
+
+    def _resolve_all(self, names: Iterable[str]) -> dict[str, Account]:
+        users = [self._catalogue.user(name) for name in names]
+        return {user.name: self._resolved(user) for user in users if user is not None}
+
+    # --- users
+
+    def user(self, name: str) -> User:
+        """Give a user.
+
+        Raises:
+            NoSuchAccount: There is none of this name.
+        """
+        user = self._catalogue.user(name)
+        if user is None:
+            raise errors.NoSuchAccount(name)
+        return user
+
+    def users(self) -> list[User]:
+        """List the users by name."""
+        return self._catalogue.users()
+
+    def account(self, name: str) -> Account:
+        """Give what is in force for a user.
+
+        Raises:
+            NoSuchAccount: There is none of this name.
+        """
+        return self._resolved(self.user(name))
 
     async def add(
         self,
@@ -79,18 +179,17 @@ class Accounts:
         groups: tuple[str, ...] = (),
         settings: Settings = INHERITED,
     ) -> User:
-        """Make an account.
+        """Make a user.
 
         Raises:
             Exists: There is one of this name.
-            NotFound: No such group.
+            NoSuchAccount: No such group.
             BadArgument: A name or a password that can't be typed into an FTP client, or a setting that makes
                 no sense.
         """
         _check_name(name)
         _check_password(password)
-        self._check_groups(groups)
-        rules.check(settings)
+        self._check_user(User(name, "", admin, groups, settings))
         if self._catalogue.user(name) is not None:
             raise errors.Exists(name)
         hashed = await self._apart(self._hasher.hash, _plain(password))
@@ -98,50 +197,117 @@ class Accounts:
         await self._catalogue.put_user(user, new=True)
         return user
 
-    async def set_password(self, name: str, password: str) -> None:
-        """Give an account another password.
+    async def change(self, name: str, change: Callable[[User], User]) -> User:
+        """Change a user, in one transaction; logins of it see that at once. Give what it is now.
+
+        Args:
+            name: Whom.
+            change: Makes the new user of the old, as `words.change` makes settings. Called in a thread.
 
         Raises:
-            NotFound: No such account.
+            NoSuchAccount: There is none of this name, or of a group's.
+            BadArgument: A setting that makes no sense.
+        """
+
+        def checked(user: User) -> User:
+            changed = change(user)
+            if changed.name != name:
+                raise errors.BadArgument("a user can't be given another name")
+            self._check_user(changed)
+            return changed
+
+        user = await self._catalogue.change_user(name, checked)
+        await self.refresh()
+        return user
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Give a user another password.
+
+        Raises:
+            NoSuchAccount: There is none of this name.
             BadArgument: A password that can't be typed into an FTP client.
         """
         _check_password(password)
-        if self._catalogue.user(name) is None:
-            raise errors.NotFound(name)
+        self.user(name)
         hashed = await self._apart(self._hasher.hash, _plain(password))
         await self._catalogue.change_user(name, lambda user: replace(user, password=hashed))
 
-    def all(self) -> list[User]:
-        """List the accounts by name."""
-        return self._catalogue.users()
-
     async def remove(self, name: str) -> None:
-        """Remove an account; who is logged in stays so.
+        """Remove a user; its logins are ended, its files stay.
 
         Raises:
-            NotFound: No such account.
+            NoSuchAccount: There is none of this name.
         """
         await self._catalogue.drop_user(name)
+        await self.refresh()
 
-    def account(self, name: str) -> Account:
-        """Give what is in force for a user.
+    # --- groups
+
+    def group(self, name: str) -> Group:
+        """Give a group.
 
         Raises:
-            NotFound: No such user.
+            NoSuchAccount: There is none of this name.
         """
-        user = self._catalogue.user(name)
-        if user is None:
-            raise errors.NotFound(name)
-        return self._resolved(user)
+        group = self._catalogue.group(name)
+        if group is None:
+            raise errors.NoSuchAccount(name)
+        return group
+
+    def groups(self) -> list[Group]:
+        """List the groups by name."""
+        return self._catalogue.groups()
+
+    async def add_group(self, name: str, settings: Settings = INHERITED) -> Group:
+        """Make a group.
+
+        Raises:
+            Exists: There is one of this name.
+            BadArgument: A name that can't be, or a setting that makes no sense.
+        """
+        _check_name(name)
+        group = Group(name, rules.check(settings))
+        await self._catalogue.put_group(group, new=True)
+        return group
+
+    async def change_group(self, name: str, change: Callable[[Group], Group]) -> Group:
+        """Change a group, as `change` does a user; its members' logins see that at once.
+
+        Raises:
+            NoSuchAccount: There is none of this name.
+            BadArgument: A setting that makes no sense.
+        """
+
+        def checked(group: Group) -> Group:
+            changed = change(group)
+            if changed.name != name:
+                raise errors.BadArgument("a group can't be given another name")
+            rules.check(changed.settings)
+            return changed
+
+        group = await self._catalogue.change_group(name, checked)
+        await self.refresh()
+        return group
+
+    async def remove_group(self, name: str) -> None:
+        """Remove a group; who was in it isn't any more, and its files keep its name.
+
+        Raises:
+            NoSuchAccount: There is none of this name.
+        """
+        await self._catalogue.drop_group(name)
+        await self.refresh()
 
     def _resolved(self, user: User) -> Account:
         groups = [self._catalogue.group(name) for name in user.groups]
         return rules.resolve(user, [group for group in groups if group is not None])
 
-    def _check_groups(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            if self._catalogue.group(name) is None:
-                raise errors.NotFound(name)
+    def _check_user(self, user: User) -> None:
+        rules.check(user.settings)
+        if user.settings.total_bytes is not None or user.settings.total_files is not None:
+            raise errors.BadArgument("total_bytes and total_files are for groups; a user has a quota")
+        for name in user.groups:
+            self.group(name)
 
     def _matches(self, hashed: str, password: str) -> bool:
         try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
 
 from argosy import errors
+from argosy.accounts import masks
 from argosy.catalogue.model import TreePath
 from argosy.catalogue.people import EVERYTHING, USUAL, Group, Right, Rights, Settings, User, parts
 
@@ -111,6 +113,35 @@ def resolve(user: User, groups: Sequence[Group]) -> Account:
         locked=_first([one.locked for one in layers], False),
         grants=_grants(layers),
     )
+
+
+class Bar(StrEnum):
+    """Why a user may not be logged in."""
+
+    LOCKED = "it is locked"
+    EXPIRED = "it has expired"
+    ELSEWHERE = "it may not come from there"
+    IN_CLEAR = "it may not come without TLS"
+
+
+def bar(account: Account, *, address: str, secure: bool, now_ns: int) -> Bar | None:
+    """Say why a user may not be logged in; None: it may.
+
+    Args:
+        account: What is in force for it.
+        address: Where it comes from; empty: masks don't count.
+        secure: Whether its connection is encrypted.
+        now_ns: The time.
+    """
+    if account.locked:
+        return Bar.LOCKED
+    if account.expires_ns and account.expires_ns <= now_ns:
+        return Bar.EXPIRED
+    if account.masks and address and not masks.within(address, account.masks):
+        return Bar.ELSEWHERE
+    if account.require_tls and not secure:
+        return Bar.IN_CLEAR
+    return None
 
 
 def check(settings: Settings) -> Settings:

@@ -544,7 +544,7 @@ class Catalogue:
             change: Called in the writer's thread; what it raises undoes the change.
 
         Raises:
-            NotFound: There is none of this name.
+            NoSuchAccount: There is none of this name.
         """
         return await self._engine.write(users.change_user, name, change, durable=True)
 
@@ -552,7 +552,7 @@ class Catalogue:
         """Remove a user.
 
         Raises:
-            NotFound: There is none of this name.
+            NoSuchAccount: There is none of this name.
         """
         await self._engine.write(users.drop_user, name, durable=True)
 
@@ -576,7 +576,7 @@ class Catalogue:
         """Change a group, as `change_user`.
 
         Raises:
-            NotFound: There is none of this name.
+            NoSuchAccount: There is none of this name.
         """
         return await self._engine.write(users.change_group, name, change, durable=True)
 
@@ -584,7 +584,7 @@ class Catalogue:
         """Remove a group; nobody is in it any more.
 
         Raises:
-            NotFound: There is none of this name.
+            NoSuchAccount: There is none of this name.
         """
         await self._engine.write(users.drop_group, name, durable=True)
 

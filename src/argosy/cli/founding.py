@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy import config
+from argosy.cli.catalogues import accounts
 from argosy.cli.site import Site, master_text, node_text, with_key
-from argosy.cli.users import accounts
 from argosy.errors import ConfigError, Exists
 from argosy.net import ports
 from argosy.net.pki import Authority
@@ -98,7 +98,7 @@ def _change(site: Site, wanted: argparse.Namespace) -> None:
 
 async def _login(master: config.Master, wanted: tuple[str, str] | None) -> Login:
     async with accounts(master.catalogue) as book:
-        there = sorted(book.all(), key=lambda user: not user.admin)
+        there = sorted(book.users(), key=lambda user: not user.admin)
         names = {user.name for user in there}
         if wanted is None and there:
             return Login(there[0].name, "")

@@ -9,9 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 import argosy
-from argosy.cli import members, presence, reports, up, users
+from argosy.accounts import words as settings
+from argosy.cli import groups, members, presence, reports, tokens, up, users
 from argosy.cli.site import default_directory
 from argosy.errors import Refused
+
+MOST_SECONDS = 10 * 365 * 86_400
+"""Ten years: who asks for a longer life of a token means something else."""
 
 Word = Callable[[argparse.Namespace], int]
 """Does a job and gives the exit code."""
@@ -57,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     _long_running(add)
     _token(add)
     _user(add)
+    _group(add)
+    _grant(add)
     _reports(add)
     _presence(add)
     return top
@@ -101,30 +107,86 @@ def _long_running(add: Add) -> None:
 
 
 def _token(add: Add) -> None:
-    word = _word(add, "token", users.token)
-    word.add_argument("--seconds", type=float, help="how long it is good for")
+    word = _word(add, "token", tokens.token)
+    word.add_argument("--seconds", type=_seconds, help="how long it is good for")
     _dir_or_config(word)
 
 
 def _user(add: Add) -> None:
-    user = add("user", help="Manage the accounts.", description="Manage the accounts.")
-    inner = user.add_subparsers(title="words", required=True, metavar="WORD").add_parser
-    for name, job in (("add", users.add), ("passwd", users.passwd), ("delete", users.delete)):
+    inner = _family(add, "user", "Manage the users.")
+    for name, job in (
+        ("add", users.add),
+        ("passwd", users.passwd),
+        ("set", users.change),
+        ("show", users.show),
+        ("lock", users.lock),
+        ("unlock", users.unlock),
+        ("delete", users.delete),
+    ):
         word = _word(inner, name, job)
-        word.add_argument("name")
+        word.add_argument("name", metavar="NAME")
         _dir_or_config(word)
-        if name != "delete":
+        if name in ("add", "set"):
+            _settings(word, "+" if name == "set" else "*")
+        if name in ("add", "passwd"):
             word.add_argument(
                 "--password-file",
                 metavar="FILE",
                 help="its first line; default: asked for, or read from stdin",
             )
+        if name == "show":
+            word.add_argument("--path", default="/", help="also say what it may do there [/]")
         if name == "add":
-            word.add_argument("--home", default="/", metavar="PATH", help="where a login begins [/]")
+            word.add_argument("--home", metavar="PATH", help="where a login begins [/]")
+            word.add_argument("--group", action="append", default=[], metavar="GROUP", help="to be in")
             word.add_argument("--admin", action="store_true", help="may do everything everywhere")
             word.add_argument("--read-only", action="store_true", help="may change nothing")
             word.add_argument("--fxp", action="store_true", help="may send data from server to server")
-    _dir_or_config(_word(inner, "list", users.show))
+    _dir_or_config(_word(inner, "list", users.show_all))
+
+
+def _group(add: Add) -> None:
+    inner = _family(add, "group", "Manage the groups.")
+    for name, job in (
+        ("add", groups.add),
+        ("set", groups.change),
+        ("show", groups.show),
+        ("join", groups.join),
+        ("leave", groups.leave),
+        ("delete", groups.delete),
+    ):
+        word = _word(inner, name, job)
+        word.add_argument("name", metavar="GROUP")
+        _dir_or_config(word)
+        if name in ("add", "set"):
+            _settings(word, "+" if name == "set" else "*")
+        if name in ("join", "leave"):
+            word.add_argument("user", nargs="+", metavar="USER")
+    _dir_or_config(_word(inner, "list", groups.show_all))
+
+
+def _grant(add: Add) -> None:
+    for name, job in (("grant", groups.grant), ("revoke", groups.revoke)):
+        word = _word(add, name, job)
+        word.add_argument("path", metavar="PATH", help="holds for it and all below")
+        if name == "grant":
+            word.add_argument("rights", metavar="RIGHTS", help="as usual,-delete or list,read; all; none")
+        whose = word.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--user", metavar="NAME")
+        whose.add_argument("--group", metavar="NAME")
+        _dir_or_config(word)
+
+
+def _family(add: Add, name: str, about: str) -> Add:
+    family = add(name, help=about, description=about)
+    return family.add_subparsers(title="words", required=True, metavar="WORD").add_parser
+
+
+def _settings(word: argparse.ArgumentParser, count: str) -> None:
+    lines = [f"  {key:13}{one.about}: {one.form}" for key, one in settings.WORDS.items()]
+    word.formatter_class = argparse.RawDescriptionHelpFormatter
+    word.epilog = "settings:\n" + "\n".join(lines)
+    word.add_argument("settings", nargs=count, metavar="KEY=VALUE", help="empty value: inherited again")
 
 
 def _reports(add: Add) -> None:
@@ -192,6 +254,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"want 1 to 1000, got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"want more than 0 and at most {MOST_SECONDS}, got {text!r}")
+    return seconds
 
 
 def _port(text: str) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 
 from argosy import tables
 from argosy.cli.ask import ask
+from argosy.cli.catalogues import master_config
 from argosy.cli.tables import as_json
-from argosy.cli.users import master_config
 from argosy.presence import report
 from argosy.wire import link
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from argosy.cli import tables
 from argosy.cli.ask import ask
-from argosy.cli.users import master_config
+from argosy.cli.catalogues import master_config
 from argosy.wire import link
 
 Document = Mapping[str, Any]

@@ -19,7 +19,7 @@ from argosy.cli.founding import Login, found, is_enrolled
 from argosy.cli.members import ENROL_SECONDS
 from argosy.cli.site import Site
 from argosy.cli.supervisor import Job, Supervisor, stop_stale
-from argosy.cli.users import make_token
+from argosy.cli.tokens import make_token
 from argosy.cli.welcome import Welcome
 from argosy.errors import Busy, Unavailable
 from argosy.net import ports

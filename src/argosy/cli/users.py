@@ -1,190 +1,237 @@
-"""`argosy user` and `argosy token`: written straight into the catalogue, whether the master runs or not."""
+"""`argosy user`: who may log in."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import getpass
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from argosy import config
+import msgspec
+
+from argosy.accounts import words
 from argosy.accounts.accounts import Accounts
 from argosy.accounts.rules import Account
-from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.people import LOOKING, USUAL, Grant, Right, Settings
+from argosy.catalogue.people import INHERITED, LOOKING, USUAL, Right, Rights, Settings, User, parts
 from argosy.cli import tables
-from argosy.cli.site import Site
-from argosy.errors import BadArgument, ConfigError
-from argosy.net import pki, ports
-
-
-def master_config(arguments: argparse.Namespace) -> config.Master:
-    """Read the master's file that `--config` names, else the one in `--dir`.
-
-    Raises:
-        ConfigError: There is none, or it makes no sense.
-    """
-    if arguments.config:
-        return config.load_master(Path(arguments.config))
-    return Site(Path(arguments.dir)).load_master()
-
-
-@asynccontextmanager
-async def opened(settings: config.Catalogue) -> AsyncIterator[Catalogue]:
-    """Lend the catalogue, open; the master may have it open at the same time."""
-    catalogue = Catalogue(settings)
-    await catalogue.open()
-    try:
-        yield catalogue
-    finally:
-        await catalogue.close()
-
-
-@asynccontextmanager
-async def accounts(settings: config.Catalogue) -> AsyncIterator[Accounts]:
-    """Lend the accounts."""
-    async with opened(settings) as catalogue:
-        lent = Accounts(catalogue)
-        try:
-            yield lent
-        finally:
-            lent.close()
+from argosy.cli.catalogues import alter, look
+from argosy.errors import BadArgument
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Add an account."""
-    settings = master_config(arguments).catalogue
+    """Add a user."""
+    rights = LOOKING if arguments.read_only else USUAL
+    if arguments.fxp:
+        rights |= {Right.FXP}
+    settings = changed(INHERITED, arguments.settings)
+    if arguments.home:
+        settings = words.change(settings, "home", arguments.home, now_ns=time.time_ns())
+    if rights != USUAL:
+        settings = words.grant(settings, b"/", rights)
     password = _password(arguments)
 
-    async def job() -> None:
-        async with accounts(settings) as book:
-            await book.add(
-                arguments.name,
-                password,
-                admin=arguments.admin,
-                settings=_settings(arguments),
-            )
+    async def job(book: Accounts) -> None:
+        groups = tuple(arguments.group)
+        await book.add(arguments.name, password, admin=arguments.admin, groups=groups, settings=settings)
 
-    asyncio.run(job())
-    return _done(arguments, f"added {arguments.name}")
+    alter(arguments, job)
+    return done(arguments, f"added {arguments.name}")
 
 
 def passwd(arguments: argparse.Namespace) -> int:
-    """Change a password."""
-    settings = master_config(arguments).catalogue
+    """Change a user's password."""
+    look(arguments, lambda book: book.user(arguments.name))  # before anybody is asked for a password
     password = _password(arguments)
-
-    async def job() -> None:
-        async with accounts(settings) as book:
-            await book.set_password(arguments.name, password)
-
-    asyncio.run(job())
-    return _done(arguments, f"changed the password of {arguments.name}")
+    alter(arguments, lambda book: book.set_password(arguments.name, password))
+    return done(arguments, f"changed the password of {arguments.name}")
 
 
 def delete(arguments: argparse.Namespace) -> int:
-    """Delete an account; its files stay."""
-    settings = master_config(arguments).catalogue
+    """Delete a user; its files stay."""
+    alter(arguments, lambda book: book.remove(arguments.name))
+    return done(arguments, f"deleted {arguments.name}")
 
-    async def job() -> None:
-        async with accounts(settings) as book:
-            await book.remove(arguments.name)
 
-    asyncio.run(job())
-    return _done(arguments, f"deleted {arguments.name}")
+def change(arguments: argparse.Namespace) -> int:
+    """Change a user's settings."""
+    pairs = [split(pair) for pair in arguments.settings]
+    admin = [_yes(value) for key, value in pairs if key == "admin"]
+    rest = [f"{key}={value}" for key, value in pairs if key != "admin"]
+
+    def changing(user: User) -> User:
+        settings = changed(user.settings, rest)
+        return replace(user, settings=settings, admin=admin[-1] if admin else user.admin)
+
+    alter(arguments, lambda book: book.change(arguments.name, changing))
+    return done(arguments, f"changed {arguments.name}")
+
+
+def lock(arguments: argparse.Namespace) -> int:
+    """Let a user log in no more, and hang up on it."""
+    alter(arguments, lambda book: book.change(arguments.name, lambda user: _locked(user, value=True)))
+    return done(arguments, f"locked {arguments.name}")
+
+
+def unlock(arguments: argparse.Namespace) -> int:
+    """Let a user log in again, even if its group is locked."""
+    alter(arguments, lambda book: book.change(arguments.name, lambda user: _locked(user, value=False)))
+    return done(arguments, f"unlocked {arguments.name}")
+
+
+def show_all(arguments: argparse.Namespace) -> int:
+    """List the users."""
+    users = look(arguments, lambda book: [(user, book.account(user.name)) for user in book.users()])
+    if arguments.json:
+        print(tables.as_json({"users": [_document(user, account) for user, account in users]}))
+    else:
+        rows = [
+            (user.name, " ".join(user.groups), text(account.home), show_rights(account), _state(account))
+            for user, account in users
+        ]
+        print(tables.aligned(("name", "groups", "home", "rights", "state"), rows))
+    return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """List the accounts."""
-    settings = master_config(arguments).catalogue
-
-    async def job() -> list[Account]:
-        async with accounts(settings) as book:
-            return [book.account(user.name) for user in book.all()]
-
-    users = asyncio.run(job())
+    """Show a user: what is set, what is in force, and what it may do at a path."""
+    user, account = look(arguments, lambda book: (book.user(arguments.name), book.account(arguments.name)))
+    path = parts(arguments.path.encode(errors="surrogateescape"))
+    rights = account.rights(path)
     if arguments.json:
-        print(tables.as_json({"users": [_document(user) for user in users]}))
-    else:
-        rows = [(user.name, user.home.decode(errors="backslashreplace"), _rights(user)) for user in users]
-        print(tables.aligned(("name", "home", "rights"), rows))
-    return 0
-
-
-def token(arguments: argparse.Namespace) -> int:
-    """Print a token with which one node can join."""
-    master = master_config(arguments)
-    seconds = arguments.seconds or master.link.token_seconds
-    text = asyncio.run(make_token(master, seconds))
-    if arguments.json:
-        print(tables.as_json({"token": text, "seconds": seconds, "link": ports.dialable(master.link.listen)}))
+        document = _document(user, account)
+        print(tables.as_json({**document, "path": arguments.path, "rights": sorted(rights)}))
         return 0
-    print(text)
-    print(
-        f"Good for one node, within {tables.span(seconds)}. On its machine:\n"
-        f"  argosy node join {ports.dialable(master.link.listen)} --token TOKEN --name NAME --root DIRECTORY",
-        file=sys.stderr,
-    )
+    force = in_force(account)
+    rows = [("name", user.name), ("groups", " ".join(user.groups)), ("administrator", _no_yes(user.admin))]
+    rows += [(key, value) for key, value in force.items() if value]
+    rows += [("note", user.settings.note)] if user.settings.note else []
+    rows += [
+        (f"rights at {text(b'/' + b'/'.join(at))}", words.show_rights(granted))
+        for at, granted in sorted(account.grants.items())
+    ]
+    rows += [(f"may do at {arguments.path}", words.show_rights(rights))]
+    print("\n".join(f"{tables.printable(key)}: {tables.printable(value)}" for key, value in rows))
     return 0
 
 
-async def make_token(master: config.Master, seconds: float) -> str:
-    """Give a new join token: `ID.SECRET.HASH`.
+# --- shared with `argosy group` and `argosy grant`
+
+
+def changed(settings: Settings, pairs: Iterable[str]) -> Settings:
+    """Give settings with `KEY=VALUE` applied; an empty value: inherited again."""
+    for pair in pairs:
+        key, value = split(pair)
+        settings = words.change(settings, key, value, now_ns=time.time_ns())
+    return settings
+
+
+def split(pair: str) -> tuple[str, str]:
+    """Split `KEY=VALUE`.
 
     Raises:
-        ConfigError: The authority's certificate isn't there: this isn't the master's machine.
+        BadArgument: It isn't that.
     """
-    pinned = Path(master.paths.keys) / "authority.pem"
-    try:
-        authority = pki.fingerprint(pinned.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{pinned}: {error.strerror}") from error
-    async with opened(master.catalogue) as catalogue:
-        return f"{await catalogue.add_token(seconds)}.{authority}"
+    key, equals, value = pair.partition("=")
+    if not equals:
+        raise BadArgument(f"want KEY=VALUE, got {pair}")
+    return key, value
+
+
+def settings_document(settings: Settings) -> dict[str, object]:
+    """Give what is set for scripts: numbers as they are, grants apart."""
+    document: dict[str, object] = {
+        key: text(value) if isinstance(value, bytes) else value
+        for key, value in msgspec.structs.asdict(settings).items()
+        if value is not None and key != "grants"
+    }
+    grants = [{"path": text(one.path), "rights": sorted(one.rights)} for one in settings.grants]
+    return {**document, "grants": grants}
+
+
+def in_force(account: Account) -> Mapping[str, str]:
+    """Give what is in force, as people read it; nothing for what has no limit."""
+    said = Settings(**{key: getattr(account, key) for key in _INHERITED})
+    silent = {"0", "0.0", "", "no", "never"}
+    return {key: "" if value in silent else value for key, value in words.shown(said).items()}
+
+
+def show_rights(account: Account) -> str:
+    """Give what a user may do, unless a path says otherwise."""
+    return "admin" if account.admin else words.show_rights(account.rights(()))
+
+
+def text(path: bytes) -> str:
+    """Show a path."""
+    return path.decode(errors="backslashreplace")
+
+
+def done(arguments: argparse.Namespace, sentence: str) -> int:
+    """Say what was done."""
+    print(tables.as_json({"done": sentence}) if arguments.json else sentence)
+    return 0
+
+
+_INHERITED = tuple(
+    name
+    for name in Settings.__struct_fields__
+    if name not in ("grants", "note", "total_bytes", "total_files")
+)
+
+
+def _locked(user: User, *, value: bool) -> User:
+    return replace(user, settings=msgspec.structs.replace(user.settings, locked=value))
+
+
+def _state(account: Account) -> str:
+    if account.locked:
+        return "locked"
+    if account.expires_ns and account.expires_ns <= time.time_ns():
+        return "expired"
+    return ""
+
+
+def _document(user: User, account: Account) -> dict[str, object]:
+    force = {key: getattr(account, key) for key in _INHERITED}
+    grants: Mapping[tuple[bytes, ...], Rights] = account.grants
+    return {
+        "name": user.name,
+        "admin": user.admin,
+        "groups": list(user.groups),
+        "settings": settings_document(user.settings),
+        "in_force": {
+            **{key: text(value) if isinstance(value, bytes) else value for key, value in force.items()},
+            "grants": [
+                {"path": text(b"/" + b"/".join(at)), "rights": sorted(rights)}
+                for at, rights in sorted(grants.items())
+            ],
+        },
+        "rights": sorted(account.rights(())),
+    }
+
+
+def _yes(value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise BadArgument(f"admin: want yes or no, got {value}")
+    return value == "yes"
+
+
+def _no_yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _password(arguments: argparse.Namespace) -> str:
     if arguments.password_file:
         try:
-            words = Path(arguments.password_file).read_text()
+            lines = Path(arguments.password_file).read_text()
         except OSError as error:
             raise BadArgument(f"{arguments.password_file}: {error.strerror}") from error
-        return words.splitlines()[0] if words else ""
+        return lines.splitlines()[0] if lines else ""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:
         raise BadArgument("the two passwords differ")
     return password
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    rights = LOOKING if arguments.read_only else USUAL
-    if arguments.fxp:
-        rights |= {Right.FXP}
-    return Settings(
-        home=None if arguments.home == "/" else arguments.home.encode(),
-        grants=() if rights == USUAL else (Grant(b"/", rights),),
-    )
-
-
-def _document(user: Account) -> dict[str, object]:
-    return {
-        "name": user.name,
-        "home": user.home.decode(errors="backslashreplace"),
-        "admin": user.admin,
-        "groups": list(user.groups),
-        "rights": sorted(user.rights(())),
-    }
-
-
-def _rights(user: Account) -> str:
-    return "admin" if user.admin else " ".join(right for right in Right if user.may(right, ()))
-
-
-def _done(arguments: argparse.Namespace, sentence: str) -> int:
-    print(tables.as_json({"done": sentence}) if arguments.json else sentence)
-    return 0

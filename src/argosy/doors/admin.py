@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from argosy import __version__, errors
+from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, Kind, NodeRecord, Replica, TreePath
 from argosy.cluster.placement import Score
@@ -41,6 +42,7 @@ class AdminDoor:
         self,
         config: Master,
         vfs: Vfs,
+        accounts: Accounts,
         live: Callable[[], Mapping[str, object]],
         *,
         visitors: Visitors,
@@ -51,12 +53,14 @@ class AdminDoor:
         Args:
             config: The master's file.
             vfs: What there is to tell of.
+            accounts: Told when the command line has changed one.
             live: Gives figures of other doors for `status`.
             visitors: Who is at the other doors.
             bans: Who may not come.
         """
         self._config = config
         self._vfs = vfs
+        self._accounts = accounts
         self._catalogue: Catalogue = vfs.catalogue
         self._roster: Roster = vfs.roster
         self._live = live
@@ -109,6 +113,9 @@ class AdminDoor:
             case link.AskWhy():
                 path = tuple(part for part in question.path.split(b"/") if part not in (b"", b"."))
                 document = self._why(path)
+            case link.AskRefresh():
+                await self._accounts.refresh()
+                document = {}
             case link.AskRemerge():
                 document = await self._remerge(question.node, accept_losses=question.accept_losses)
             case _:

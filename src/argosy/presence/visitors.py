@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 
 from argosy import errors
+from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.cluster import pacing
 from argosy.cluster.transfers import Transfer
@@ -53,7 +54,7 @@ class Visitor:
     """One session at a door, from its first byte to its last."""
 
     __slots__ = (
-        *("account", "address", "doing", "door", "hang_up", "heard", "id", "movements", "origin"),
+        *("address", "doing", "door", "hang_up", "heard", "id", "login", "movements", "origin"),
         *("program", "received", "secure", "sent", "since"),
     )
 
@@ -71,7 +72,7 @@ class Visitor:
         self.address = address
         self.origin = origin(address)
         self.hang_up = hang_up
-        self.account: Account | None = None
+        self.login: Login | None = None
         """None: not logged in."""
         self.program = ""
         """What the client says that it is."""
@@ -82,6 +83,11 @@ class Visitor:
         self.movements: list[Movement] = []
         self.received = self.sent = 0
         """Bytes of files that are through."""
+
+    @property
+    def account(self) -> Account | None:
+        """What is in force for the user now; None: not logged in."""
+        return self.login.account if self.login else None
 
     @property
     def idle_seconds(self) -> float:
@@ -144,27 +150,30 @@ class Visitors:
             if not self._from[visitor.origin]:
                 del self._from[visitor.origin]
 
-    def log_in(self, visitor: Visitor, account: Account) -> None:
-        """Note who it is.
+    def log_in(self, visitor: Visitor, login: Login) -> None:
+        """Note who it is; it is hung up on when its login may not go on.
 
         Raises:
             TooMany: The account has as many sessions as it may.
         """
         self.log_out(visitor)
+        account = login.account
         others = self._named.setdefault(account.name, set())
         if account.sessions and len(others) >= account.sessions:
             raise errors.TooMany(f"{account.name} has {len(others)} sessions")
         others.add(visitor)
-        visitor.account = account
+        login.at_end = visitor.hang_up
+        visitor.login = login
 
     def log_out(self, visitor: Visitor) -> None:
         """Note that it is nobody now."""
-        account, visitor.account = visitor.account, None
-        if account:
-            named = self._named[account.name]
-            named.discard(visitor)
-            if not named:
-                del self._named[account.name]
+        login, visitor.login = visitor.login, None
+        if login:
+            login.at_end = lambda _: None  # it is no business of who comes after
+            name = login.account.name
+            self._named[name].discard(visitor)
+            if not self._named[name]:
+                del self._named[name]
 
     def named(self, name: str) -> list[Visitor]:
         """Give the sessions of an account, the oldest first."""

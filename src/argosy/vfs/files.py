@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from argosy import errors
+from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import (
     Entry,
@@ -38,10 +39,15 @@ class Listed:
 class Files:
     """The tree as one user sees it."""
 
-    def __init__(self, vfs: Vfs, account: Account) -> None:
+    def __init__(self, vfs: Vfs, login: Login) -> None:
         self._vfs = vfs
         self._catalogue = vfs.catalogue
-        self.account = account
+        self._login = login
+
+    @property
+    def account(self) -> Account:
+        """What is in force for the user, now."""
+        return self._login.account
 
     def may(self, right: Right, path: TreePath) -> bool:
         """Say whether the user may do one thing at a path."""

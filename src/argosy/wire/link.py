@@ -476,6 +476,10 @@ class AskUnban(Message, tag="ask-unban"):
     address: str
 
 
+class AskRefresh(Message, tag="ask-refresh"):
+    """Users or groups were changed: hold those logged in against that now. Answered by `Report`."""
+
+
 class Report(Message, tag="report"):
     """An answer for people and scripts: a JSON document."""
 
@@ -486,7 +490,7 @@ Body = (
     Ok | No | Enrol | Enrolled | AskAuthority | Authority | Renew | Hello | Welcome | Commit | Forget
     | Discard | Settle | Feed | Scan | Scanned | Checksum | Checksums | Expect | Dial | Send | Receive
     | Pace | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes | AskWhy
-    | AskRemerge | AskWho | AskKick | AskBans | AskUnban | Report
+    | AskRemerge | AskWho | AskKick | AskBans | AskUnban | AskRefresh | Report
 )  # fmt: skip
 
 

@@ -64,11 +64,11 @@ def change_user(db: sqlite3.Connection, name: str, change: Callable[[User], User
     """Change a user, and give what it is now.
 
     Raises:
-        NotFound: There is none of this name.
+        NoSuchAccount: There is none of this name.
     """
     before = user(db, name)
     if before is None:
-        raise errors.NotFound(name)
+        raise errors.NoSuchAccount(name)
     after = change(before)
     put_user(db, after, new=False)
     return after
@@ -78,10 +78,10 @@ def drop_user(db: sqlite3.Connection, name: str) -> None:
     """Remove a user.
 
     Raises:
-        NotFound: There is none of this name.
+        NoSuchAccount: There is none of this name.
     """
     if not db.execute("DELETE FROM account WHERE name = ?", (name,)).rowcount:
-        raise errors.NotFound(name)
+        raise errors.NoSuchAccount(name)
     _changed(db)
 
 
@@ -117,11 +117,11 @@ def change_group(db: sqlite3.Connection, name: str, change: Callable[[Group], Gr
     """Change a group, and give what it is now.
 
     Raises:
-        NotFound: There is none of this name.
+        NoSuchAccount: There is none of this name.
     """
     before = group(db, name)
     if before is None:
-        raise errors.NotFound(name)
+        raise errors.NoSuchAccount(name)
     after = change(before)
     put_group(db, after, new=False)
     return after
@@ -131,10 +131,10 @@ def drop_group(db: sqlite3.Connection, name: str) -> None:
     """Remove a group, and take its members out of it.
 
     Raises:
-        NotFound: There is none of this name.
+        NoSuchAccount: There is none of this name.
     """
     if not db.execute("DELETE FROM account_group WHERE name = ?", (name,)).rowcount:
-        raise errors.NotFound(name)
+        raise errors.NoSuchAccount(name)
     for member in users(db):
         if name in member.groups:
             left = tuple(one for one in member.groups if one != name)

@@ -21,20 +21,22 @@ async def user(client: Client, command: Command) -> Replies:
 async def password(client: Client, command: Command) -> Replies:
     """PASS: a wrong one is answered later each time, and in the end not at all. RFC 2577 section 5."""
     try:
-        account = await client.hall.accounts.login(client.name, command.text)
-    except errors.LoginFailed:
-        yield await _refuse(client)
+        login = await client.hall.accounts.login(
+            client.name, command.text, address=client.control.remote[0], secure=client.session.secure
+        )
+    except errors.LoginFailed as refused:
+        yield await _refuse(client, refused)
         return
     client.failures = 0
     try:
-        client.log_in(account)
+        client.log_in(login)
     except errors.TooMany as refused:
         yield Reply.of(530, str(refused))  # "try again later" is what lftp looks for
         return
-    yield Reply.of(230, f"Welcome, {account.name}")
+    yield Reply.of(230, f"Welcome, {login.account.name}")
 
 
-async def _refuse(client: Client) -> Reply:
+async def _refuse(client: Client, refused: errors.LoginFailed) -> Reply:
     """Give the answer to a wrong password, the later the more of them came from that address."""
     config = client.hall.config
     client.failures += 1
@@ -42,7 +44,7 @@ async def _refuse(client: Client) -> Reply:
     await asyncio.sleep(config.failure_pause_seconds * 2 ** (min(count, config.login_failures) - 1))
     if client.failures >= config.login_failures or client.hall.bans.seconds_left(client.control.remote[0]):
         return Reply.of(421, "Too many wrong passwords")
-    return Reply.of(530, "Login incorrect")
+    return Reply.of(530, str(refused))
 
 
 async def account(client: Client, command: Command) -> Replies:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from argosy import errors
 from argosy.accounts.accounts import Accounts
-from argosy.accounts.rules import Account
+from argosy.accounts.login import Login
 from argosy.catalogue.model import TreePath
 from argosy.catalogue.people import Right
 from argosy.cluster.roster import Node
@@ -103,16 +103,16 @@ class Client:
         """Whether data may go to, or come from, another address than the client's, from where it is."""
         return self.tree.may(Right.FXP, self.cwd)
 
-    def log_in(self, account: Account) -> None:
+    def log_in(self, login: Login) -> None:
         """Begin as this user, in its home if that is there.
 
         Raises:
             TooMany: The account has as many sessions as it may.
         """
-        self.hall.visitors.log_in(self.visitor, account)
-        self.files = Files(self.hall.vfs, account)
+        self.hall.visitors.log_in(self.visitor, login)
+        self.files = Files(self.hall.vfs, login)
         self.cwd = ()
-        home = self.path(account.home)
+        home = self.path(login.account.home)
         try:
             self.files.directory(home)
         except errors.Refused:

@@ -1,0 +1,33 @@
+"""Somebody who is logged in: what is in force for it, kept true while it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from argosy.accounts.rules import Account
+
+
+class Login:
+    """One login of one user; `Accounts` changes what is in it when a user or a group is changed."""
+
+    def __init__(self, account: Account, *, address: str = "", secure: bool = True) -> None:
+        """Begin.
+
+        Args:
+            account: What is in force now.
+            address: Where it comes from; empty: from nowhere that masks could be held against.
+            secure: Whether it came over TLS.
+        """
+        self.account = account
+        self.address = address
+        self.secure = secure
+        self.ended = ""
+        """Why it may go on no longer; empty: it may."""
+        self.at_end: Callable[[str], None] = lambda _: None
+        """Told why, at once: whoever leads the session hangs up."""
+
+    def end(self, why: str) -> None:
+        """Have it over; the first reason counts."""
+        if not self.ended:
+            self.ended = why
+            self.at_end(why)
