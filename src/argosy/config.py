@@ -125,6 +125,17 @@ class Accounts(Table, frozen=True, kw_only=True):
     """How often changes of users and groups, and expiries, are looked for on behalf of those logged in."""
 
 
+class Search(Table, frozen=True, kw_only=True):
+    """`[search]`: looking through the whole tree."""
+
+    limit: int = 1_000
+    """Entries that SITE FIND and SITE SEARCH show at the most."""
+    seconds: float = 30.0
+    """How long a search may take; then what was found so far is shown."""
+    at_once: int = 2
+    """Searches that run at once; a further one waits."""
+
+
 class Section(Table, frozen=True, kw_only=True):
     """`[sections.NAME]`: a subtree with rules of its own. The deepest that holds a path counts."""
 
@@ -177,6 +188,7 @@ class Master(Table, frozen=True, kw_only=True):
     catalogue: Catalogue = Catalogue()
     accounts: Accounts = Accounts()
     placement: Placement = Placement()
+    search: Search = Search()
     sections: dict[str, Section] = {}
 
 
@@ -248,6 +260,8 @@ def load_master(path: Path) -> Master:
         raise ConfigError("ftp: idle_seconds, stall_seconds and connect_seconds want more than 0")
     if master.accounts.refresh_seconds <= 0:
         raise ConfigError("accounts.refresh_seconds: want more than 0")
+    if master.search.at_once < 1 or master.search.limit < 1 or master.search.seconds <= 0:
+        raise ConfigError("search: limit and at_once want at least 1, seconds more than 0")
     if link.lost_seconds <= link.beat_seconds:
         raise ConfigError("link.lost_seconds: want more than link.beat_seconds")
     if bool(ftp.certificate) != bool(ftp.key):

@@ -61,13 +61,14 @@ async def serve(config: Master) -> None:
     await catalogue.open()
     accounts = Accounts(catalogue)
     threads = ThreadPoolExecutor(config.ftp.data_threads, thread_name_prefix="data")
+    searchers = ThreadPoolExecutor(config.search.at_once, thread_name_prefix="search")
     try:
         await catalogue.recover()
         roster = Roster()
         data_pem = (certificate.read_bytes(), key.read_bytes())
         links = LinkServer(config, catalogue, roster, authority, lambda: data_pem)
         upkeep = Upkeep(config, catalogue, roster)
-        vfs = Vfs(config, catalogue, roster, owed=upkeep.wake)
+        vfs = Vfs(config, catalogue, roster, owed=upkeep.wake, searchers=searchers)
         carriage = Carriage(
             config=config.ftp,
             threads=threads,
@@ -105,6 +106,7 @@ async def serve(config: Master) -> None:
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
+        searchers.shutdown(wait=False, cancel_futures=True)
         accounts.close()
         await catalogue.close()
 

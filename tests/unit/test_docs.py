@@ -30,6 +30,7 @@ TABLES: dict[str, type[config.Table]] = {
     "`[catalogue]`": config.Catalogue,
     "`[accounts]`": config.Accounts,
     "`[placement]`": config.Placement,
+    "`[search]`": config.Search,
     "`[sections.NAME]`": config.Section,
     "The node's file": config.Node,
 }

@@ -33,7 +33,8 @@ from argosy.catalogue.model import (
     Volume,
 )
 from argosy.catalogue.people import Group, User
-from argosy.catalogue.store import members, merging, replicas, settling, tree, uploads, users
+from argosy.catalogue.query import Hits, Mark, Query
+from argosy.catalogue.store import members, merging, replicas, search, settling, tree, uploads, users
 from argosy.catalogue.store.engine import Connection, Engine
 from argosy.catalogue.store.ids import Mint
 
@@ -101,9 +102,7 @@ class Catalogue:
     def resolve(self, path: TreePath, *, follow: bool = True) -> tuple[TreePath, Entry | None]:
         """Give the path without symbolic links on its way, and what has it, which may be nothing.
 
-        Args:
-            path: As it was asked for.
-            follow: Also follow the link that has the path itself.
+        With `follow` the link that has the path itself is followed, too.
 
         Raises:
             LinkLoop: Too many links, maybe in a circle.
@@ -156,6 +155,12 @@ class Catalogue:
         """Give paths of files without a good copy. Reads whole tables, as `counts`."""
         return self._engine.read_together(
             lambda db: [tree.path_of(db, file) for file in replicas.damaged(db, limit)]
+        )
+
+    def search(self, top: int, query: Query, *, after: Mark, limit: int, until: float) -> Hits:
+        """Look below a directory for a page; for a thread, which ends at `until` by `time.monotonic`."""
+        return self._engine.read(
+            lambda db: search.search(db, top, query, after=after, limit=limit, until=until)
         )
 
     def suspects(self, limit: int = 100) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import argosy
 from argosy.accounts import words as settings
-from argosy.cli import groups, members, presence, reports, tokens, up, users
+from argosy.cli import find, groups, members, presence, reports, tokens, up, users
 from argosy.cli.site import default_directory
 from argosy.errors import Refused
 
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     _grant(add)
     _reports(add)
     _presence(add)
+    _find(add)
     return top
 
 
@@ -214,6 +215,26 @@ def _presence(add: Add) -> None:
     unban = _word(add, "unban", presence.unban)
     unban.add_argument("address")
     _dir_or_config(unban)
+
+
+def _find(add: Add) -> None:
+    word = _word(add, "find", find.find)
+    word.add_argument("path", nargs="?", default="/", help="look below this directory [/]")
+    for option, value, about in (
+        ("--name", "PATTERN", "of the whole name: *, ?, [a-z] and [!a-z]"),
+        ("--iname", "PATTERN", "likewise, in any case"),
+        ("--contains", "TEXT", "anywhere in the name, in any case"),
+    ):
+        word.add_argument(option, action="append", default=[], metavar=value, help=about)
+    word.add_argument("--size", type=find.size_range, metavar="MIN..MAX", help="as 10M.. or ..4K; files only")
+    word.add_argument("--newer", type=find.moment, metavar="TIME", help="modified since: 7d, 12h, 2026-11-22")
+    word.add_argument("--older", type=find.moment, metavar="TIME", help="modified before")
+    word.add_argument("--owner", default="", metavar="USER", help="whose it is")
+    word.add_argument("--group", default="", help="likewise")
+    word.add_argument("--node", default="", help="files with a good copy there")
+    word.add_argument("--type", choices=sorted(find.KINDS), help="file, directory or link")
+    word.add_argument("--limit", type=find.count, default=0, metavar="N", help="show no more than N")
+    _dir_or_config(word)
 
 
 def _word(

@@ -17,8 +17,11 @@ import msgspec
 
 from argosy import __version__, errors
 from argosy.accounts.accounts import Accounts
+from argosy.accounts.login import Login
+from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, Kind, NodeRecord, Replica, TreePath
+from argosy.catalogue.query import Hit, Mark, Query
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
@@ -26,6 +29,7 @@ from argosy.net.peer import Peer
 from argosy.presence import report
 from argosy.presence.bans import Bans
 from argosy.presence.visitors import KICKED, Visitors
+from argosy.vfs.files import Files
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link
 
@@ -33,6 +37,10 @@ Document = dict[str, Any]
 
 SHOWN = 100
 """Damaged files, and conflicts, that `status` names."""
+
+
+FOUND = 1_000
+"""Entries in one page of a search."""
 
 
 class AdminDoor:
@@ -116,6 +124,8 @@ class AdminDoor:
             case link.AskRefresh():
                 await self._accounts.refresh()
                 document = {}
+            case link.AskFind():
+                document = await self._find(question)
             case link.AskRemerge():
                 document = await self._remerge(question.node, accept_losses=question.accept_losses)
             case _:
@@ -231,6 +241,32 @@ class AdminDoor:
             "online": node is not None and node.online,
         }
 
+    async def _find(self, question: link.AskFind) -> Document:
+        asked = Query(
+            names=tuple(question.names),
+            smallest=question.smallest,
+            largest=question.largest,
+            after_ns=question.after_ns,
+            before_ns=question.before_ns,
+            owner=question.owner,
+            group=question.group,
+            node=question.node,
+            kind=Kind(question.kind) if question.kind else None,
+        )
+        files = Files(self._vfs, Login(Account(name="argosy", admin=True)))
+        hits = await files.search(
+            tuple(part for part in question.path.split(b"/") if part not in (b"", b".")),
+            asked,
+            after=Mark(*question.after),
+            limit=max(1, min(question.limit, FOUND)),
+            seconds=self._config.search.seconds,
+        )
+        return {
+            "entries": [_hit(hit) for hit in hits.found],
+            "after": [hits.after.directory, hits.after.name.hex()] if hits.after else None,
+            "late": hits.late,
+        }
+
     async def _remerge(self, name: str, *, accept_losses: bool) -> Document:
         if name not in {record.name for record in self._catalogue.nodes()}:
             raise errors.BadArgument(f"no node is called {name}")
@@ -254,6 +290,21 @@ class AdminDoor:
                 }
             )
         return {"node": name, "volumes": volumes}
+
+
+def _hit(hit: Hit) -> Document:
+    entry = hit.entry
+    return {
+        "path": _text(hit.path),
+        "kind": str(entry.kind),
+        "state": str(entry.state),
+        "size": entry.size,
+        "mtime": entry.mtime_ns / 1e9,
+        "owner": entry.owner,
+        "group": entry.group,
+        "nodes": list(hit.nodes),
+        **({} if entry.target is None else {"target": _as_text(entry.target)}),
+    }
 
 
 def _text(path: TreePath) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy import errors
 from argosy.accounts.login import Login
@@ -18,6 +20,7 @@ from argosy.catalogue.model import (
     shown,
 )
 from argosy.catalogue.people import Right
+from argosy.catalogue.query import Hits, Mark, Query
 from argosy.cluster.roster import LiveVolume, Node
 from argosy.vfs.moving import Download, Storing
 from argosy.vfs.vfs import Vfs
@@ -115,6 +118,33 @@ class Files:
             holders = self._catalogue.holders(directory.id, after, upto) if with_holders else {}
             yield Listed([self._vfs.as_it_arrives(entry) for entry in entries], holders)
             after = upto
+
+    async def search(self, path: TreePath, query: Query, *, after: Mark, limit: int, seconds: float) -> Hits:
+        """Look below a directory for a page of what is asked for, as far as the user may list.
+
+        Args:
+            path: The directory.
+            query: What is asked for.
+            after: Where the page before this one ended; at first `Mark()`.
+            limit: Entries in the page. There can be fewer though more pages follow.
+            seconds: For the page. The time in which it waited for its turn isn't counted.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file is.
+        """
+        top = self.directory(path)
+
+        def look() -> Hits:
+            until = time.monotonic() + seconds
+            hits = self._catalogue.search(top.id, query, after=after, limit=limit, until=until)
+            return replace(hits, found=[hit for hit in hits.found if self._lists(hit.path)])
+
+        return await asyncio.get_running_loop().run_in_executor(self._vfs.searchers, look)
+
+    def _lists(self, path: TreePath) -> bool:
+        """Whether a listing would show the user what is at a path."""
+        return self.account.may(Right.LIST, path[:-1]) and self.account.sees(path)
 
     def holders(self, entry: Entry) -> list[str]:
         """Give the names of the nodes that have a copy."""

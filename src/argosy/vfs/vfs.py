@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -62,7 +63,13 @@ class Vfs:
     """The files of the site."""
 
     def __init__(
-        self, config: Master, catalogue: Catalogue, roster: Roster, *, owed: Callable[[], None]
+        self,
+        config: Master,
+        catalogue: Catalogue,
+        roster: Roster,
+        *,
+        owed: Callable[[], None],
+        searchers: Executor | None = None,
     ) -> None:
         """Put it together.
 
@@ -71,12 +78,14 @@ class Vfs:
             catalogue: What exists.
             roster: Who is there.
             owed: Told when a disk has to follow a change of the tree.
+            searchers: Threads in which searches run, and for which they queue; none: the loop's own.
         """
         self.config = config
         self.catalogue = catalogue
         self.roster = roster
         self.owed = owed
         self.sums = Sums()
+        self.searchers = searchers
         self.arriving: dict[int, Arriving] = {}
         """Uploads that run, by FileId, of files whose first content they are."""
 

@@ -447,6 +447,25 @@ class AskWhy(Message, tag="ask-why"):
     path: bytes
 
 
+class AskFind(Message, tag="ask-find"):
+    """A page of what lies below a path and is as asked for. Answered by `Report`."""
+
+    path: bytes
+    names: list[bytes] = []
+    """Patterns of SQLite's GLOB; all must match."""
+    smallest: int | None = None
+    largest: int | None = None
+    after_ns: int | None = None
+    before_ns: int | None = None
+    owner: str = ""
+    group: str = ""
+    node: str = ""
+    kind: str = ""
+    after: tuple[int, bytes] = (0, b"")
+    """Where the page before this one ended, as it said."""
+    limit: int = 500
+
+
 class AskRemerge(Message, tag="ask-remerge"):
     """Have a node read its disks now and merge the whole list. Answered by `Report`."""
 
@@ -490,7 +509,7 @@ Body = (
     Ok | No | Enrol | Enrolled | AskAuthority | Authority | Renew | Hello | Welcome | Commit | Forget
     | Discard | Settle | Feed | Scan | Scanned | Checksum | Checksums | Expect | Dial | Send | Receive
     | Pace | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes | AskWhy
-    | AskRemerge | AskWho | AskKick | AskBans | AskUnban | AskRefresh | Report
+    | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban | AskRefresh | Report
 )  # fmt: skip
 
 

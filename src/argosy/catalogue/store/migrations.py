@@ -50,8 +50,14 @@ def _links_and_torn_files(db: sqlite3.Connection) -> None:
     )
 
 
+def _an_index_of_directories(db: sqlite3.Connection) -> None:
+    """Version 4: a search finds the directories below another without going through their files."""
+    db.execute("CREATE INDEX ent_folder ON ent(parent) WHERE kind = 0")
+
+
 STEPS: Mapping[int, Step] = {
     2: _users_with_settings,
     3: _links_and_torn_files,
+    4: _an_index_of_directories,
 }
 """By the version that a step leads to."""

@@ -11,6 +11,9 @@ from argosy.catalogue.model import Counts, Discard, Replica, Standing
 STANDINGS = (Standing.GOOD, Standing.SUSPECT)
 """What the numbers in the table mean, by place."""
 
+CHUNK = 256
+"""Values in one `IN`: few enough for every engine."""
+
 GOOD, SUSPECT = range(len(STANDINGS))
 
 _SELECT = (
@@ -42,6 +45,22 @@ def holders(db: sqlite3.Connection, folder: int, after: bytes, upto: bytes) -> d
     held: dict[int, list[str]] = {}
     for file, node in rows.fetchall():
         held.setdefault(file, []).append(node)
+    return held
+
+
+def holders_of(db: sqlite3.Connection, files: Sequence[int]) -> dict[int, list[str]]:
+    """Name the nodes with a good copy of each of some files."""
+    held: dict[int, list[str]] = {}
+    for first in range(0, len(files), CHUNK):
+        chunk = files[first : first + CHUNK]
+        marks = ", ".join("?" * len(chunk))
+        rows = db.execute(
+            "SELECT r.file, v.node FROM replica r JOIN volume v ON v.number = r.volume"  # noqa: S608 - marks
+            f" WHERE r.standing = 0 AND r.file IN ({marks})",
+            chunk,
+        )
+        for file, node in rows.fetchall():
+            held.setdefault(file, []).append(node)
     return held
 
 

@@ -12,7 +12,7 @@ from argosy.catalogue.model import ROOT_ID
 from argosy.catalogue.store.migrations import STEPS
 from argosy.errors import ConfigError
 
-VERSION = 3
+VERSION = 4
 """What `meta.schema` says. A database of a later version is refused, an older one goes up the steps."""
 
 TABLES = (
@@ -29,6 +29,7 @@ TABLES = (
     )""",
     "CREATE INDEX ent_ver ON ent(ver) WHERE ver <> 0",
     "CREATE INDEX ent_state ON ent(state) WHERE state <> 0",
+    "CREATE INDEX ent_folder ON ent(parent) WHERE kind = 0",
     """CREATE TABLE node(
         name TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL, boot TEXT NOT NULL,
         revoked SMALLINT NOT NULL, seen_ns BIGINT NOT NULL

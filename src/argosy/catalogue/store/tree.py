@@ -14,8 +14,10 @@ from argosy.catalogue.store import replicas
 COLUMNS = "id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode, crc32, digest"
 """What files and directories have."""
 
-_ALL = f"{COLUMNS}, target"
-_ALL_OF_E = ", ".join(f"e.{column}" for column in _ALL.split(", "))
+EVERYTHING = f"{COLUMNS}, target"
+"""What `to_entry` reads, and `to_row` writes."""
+
+EVERYTHING_OF_E = ", ".join(f"e.{column}" for column in EVERYTHING.split(", "))
 
 KINDS = (Kind.DIRECTORY, Kind.FILE, Kind.LINK)
 STATES = (State.LIVE, State.UPLOADING, State.PARTIAL, State.CONFLICT)
@@ -32,7 +34,7 @@ HOPS = 40
 
 
 def to_entry(row: Any) -> Entry:
-    """Make an entry of a row of `_ALL`."""
+    """Make an entry of a row of `EVERYTHING`."""
     return Entry(row[0], row[1], row[2], KINDS[row[3]], STATES[row[4]], *row[5:])
 
 
@@ -61,7 +63,7 @@ def _down(steps: int) -> str:
     )
     first = "e" if steps == 1 else "s1"
     return (  # only numbers are put into the text
-        f"SELECT {_ALL_OF_E} FROM ent {first}{joins} WHERE {first}.parent = ?1 AND {first}.name = ?2"  # noqa: S608
+        f"SELECT {EVERYTHING_OF_E} FROM ent {first}{joins} WHERE {first}.parent = ?1 AND {first}.name = ?2"  # noqa: S608
     )
 
 
@@ -158,7 +160,7 @@ def by_id(db: sqlite3.Connection, file: int) -> Entry:
     Raises:
         NotFound: It is gone.
     """
-    row = db.execute(f"SELECT {_ALL} FROM ent WHERE id = ?", (file,)).fetchone()  # noqa: S608 - constant
+    row = db.execute(f"SELECT {EVERYTHING} FROM ent WHERE id = ?", (file,)).fetchone()  # noqa: S608 - constant
     if row is None:
         raise errors.NotFound(f"file {file:x}")
     return to_entry(row)
@@ -167,7 +169,7 @@ def by_id(db: sqlite3.Connection, file: int) -> Entry:
 def child(db: sqlite3.Connection, parent: int, name: bytes) -> Entry | None:
     """Find a name in a directory."""
     row = db.execute(
-        f"SELECT {_ALL} FROM ent WHERE parent = ? AND name = ?",  # noqa: S608 - constant
+        f"SELECT {EVERYTHING} FROM ent WHERE parent = ? AND name = ?",  # noqa: S608 - constant
         (parent, name),
     ).fetchone()
     return None if row is None else to_entry(row)
@@ -176,7 +178,7 @@ def child(db: sqlite3.Connection, parent: int, name: bytes) -> Entry | None:
 def children(db: sqlite3.Connection, parent: int, after: bytes, limit: int) -> list[Entry]:
     """List a directory from behind `after`, in order of names."""
     rows = db.execute(
-        f"SELECT {_ALL} FROM ent WHERE parent = ? AND name > ? ORDER BY name LIMIT ?",  # noqa: S608 - constant
+        f"SELECT {EVERYTHING} FROM ent WHERE parent = ? AND name > ? ORDER BY name LIMIT ?",  # noqa: S608 - constant
         (parent, after, limit),
     ).fetchall()
     return [to_entry(row) for row in rows]
@@ -199,6 +201,14 @@ def path_of(db: sqlite3.Connection, file: int) -> TreePath:
     return tuple(reversed(names))
 
 
+def path_or_none(db: sqlite3.Connection, file: int) -> TreePath | None:
+    """Give the path that an entry has now, or nothing if it is gone."""
+    try:
+        return path_of(db, file)
+    except errors.NotFound:
+        return None
+
+
 def conflicts(db: sqlite3.Connection, limit: int) -> list[TreePath]:
     """Give paths of entries that were kept aside."""
     rows = db.execute(
@@ -210,14 +220,14 @@ def conflicts(db: sqlite3.Connection, limit: int) -> list[TreePath]:
 def insert(db: sqlite3.Connection, entry: Entry) -> Entry:
     """Write a new entry; its parent and its name have been looked at."""
     db.execute(
-        f"INSERT INTO ent({_ALL}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO ent({EVERYTHING}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         to_row(entry),
     )
     return entry
 
 
 def to_row(entry: Entry) -> tuple[object, ...]:
-    """Make a row of `_ALL` of an entry."""
+    """Make a row of `EVERYTHING` of an entry."""
     return (
         *(entry.id, entry.parent, entry.name, KIND_CODES[entry.kind], STATE_CODES[entry.state]),
         *(entry.ver, entry.size, entry.mtime_ns, entry.created_ns, entry.owner, entry.group),

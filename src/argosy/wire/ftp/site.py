@@ -25,6 +25,16 @@ SITE_VERBS: Mapping[str, SiteVerb] = {
     "UTIME": SiteVerb(
         _REQUIRED, "no RFC", "time path, or path time time time UTC: set when it was modified", verbatim=True
     ),
+    "FIND": SiteVerb(
+        _OPTIONAL,
+        "no RFC, DrFTPD",
+        "path -name * -iname * -size [-]n -mtime [-]n -user u -group g -slave s -type f|d|l -limit n:"
+        " look below a directory",
+        verbatim=True,
+    ),
+    "SEARCH": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "words: look for names that hold them all", verbatim=True
+    ),
     "SYMLINK": SiteVerb(_REQUIRED, "no RFC, ProFTPD", "target path: make a symbolic link", verbatim=True),
     "WHO": SiteVerb(_NONE, "no RFC, DrFTPD", "who is here, from where, doing what", admin=True),
     "KICK": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "user message: hang up on a user's sessions", admin=True),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from argosy import errors
 from argosy.doors.ftp.client import Client, Replies
-from argosy.doors.ftp.site import files, sessions
+from argosy.doors.ftp.site import files, finding, sessions
 from argosy.wire.ftp import commands, replies
 from argosy.wire.ftp import site as wire
 from argosy.wire.ftp.commands import Command
@@ -38,7 +38,9 @@ async def help_me(client: Client, command: Command) -> Replies:
 
 HANDLERS: Mapping[str, Handler] = {
     "CHMOD": files.set_mode,
+    "FIND": finding.find,
     "HELP": help_me,
+    "SEARCH": finding.search,
     "SYMLINK": files.make_link,
     "KICK": sessions.kick,
     "KILL": sessions.kill,
