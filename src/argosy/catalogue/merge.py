@@ -20,7 +20,7 @@ from argosy.catalogue.model import Found, Kind, Standing, State
 # --- what is known ----
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """A replica on the volume whose list is merged."""
 
     loc: bytes
@@ -36,7 +36,7 @@ class Known(msgspec.Struct, frozen=True):
     """Whether its file's checksums are known."""
 
 
-class Holder(msgspec.Struct, frozen=True):
+class Holder(msgspec.Struct, frozen=True, gc=False):
     """What has a name in the tree."""
 
     id: int
@@ -50,7 +50,7 @@ class Holder(msgspec.Struct, frozen=True):
     digest: bytes | None
 
 
-class Copy(msgspec.Struct, frozen=True):
+class Copy(msgspec.Struct, frozen=True, gc=False):
     """A replica on any volume."""
 
     loc: bytes
@@ -98,7 +98,7 @@ class MakeDirectory(msgspec.Struct, frozen=True):
     mtime_ns: int
 
 
-class Create(msgspec.Struct, frozen=True):
+class Create(msgspec.Struct, frozen=True, gc=False):
     """A new file with this content and a good replica. As `CONFLICT` it is one that is kept aside."""
 
     parent: int
@@ -197,7 +197,10 @@ def merge(tree: Tree, found: Sequence[Found], expected: Iterable[bytes] = ()) ->
     merging = _Merging(tree, present)
     for file in found:
         if not file.gone:
-            yield from merging.take(file)
+            if step := merging.take_new(file):  # nearly all at a first merge, so by the shortest way
+                yield step
+            else:
+                yield from merging.take(file)
     # What is there counts before what is gone: so a move inside a batch is a move.
     gone = ((file.loc, file.ver) for file in found if file.gone)
     for loc, ver in chain(gone, ((loc, 0) for loc in expected)):
@@ -227,6 +230,22 @@ class _Merging:
         self._tree = tree
         self._present = present
         self._folders: dict[bytes, _Folder] = {b"": _Folder(model.ROOT_ID, reached=True)}
+
+    def take_new(self, found: Found) -> Create | None:
+        """Give the one step that a file needs which nobody knew, in a directory that was reached before.
+
+        None: it isn't one, or something has its name; `take` finds its place.
+        """
+        tree = self._tree
+        if found.ver or tree.known(found.loc) is not None or tree.doomed(found):
+            return None
+        directory, _, name = found.loc.rpartition(b"/")
+        folder = self._folders.get(directory)
+        if folder is None or not folder.reached:
+            return None
+        if not _allowed(folder.at, name) or tree.child(folder.at, name) is not None:
+            return None
+        return Create(folder.at, name, State.LIVE, found)
 
     def take(self, found: Found) -> Iterator[Step]:
         """Find the place of a file that is there."""

@@ -32,6 +32,9 @@ class Extensions:
     def __contains__(self, upload: int) -> bool:
         return upload in self._open
 
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
     def on(self, loc: bytes) -> Extension | None:
         """Give the extension of the file at a loc, if one is open."""
         return next((one for one in self._open.values() if one.loc == loc), None)

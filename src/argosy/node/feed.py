@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import Self
 
 from argosy.net.peer import Peer
@@ -15,19 +14,16 @@ from argosy.wire import link
 
 def grouped(rows: Iterable[Row]) -> list[link.Group]:
     """Gather files that follow each other and stand in one directory."""
-    return [
-        link.Group(
-            directory,
-            [
-                link.File(
-                    row.loc.rpartition(b"/")[2],
-                    *(row.size, row.mtime_ns, row.ver, row.crc32, row.digest, bool(row.gone)),
-                )
-                for row in together
-            ],
-        )
-        for directory, together in groupby(rows, key=lambda row: row.loc.rpartition(b"/")[0])
-    ]
+    groups: list[link.Group] = []
+    files: list[link.File] = []
+    current: bytes | None = None
+    for loc, size, mtime_ns, ver, crc32, digest, _, gone in rows:
+        directory, _, name = loc.rpartition(b"/")
+        if directory != current:
+            files, current = [], directory
+            groups.append(link.Group(directory, files))
+        files.append(link.File(name, size, mtime_ns, ver, crc32, digest, bool(gone)))
+    return groups
 
 
 class Feed:

@@ -11,7 +11,9 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from functools import partial
+from itertools import chain, count, repeat
+from typing import Any, NamedTuple
 
 from argosy.errors import Failed, NoSpace
 
@@ -41,8 +43,11 @@ CREATE TABLE IF NOT EXISTS extension(
 
 _SELECT = "SELECT loc, size, mtime_ns, ver, crc32, digest, seq, gone FROM file "
 _GLANCE = "SELECT ver, size, mtime_ns FROM file WHERE loc = ? AND gone = 0"
-_INSERT = """INSERT OR REPLACE INTO file(loc, size, mtime_ns, ver, crc32, digest, seq, gone)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT = "INSERT OR REPLACE INTO file(loc, size, mtime_ns, ver, crc32, digest, seq, gone) VALUES "
+_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?)"
+
+_TOGETHER = 32
+"""Rows in one statement: it lets other threads run at each step, and steps once for all of them."""
 
 
 class Row(NamedTuple):
@@ -56,6 +61,10 @@ class Row(NamedTuple):
     digest: bytes | None = None
     seq: int = 0
     gone: int = 0
+
+
+_ROW: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
+"""Makes a row of eight values, three times as fast as `_make`: a scan has hundreds of thousands."""
 
 
 class PartRow(NamedTuple):
@@ -194,13 +203,12 @@ class Journal:
         """
         with self.lock:
             first = self.seq + 1
-            numbered = [
-                Row(*row[:6], first if together else first + index, row[7]) for index, row in enumerate(rows)
-            ]
-            seq = numbered[-1].seq if numbered else self.seq
+            numbers = repeat(first) if together else count(first)
+            numbered = [(*row[:6], number, row[7]) for row, number in zip(rows, numbers, strict=False)]
+            seq = numbered[-1][6] if numbered else self.seq
             with self._transaction(durable=durable):
                 before = self._count(rows)
-                self._db.executemany(_INSERT, numbered)
+                self._insert(numbered)
                 if drop is not None:
                     self._db.execute("DELETE FROM part WHERE upload = ?", (drop,))
                 if moved is not None:
@@ -297,17 +305,31 @@ class Journal:
 
     def _rows(self, where: str, *arguments: object) -> list[Row]:
         with self._reading():
-            return list(map(Row._make, self._db.execute(_SELECT + where, arguments)))
+            return list(map(_ROW, self._db.execute(_SELECT + where, arguments)))
+
+    def _insert(self, numbered: Sequence[tuple[object, ...]]) -> None:
+        whole = len(numbered) - len(numbered) % _TOGETHER
+        statement = _INSERT + ", ".join([_VALUES] * _TOGETHER)
+        for start in range(0, whole, _TOGETHER):
+            self._db.execute(statement, tuple(chain.from_iterable(numbered[start : start + _TOGETHER])))
+        self._db.executemany(_INSERT + _VALUES, numbered[whole:])
 
     def _count(self, rows: Sequence[Row]) -> int:
         """Count those of `rows` whose locs hold a file now."""
-        count = 0
+        if len(rows) > _CHUNK and not self._holds_between([row.loc for row in rows]):
+            return 0
+        total = 0
         for start in range(0, len(rows), _CHUNK):
             locs = [row.loc for row in rows[start : start + _CHUNK]]
             marks = ", ".join("?" * len(locs))
             question = f"SELECT count(*) FROM file WHERE gone = 0 AND loc IN ({marks})"  # noqa: S608
-            count += self._db.execute(question, locs).fetchone()[0]
-        return count
+            total += self._db.execute(question, locs).fetchone()[0]
+        return total
+
+    def _holds_between(self, locs: Sequence[bytes]) -> bool:
+        """Whether anything lies among these locs: at a first scan nothing does."""
+        question = "SELECT 1 FROM file WHERE loc >= ? AND loc <= ? LIMIT 1"
+        return self._db.execute(question, (min(locs), max(locs))).fetchone() is not None
 
     def _insert_parts(self, parts: Iterable[PartRow]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)", parts)

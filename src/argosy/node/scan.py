@@ -164,8 +164,7 @@ class Scanner:
             known = next(journal, None)
 
     def _note(self, found: Row) -> None:
-        age = time.time() - found.mtime_ns / 1e9
-        if -_YOUNG_SECONDS < age < _YOUNG_SECONDS:
+        if -_YOUNG_SECONDS < time.time() - found.mtime_ns / 1e9 < _YOUNG_SECONDS:
             self._young.append(found)
             return
         self._batch.append(self._adopted(found))

@@ -348,7 +348,8 @@ class Volume:
     def note(self, rows: Sequence[Row]) -> int:
         """Journal files that a scan found new or changed. Gives how many."""
         with self.journal.lock:
-            rows = [row for row in rows if not self._is_touched(row.loc)]
+            if self._touched or self._extensions:
+                rows = [row for row in rows if not self._is_touched(row.loc)]
             self.journal.write(rows)
         return len(rows)
 

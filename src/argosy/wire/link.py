@@ -379,7 +379,7 @@ class Beat(Message, tag="beat"):
     running: list[Running]
 
 
-class File(Message, tag="f"):
+class File(Message, tag="f", gc=False):
     """One file of a `Group`."""
 
     name: bytes

@@ -15,7 +15,7 @@ from argosy.catalogue import merge as merging
 from argosy.catalogue import model
 from argosy.catalogue.merge import Copy, Holder, Known, Step
 from argosy.catalogue.model import Found, Kind, MergeReport, Standing, State
-from argosy.catalogue.store import replicas, tree
+from argosy.catalogue.store import bulk, replicas, tree
 from argosy.catalogue.store.replicas import STANDINGS
 from argosy.catalogue.store.tree import KINDS, STATE_CODES, STATES
 
@@ -27,6 +27,8 @@ BIGGEST = 2**63 - 1
 
 _ADOPTED = ("argosy", "argosy")
 """Owner and group of what was found on a disk."""
+
+_REPLICA = "volume, loc, file, ver, standing, size, mtime_ns, listed"
 
 _HOLDERS = "SELECT e.id, e.parent, e.name, e.kind, e.state, e.ver, e.size, e.crc32, e.digest FROM ent e WHERE"
 _KNOWN = (
@@ -201,8 +203,10 @@ class Page:
         """Read what a batch will ask for. Gives the locs that a whole list must show."""
         expected: list[bytes] = []
         if between is None:
-            rows = self._chunked(f"{_KNOWN} AND r.loc IN", (self.volume,), [file.loc for file in found])
-            self._known = {row[0]: _to_known(row) for row in rows}
+            locs = [file.loc for file in found]
+            if self._holds_between(locs):
+                rows = self._chunked(f"{_KNOWN} AND r.loc IN", (self.volume,), locs)
+                self._known = {row[0]: _to_known(row) for row in rows}
         else:
             after, upto = between
             end, bounds = ("", (after,)) if upto is None else (" AND r.loc <= ?", (after, upto))
@@ -211,12 +215,19 @@ class Page:
             expected = list(self._known)
         known = self._known
         for file in found:
-            known.setdefault(file.loc, None)
+            known.setdefault(file.loc)
         self._hold_tombs(found)
         strangers = [file for file in found if not file.gone and known[file.loc] is None]
         self._hold_versions([file.ver for file in strangers if file.ver])
         self._hold_paths([file.loc for file in strangers if not file.ver or self._versions[file.ver] is None])
         return expected
+
+    def _holds_between(self, locs: Sequence[bytes]) -> bool:
+        """Whether anything lies among these locs: at a volume's first merge nothing does."""
+        if not locs:
+            return False
+        question = "SELECT 1 FROM replica WHERE volume = ? AND loc >= ? AND loc <= ? LIMIT 1"
+        return self._ask(question, self.volume, min(locs), max(locs)).fetchone() is not None
 
     def _hold_tombs(self, found: Sequence[Found]) -> None:
         owed = self._ask("SELECT 1 FROM tomb WHERE volume = ? LIMIT 1", self.volume).fetchone()
@@ -312,17 +323,10 @@ class Page:
     def _flush(self) -> None:
         """Write the rows that wait."""
         if self._new_entries:
-            self._db.executemany(
-                f"INSERT INTO ent({tree.COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                self._new_entries,
-            )
+            bulk.insert(self._db, "ent", tree.COLUMNS, self._new_entries)
             self._new_entries = []
         if self._new_replicas:
-            self._db.executemany(
-                "INSERT INTO replica(volume, loc, file, ver, standing, size, mtime_ns, listed)"
-                " VALUES(?, ?, ?, ?, ?, ?, ?, 1)",
-                self._new_replicas,
-            )
+            bulk.insert(self._db, "replica", _REPLICA, self._new_replicas)
             self._new_replicas = []
 
     def _make_directory(self, step: merging.MakeDirectory) -> None:
@@ -357,7 +361,7 @@ class Page:
     def _write_replica(self, file: int, ver: int, standing: Standing, found: Found) -> None:
         loc = found.loc
         code = replicas.GOOD if standing is Standing.GOOD else replicas.SUSPECT
-        self._new_replicas.append((self.volume, loc, file, ver, code, found.size, found.mtime_ns))
+        self._new_replicas.append((self.volume, loc, file, ver, code, found.size, found.mtime_ns, 1))
         self._known.pop(loc, None)
         self._copies.pop(file, None)
         if loc.startswith(model.RESERVED):  # there because its place was taken: it may be free by now
