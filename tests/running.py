@@ -93,8 +93,8 @@ class Site:
         while time.monotonic() < until:
             self.output = log.read_text()
             if re.search(r"^ready", self.output, re.MULTILINE):
-                self.host, port = self.status()["ftp"].rsplit(":", 1)
-                self.port = int(port)
+                host, port = self.status()["ftp"].rsplit(":", 1)
+                self.host, self.port = host.strip("[]"), int(port)
                 return
             if self._process.poll() is not None:
                 break

@@ -57,12 +57,18 @@ class FtpDoor(Table, frozen=True, kw_only=True):
     """The text of the 220 reply."""
     hosts: tuple[str, ...] = ()
     """Names by which clients may know this site (HOST, RFC 7151); empty: any."""
+    implicit_listen: str = ""
+    """Address and port for clients that begin with TLS (`ftps://`, 990 by custom); empty: none."""
     require_tls: bool = False
     """Refuse USER before AUTH TLS."""
+    require_data_tls: bool = False
+    """Refuse transfers and listings before PROT P."""
     certificate: str = ""
     """Certificate chain for TLS, PEM; empty: one signed by the site's own authority."""
     key: str = ""
     """The certificate's key, PEM."""
+    certificate_seconds: float = 60.0
+    """How often both files are looked at; a new certificate is used without a restart."""
     epsv_after_pret: Literal["refuse", "relay"] = "refuse"
     """What EPSV answers when PRET chose a node elsewhere: 500, so that the client falls back to PASV and
     goes straight to the node, or a relay through the master."""
@@ -267,7 +273,11 @@ def load_master(path: Path) -> Master:
     if bool(ftp.certificate) != bool(ftp.key):
         raise ConfigError("ftp: certificate and key go together")
     _check_ports("ftp.passive_ports", ftp.passive_ports)
-    for key, address in (("ftp.listen", ftp.listen), ("link.listen", link.listen)):
+    for key, address in (
+        ("ftp.listen", ftp.listen),
+        ("ftp.implicit_listen", ftp.implicit_listen or ftp.listen),
+        ("link.listen", link.listen),
+    ):
         split_address(key, address)
     for name, section in master.sections.items():
         if not section.path.startswith("/"):

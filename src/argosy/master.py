@@ -21,6 +21,7 @@ from argosy.doors.ftp.client import Hall
 from argosy.doors.ftp.data import Carriage
 from argosy.doors.ftp.server import FtpDoor
 from argosy.net import ports, tls
+from argosy.net.certificate import Certificate
 from argosy.net.pki import Authority
 from argosy.presence.bans import Bans
 from argosy.presence.visitors import Visitors
@@ -56,7 +57,7 @@ async def serve(config: Master) -> None:
     keys = Path(config.paths.keys)
     authority = Authority.open(keys)
     authority.issue_master()
-    certificate, key = _ftp_certificate(config, authority)
+    certificate = Certificate(lambda: _ftp_certificate(config, authority))
     catalogue = Catalogue(config.catalogue)
     await catalogue.open()
     accounts = Accounts(catalogue)
@@ -65,14 +66,13 @@ async def serve(config: Master) -> None:
     try:
         await catalogue.recover()
         roster = Roster()
-        data_pem = (certificate.read_bytes(), key.read_bytes())
-        links = LinkServer(config, catalogue, roster, authority, lambda: data_pem)
+        links = LinkServer(config, catalogue, roster, authority, lambda: certificate.pem)
         upkeep = Upkeep(config, catalogue, roster)
         vfs = Vfs(config, catalogue, roster, owed=upkeep.wake, searchers=searchers)
         carriage = Carriage(
             config=config.ftp,
             threads=threads,
-            client_tls=tls.data_server(*data_pem),
+            client_tls=certificate.data,
             node_tls=tls.link_server(keys),
         )
         visitors = Visitors(sessions_per_address=config.ftp.sessions_per_address)
@@ -81,9 +81,8 @@ async def serve(config: Master) -> None:
             window_seconds=config.ftp.ban_window_seconds,
             ban_seconds=config.ftp.ban_seconds,
         )
-        control_tls = tls.ftp_server(certificate, key)
-        door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, control_tls, visitors, bans))
-        addresses = {"ftp": "", "link": ""}
+        door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, certificate, visitors, bans))
+        addresses = {"ftp": "", "ftps": "", "link": ""}
         admin = AdminDoor(
             config,
             vfs,
@@ -99,11 +98,12 @@ async def serve(config: Master) -> None:
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
-            tasks.create_task(door.serve(lambda at: addresses.update(ftp=at)))
+            tasks.create_task(door.serve(lambda name, at: addresses.update({name: at})))
             tasks.create_task(admin.serve())
             tasks.create_task(upkeep.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
+            tasks.create_task(certificate.watch(config.ftp.certificate_seconds, links.certify))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         searchers.shutdown(wait=False, cancel_futures=True)

@@ -115,6 +115,7 @@ def test_a_status_names_the_paths_in_conflict() -> None:
         "version": "0.1.0",
         "uptime_seconds": 90.0,
         "ftp": "127.0.0.1:2121",
+        "ftps": "",
         "link": "127.0.0.1:2122",
         "sessions": 1,
         "transfers": 0,

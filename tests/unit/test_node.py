@@ -287,9 +287,8 @@ async def test_the_node_dials_a_client_as_tls_server_and_a_relay_as_tls_client(
 async def test_a_relay_that_is_not_the_masters_gets_nothing(tmp_path: Path) -> None:
     put(tmp_path / "root/f", b"data")
     async with master(tmp_path) as far, node(tmp_path, far) as volume:
-        impostor = tls.ftp_server(
-            far.keys / "ftp.pem", far.keys / "ftp.key"
-        )  # our authority's, but not the master
+        pem, key = (far.keys / "ftp.pem").read_bytes(), (far.keys / "ftp.key").read_bytes()
+        impostor = tls.ftp_server(pem, key)  # our authority's, but not the master
         listener = open_listener("127.0.0.1", (0, 0))
         port = listener.getsockname()[1]
         relay = DataConnection.expect(listener, peer="", tls=impostor, connect_seconds=5, stall_seconds=5)

@@ -64,6 +64,10 @@ def converse(
     return seen["client"], master, version
 
 
+def door_pem(keys: Path) -> tuple[bytes, bytes]:
+    return (keys / "ftp.pem").read_bytes(), (keys / "ftp.key").read_bytes()
+
+
 def test_node_and_master_know_each_other_by_name(keys: Path) -> None:
     client, master, version = converse(tls.link_server(keys), tls.link_client(keys, "harbour"))
     assert tls.identity(client) == "node:harbour"
@@ -96,7 +100,7 @@ def test_a_node_cannot_pose_as_the_master(keys: Path) -> None:
 
 
 def test_the_ftp_certificate_that_every_node_has_makes_nobody_the_master(keys: Path) -> None:
-    posing = tls.ftp_server(keys / "ftp.pem", keys / "ftp.key")
+    posing = tls.ftp_server(*door_pem(keys))
     _, master, _ = converse(posing, tls.link_client(keys, "harbour"))
     assert tls.identity(master) == ""
 
@@ -104,7 +108,7 @@ def test_the_ftp_certificate_that_every_node_has_makes_nobody_the_master(keys: P
 def test_an_ftp_client_checks_the_data_connection_like_the_control_connection(keys: Path) -> None:
     client = ssl.create_default_context(cafile=str(keys / "authority.pem"))
     pem, key = (keys / "ftp.pem").read_bytes(), (keys / "ftp.key").read_bytes()
-    for server in (tls.ftp_server(keys / "ftp.pem", keys / "ftp.key"), tls.data_server(pem, key)):
+    for server in (tls.ftp_server(*door_pem(keys)), tls.data_server(pem, key)):
         for host in ("localhost", "127.0.0.1"):
             converse(server, client, host)
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -114,7 +118,7 @@ def test_an_ftp_client_checks_the_data_connection_like_the_control_connection(ke
 def test_an_old_ftp_client_may_still_speak_tls_1_2_but_the_link_does_not(keys: Path) -> None:
     old = ssl.create_default_context(cafile=str(keys / "authority.pem"))
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    _, _, version = converse(tls.ftp_server(keys / "ftp.pem", keys / "ftp.key"), old, "localhost")
+    _, _, version = converse(tls.ftp_server(*door_pem(keys)), old, "localhost")
     assert version == "TLSv1.2"
     old.check_hostname = False
     with pytest.raises(ssl.SSLError):

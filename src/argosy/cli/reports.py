@@ -85,6 +85,7 @@ def status_text(document: Document) -> str:
         ("version", document["version"]),
         ("up for", tables.span(document["uptime_seconds"])),
         ("ftp", document["ftp"]),
+        *([("ftps", document["ftps"])] if document["ftps"] else []),
         ("link", document["link"]),
         ("nodes", f"{count['ready']} ready, {count['merging']} merging, {count['away']} away"),
         ("sessions", document["sessions"]),

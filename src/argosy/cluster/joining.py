@@ -87,6 +87,11 @@ class LinkServer:
                 for peer in self._peers:
                     peer.close()
 
+    def certify(self) -> None:
+        """Tell the nodes that are here of the FTP door's new certificate; the others get it as they join."""
+        for node in self.roster:
+            node.tell(link.Certificate(*self.data_certificate()))
+
     def _connected(self, peer: Peer) -> None:
         assert self._tasks is not None, "the server runs"
         self._tasks.create_task(self._converse(peer))

@@ -59,20 +59,24 @@ def enrol_client() -> ssl.SSLContext:
     return context
 
 
-def ftp_server(certificate: Path, key: Path) -> ssl.SSLContext:
+def ftp_server(certificate: bytes, key: bytes) -> ssl.SSLContext:
     """Give the FTP door's control connections their context: TLS 1.2 or 1.3, no client certificates.
 
+    Args:
+        certificate: The door's certificate chain, PEM.
+        key: Its key, PEM.
+
     Raises:
-        ConfigError: The files can't be read, or don't belong together.
+        ConfigError: They can't be read, or don't belong together.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, certificate, key)
+    _load_pem(context, certificate, key)
     return context
 
 
 def data_server(certificate: bytes, key: bytes) -> ssl.SSLContext:
-    """Give data connections their context, on the master as on the nodes: no file is needed.
+    """Give data connections their context, on the master as on the nodes.
 
     It hands out no session tickets: a client that only sends wouldn't read them, and closing with
     something unread resets the connection, which can cost the end of an upload.
@@ -88,20 +92,24 @@ def data_server(certificate: bytes, key: bytes) -> ssl.SSLContext:
     Raises:
         ConfigError: They can't be read, or don't belong together.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = ftp_server(certificate, key)
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2
     context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
-    # OpenSSL reads certificates from files only, and the key shall not lie on a node's disk.
-    descriptor = os.memfd_create("argosy-certificate", os.MFD_CLOEXEC)
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(certificate + b"\n" + key)
-        _load(context, Path(f"/proc/self/fd/{descriptor}"), None)
-    finally:
-        os.close(descriptor)
     return context
+
+
+def supersede(context: ssl.SSLContext, newer: ssl.SSLContext) -> None:
+    """Have a server's context show another's certificate from now on, without a word to who uses it.
+
+    Loading a second chain into a context would leave the first beside it where their keys are of two kinds.
+    """
+
+    def switch(made: ssl.SSLObject | ssl.SSLSocket, name: str | None, used: ssl.SSLContext) -> None:
+        del name, used
+        made.context = newer
+
+    context.sni_callback = switch  # called for each handshake, whether the client names a host or not
 
 
 def identity(peer_certificate: Mapping[str, Any] | None) -> str:
@@ -122,12 +130,28 @@ def identity(peer_certificate: Mapping[str, Any] | None) -> str:
     return f"node:{name}" if name and name != uri else ""
 
 
+def _load_pem(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    # OpenSSL reads certificates from files only, and the key shall not lie on a node's disk.
+    descriptor = os.memfd_create("argosy-certificate", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(certificate + b"\n" + key)
+        _load(context, Path(f"/proc/self/fd/{descriptor}"), None, called="the FTP door's certificate")
+    finally:
+        os.close(descriptor)
+
+
 def _load(
-    context: ssl.SSLContext, certificate: Path, key: Path | None, authority: Path | None = None
+    context: ssl.SSLContext,
+    certificate: Path,
+    key: Path | None,
+    authority: Path | None = None,
+    *,
+    called: str = "",
 ) -> None:
     try:
         context.load_cert_chain(certificate, key)
         if authority is not None:
             context.load_verify_locations(authority)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"{certificate}: {error}") from error
+        raise ConfigError(f"{called or certificate}: {error}") from error

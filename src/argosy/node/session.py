@@ -95,6 +95,8 @@ class Session:
                 self._tickets.send(order)
             case link.Receive():
                 self._tickets.receive(order)
+            case link.Certificate():
+                self._tickets.certify(order.certificate, order.key)
             case link.Pace():
                 self._tickets.pace(order)
             case link.Cancel():

@@ -126,9 +126,13 @@ class Tickets:
         """Take the limits and the certificate for data connections from the master."""
         self._connect_seconds = welcome.connect_seconds
         self._stall_seconds = welcome.stall_seconds
-        if welcome.certificate and self._data_pem != (welcome.certificate, welcome.key):
-            self._data_tls = tls.data_server(welcome.certificate, welcome.key)
-            self._data_pem = (welcome.certificate, welcome.key)
+        self.certify(welcome.certificate, welcome.key)
+
+    def certify(self, certificate: bytes, key: bytes) -> None:
+        """Show this certificate on data connections from now on; empty: the one before it."""
+        if certificate and self._data_pem != (certificate, key):
+            self._data_tls = tls.data_server(certificate, key)
+            self._data_pem = (certificate, key)
 
     def attach(self, peer: Peer) -> None:
         """Tell outcomes over this link from now on, those owed first."""

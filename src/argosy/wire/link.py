@@ -137,6 +137,13 @@ class Welcome(Message, tag="welcome"):
 # --- the master's orders ----
 
 
+class Certificate(Message, tag="certificate"):
+    """A note: the FTP door has another certificate, for TLS on data connections from now on."""
+
+    certificate: bytes
+    key: bytes
+
+
 class CommitPart(Message, tag="commit-part"):
     """One upload that the catalogue has committed, and where it shall lie."""
 
@@ -508,8 +515,8 @@ class Report(Message, tag="report"):
 Body = (
     Ok | No | Enrol | Enrolled | AskAuthority | Authority | Renew | Hello | Welcome | Commit | Forget
     | Discard | Settle | Feed | Scan | Scanned | Checksum | Checksums | Expect | Dial | Send | Receive
-    | Pace | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes | AskWhy
-    | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban | AskRefresh | Report
+    | Certificate | Pace | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes
+    | AskWhy | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban | AskRefresh | Report
 )  # fmt: skip
 
 

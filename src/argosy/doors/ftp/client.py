@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +17,7 @@ from argosy.cluster.roster import Node
 from argosy.config import FtpDoor
 from argosy.doors.ftp.control import Control
 from argosy.doors.ftp.data import Carriage, Channel, Passive
+from argosy.net.certificate import Certificate
 from argosy.presence.bans import Bans
 from argosy.presence.visitors import Direction, Movement, Visitor, Visitors
 from argosy.vfs.files import Files
@@ -39,7 +39,7 @@ class Hall:
     vfs: Vfs
     accounts: Accounts
     carriage: Carriage
-    control_tls: ssl.SSLContext
+    certificate: Certificate
     visitors: Visitors
     bans: Bans
 

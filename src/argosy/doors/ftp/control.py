@@ -56,8 +56,12 @@ class Control(asyncio.Protocol):
         *("_paused", "_silent_at", "_transport", "_watch", "conversation", "local", "remote", "session"),
     )
 
-    def __init__(self, config: FtpDoor, connected: Callable[[Control], None]) -> None:
-        self.session = Session(require_tls=config.require_tls)
+    def __init__(
+        self, config: FtpDoor, connected: Callable[[Control], None], *, secure: bool = False
+    ) -> None:
+        self.session = Session(
+            require_tls=config.require_tls, require_data_tls=config.require_data_tls, secure=secure
+        )
         self.local: tuple[str, int] = ("", 0)
         self.remote: tuple[str, int] = ("", 0)
         self.conversation: Conversation | None = None

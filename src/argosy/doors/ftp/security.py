@@ -14,7 +14,7 @@ async def authenticate(client: Client, command: Command) -> Replies:
     arguments.check_mechanism(command.argument)
     client.log_out()
     yield Reply.of(234, "Begin TLS")
-    await client.control.encrypt(client.hall.control_tls)
+    await client.control.encrypt(client.hall.certificate.control)
 
 
 def buffer_size(client: Client, command: Command) -> Reply:
@@ -33,6 +33,8 @@ def protect(client: Client, command: Command) -> Reply:
         return Reply.of(536, str(refused))
     except errors.BadArgument as refused:
         return Reply.of(504, str(refused))
+    if client.hall.config.require_data_tls and not private:
+        return Reply.of(534, "Data doesn't go in clear here")  # RFC 2228 section 3
     return Reply.of(200, "Data will be encrypted" if private else "Data will be in clear")
 
 

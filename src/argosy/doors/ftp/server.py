@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 
 from argosy import errors
-from argosy.config import split_address
+from argosy.config import join_address, split_address
 from argosy.doors.ftp import lists
 from argosy.doors.ftp.client import Client, Hall, Replies
 from argosy.doors.ftp.control import Control, Heard
@@ -57,31 +58,43 @@ class FtpDoor:
         self._tasks: asyncio.TaskGroup | None = None
         self._visits: set[Visit] = set()
 
-    async def serve(self, opened: Callable[[str], None]) -> None:
+    async def serve(self, opened: Callable[[str, str], None]) -> None:
         """Take clients until cancelled.
 
         Args:
-            opened: Told the address in use, once it listens.
+            opened: Told each address in use, once it listens: `ftp`, or `ftps` for implicit TLS, and where.
         """
         config = self._hall.config
-        host, port = split_address("ftp.listen", config.listen)
-        loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            server = await loop.create_server(
-                lambda: Control(config, self._connected), host, port, backlog=1024
-            )
-            for listener in server.sockets:
-                # Telnet's Synch before ABOR is urgent data: it belongs among the other bytes (RFC 1123
-                # section 3.2.4), and connections inherit that.
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-            opened("{}:{}".format(*server.sockets[0].getsockname()[:2]))
+        servers = []
+        async with asyncio.TaskGroup() as self._tasks:
             try:
+                servers.append(await self._listen("ftp.listen", config.listen, None))
+                opened("ftp", _address(servers[-1]))
+                if config.implicit_listen:
+                    context = self._hall.certificate.control
+                    servers.append(await self._listen("ftp.implicit_listen", config.implicit_listen, context))
+                    opened("ftps", _address(servers[-1]))
                 await asyncio.Event().wait()
             finally:
-                server.close()
+                for server in servers:
+                    server.close()
                 for visit in tuple(self._visits):
                     visit.stop()
+
+    async def _listen(self, key: str, address: str, context: ssl.SSLContext | None) -> asyncio.Server:
+        config = self._hall.config
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Control(config, self._connected, secure=context is not None),
+            *split_address(key, address),
+            backlog=1024,
+            ssl=context,
+            ssl_handshake_timeout=config.login_seconds if context else None,
+        )
+        for listener in server.sockets:
+            # Telnet's Synch before ABOR is urgent data: it belongs among the other bytes (RFC 1123 section
+            # 3.2.4), and connections inherit that.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        return server
 
     def _connected(self, control: Control) -> None:
         try:
@@ -270,6 +283,10 @@ class Visit:
             client.control.close()
             client.hall.visitors.leave(client.visitor)
             self._over(self)
+
+
+def _address(server: asyncio.Server) -> str:
+    return join_address(*server.sockets[0].getsockname()[:2])
 
 
 _NONE = Command("", b"")

@@ -67,15 +67,17 @@ class Session:
     The door calls `begin` for each command and `reply` for each reply; the rest follows from them.
     """
 
-    def __init__(self, *, require_tls: bool) -> None:
+    def __init__(self, *, require_tls: bool, require_data_tls: bool = False, secure: bool = False) -> None:
         """Begin before the greeting.
 
         Args:
             require_tls: No USER without AUTH TLS.
+            require_data_tls: No data without PROT P.
+            secure: The connection is encrypted from its first byte on.
         """
         self.state = State.GREETING
         self.login = Login.NOBODY
-        self.secure = False
+        self.secure = secure
         """The control connection is encrypted."""
         self.protected = False
         """Data connections are to be encrypted."""
@@ -86,6 +88,7 @@ class Session:
         self.renaming = False
         """RNFR was accepted just now, so RNTO may come."""
         self.require_tls = require_tls
+        self.require_data_tls = require_data_tls
         self._owed = 1
         self._command = Command("", b"")
 
@@ -171,6 +174,8 @@ def _unfit(verb: Verb, command: Command) -> Reply | None:
 
 
 def _out_of_order(verb: str, session: Session) -> Reply | None:
+    if session.require_data_tls and verb in PLANNABLE and not session.protected:
+        return Reply.of(521, "PROT P first: data doesn't go in clear here")
     reply = None
     match verb:
         case "USER" if session.require_tls and not session.secure:
