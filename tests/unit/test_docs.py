@@ -138,6 +138,20 @@ def test_every_site_verb_is_documented_with_who_may_say_it() -> None:
     assert documented == {f"SITE {name}": (verb.rfc, whom[verb.admin]) for name, verb in SITE_VERBS.items()}
 
 
+def room_of(verb: str, rfc: str) -> tuple[str, str]:
+    """Give the file where a verb is tested, and how the names of its tests begin there."""
+    if found := re.match(r"RFC (\d+) section ([\d.]+)$", rfc):
+        return f"test_rfc{found[1]}.py", f"test_{found[2].replace('.', '_')}_{verb.lower()}_"
+    return "test_drafts.py", f"test_{verb.lower()}_"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_ftp_verb_has_a_test_in_the_room_of_its_rfc(verb: str) -> None:
+    file, beginning = room_of(verb, VERBS[verb].rfc)
+    tests = (HOME / "tests/door/rfc" / file).read_text()
+    assert re.search(rf"^def {beginning}\w+\(", tests, re.MULTILINE), f"{file}: def {beginning}..."
+
+
 def test_old_names_and_verbs_that_we_lack_are_documented() -> None:
     page = (DOCS / "guide/ftp.md").read_text()
     assert [name for name in {*ALIASES, *NOT_IMPLEMENTED} if not re.search(rf"\b{name}\b", page)] == []

@@ -15,6 +15,7 @@ from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.listing import Line
 from argosy.wire.ftp.replies import Reply
 
+Find = Callable[[], Iterator[list[Line]]]
 Format = Callable[[Sequence[Line]], bytes]
 
 PERMS = {Kind.FILE: ("adfrw", "r"), Kind.DIRECTORY: ("cdeflmp", "el"), Kind.LINK: ("df", "")}
@@ -29,28 +30,34 @@ WILD = b"*?["
 async def for_people(client: Client, command: Command) -> Replies:
     """LIST: as `ls -l` does. RFC 959 section 4.1.3."""
     now_ns = time.time_ns()
-    pages = _find(client, arguments.parse_listed(command.argument), prefixed=False)
-    async for reply in _send(client, command, pages, lambda lines: listing.unix(lines, now_ns)):
+    argument = arguments.parse_listed(command.argument)
+    async for reply in _send(
+        *(client, command, lambda: _find(client, argument, prefixed=False)),
+        lambda lines: listing.unix(lines, now_ns),
+    ):
         yield reply
 
 
 async def names(client: Client, command: Command) -> Replies:
     """NLST: names that RETR would take. RFC 959 section 4.1.3, RFC 1123 section 4.1.2.7."""
-    pages = _find(client, arguments.parse_listed(command.argument), prefixed=True)
-    async for reply in _send(client, command, pages, listing.names):
+    argument = arguments.parse_listed(command.argument)
+    async for reply in _send(client, command, lambda: _find(client, argument, prefixed=True), listing.names):
         yield reply
 
 
 async def for_programs(client: Client, command: Command) -> Replies:
     """MLSD: a directory's facts. RFC 3659 section 7."""
-    try:
-        directory = client.tree.directory(client.path(command.argument))
-    except errors.NotADirectory as refused:
-        yield Reply.of(501, str(refused))  # 501 here, not 550: RFC 3659 section 7.1
-        return
     facts = client.facts
-    pages = _children(client.tree, directory, with_holders="x.nodes" in facts)
-    async for reply in _send(client, command, pages, lambda lines: listing.mlsd(lines, facts)):
+
+    def find() -> Iterator[list[Line]]:
+        try:
+            directory = client.tree.directory(client.path(command.argument))
+        except errors.NotADirectory as refused:
+            # 501 for this, where all others say 550: RFC 3659 section 7.1
+            raise errors.BadArgument(f"{command.text} is no directory") from refused
+        return _children(client.tree, directory, with_holders="x.nodes" in facts)
+
+    async for reply in _send(client, command, find, lambda lines: listing.mlsd(lines, facts)):
         yield reply
 
 
@@ -103,10 +110,11 @@ def _privacy(encrypted: bool) -> str:
     return "encrypted" if encrypted else "in clear"
 
 
-async def _send(client: Client, command: Command, pages: Iterator[list[Line]], form: Format) -> Replies:
+async def _send(client: Client, command: Command, find: Find, form: Format) -> Replies:
     with client.transferring(str(command)) as channel:
         if channel.node is not None:
             raise errors.NoDataConnection("PRET named a file, not a listing")
+        pages = find()
         yield Reply.of(150, "Here comes the listing")
         sent = await channel.list(form(page) for page in pages)
     yield Reply.of(226, f"Sent {sent} bytes")

@@ -59,7 +59,10 @@ def announce(client: Client, command: Command) -> Reply:
     match upcoming.verb:
         case "RETR":
             client.plan = Plan(client.tree.plan_download(path).node)
-        case "STOR" | "STOU" | "APPE":
+        case "STOU":  # one name is as good as another
+            path = client.path(b"%b.new" % (upcoming.argument or b"stou"))
+            client.plan = Plan(client.tree.plan_upload(path).node)
+        case "STOR" | "APPE":
             client.plan = Plan(client.tree.plan_upload(path).node)
         case _:
             client.plan = Plan(None)
