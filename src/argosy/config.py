@@ -55,6 +55,13 @@ class FtpDoor(Table, frozen=True, kw_only=True):
     """First and last port for data connections that the master carries itself; 0 to 0: any free one."""
     greeting: str = "Argosy ready"
     """The text of the 220 reply."""
+    welcome: str = ""
+    """Said after each login, before the user's own welcome; may have several lines."""
+    anonymous: str = ""
+    """The user whose settings the logins `anonymous` and `ftp` get, with any password; empty: they are names
+    like others. RFC 1635."""
+    anonymous_may_write: bool = False
+    """Let them do all that this user may; else only look and read."""
     hosts: tuple[str, ...] = ()
     """Names by which clients may know this site (HOST, RFC 7151); empty: any."""
     implicit_listen: str = ""
@@ -153,6 +160,8 @@ class Section(Table, frozen=True, kw_only=True):
     """Labels: only nodes that have all of them are chosen for uploads."""
     flush: bool = True
     """Flush uploads to the disk before 226. Without, a power cut can lose what was acknowledged."""
+    message: str = ""
+    """Said to who enters the subtree's root by CWD; may have several lines."""
     read_arriving: bool = True
     """Send a file that is still arriving to who asks for it, as it comes; else refuse until it is whole."""
 

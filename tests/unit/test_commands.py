@@ -170,3 +170,20 @@ def test_feat_is_silent_on_tls_where_there_is_none() -> None:
 def test_help_has_a_line_for_each_verb() -> None:
     lines = commands.help_lines()
     assert [line.split()[0] for line in lines] == sorted(VERBS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"PASS hush",
+        b"SITE CHPASS ann hush",
+        b"SITE adduser ann hush *@192.0.2.*",
+        b"SITE PASSWD hush",
+        b"site GADDUSER g ann hush",
+    ],
+)
+def test_a_password_is_in_no_log(line: bytes) -> None:
+    assert "hush" not in str(parse(line))
+    assert str(parse(b"SITE USER ann")) == "SITE USER ann"
+    if line.upper().startswith(b"SITE"):
+        assert "hush" not in str(site.parse(parse(line).argument))

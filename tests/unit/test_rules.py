@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.accounts.rules import Account, resolve
+from argosy.accounts.rules import Account, only_looking, resolve
 from argosy.catalogue.model import TreePath
 from argosy.catalogue.people import (
     EVERYTHING,
@@ -124,3 +124,11 @@ def test_a_grant_holds_below_its_path_and_not_beside_it(path: TreePath, rights: 
 def test_new_files_show_the_first_group() -> None:
     assert account([Settings(), Settings(), Settings()]).group == "g0"
     assert account([Settings()]).group == "argosy"
+
+
+@given(LAYERS, PATHS, st.booleans())
+def test_who_may_only_look_has_what_is_left_of_its_rights(
+    layers: list[Settings], path: TreePath, admin: bool
+) -> None:
+    whole = account(layers, admin=admin)
+    assert only_looking(whole).rights(path) == whole.rights(path) & LOOKING

@@ -92,7 +92,7 @@ class Accounts:
             await self.set_password(name, password)
         return login
 
-    def enter(self, name: str, *, address: str = "", secure: bool = True) -> Login:
+    def enter(self, name: str, *, address: str = "", secure: bool = True, looking: bool = False) -> Login:
         """Let a user in without a password: for anonymous logins, which have an account behind them.
 
         Raises:
@@ -102,7 +102,7 @@ class Accounts:
         if user is None:
             log.warning("login of %s from %s refused: no such user", name, address or "nowhere")
             raise errors.LoginFailed
-        login = Login(self._resolved(user), address=address, secure=secure)
+        login = Login(self._resolved(user), address=address, secure=secure, looking=looking)
         if bar := rules.bar(login.account, address=address, secure=secure, now_ns=time.time_ns()):
             log.info("login of %s from %s refused: %s", user.name, address or "nowhere", bar)
             raise errors.LoginFailed("say AUTH TLS first" if bar is Bar.IN_CLEAR else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import msgspec
 from argosy import errors
 from argosy.accounts import masks
 from argosy.catalogue.model import TreePath
-from argosy.catalogue.people import EVERYTHING, USUAL, Group, Right, Rights, Settings, User, parts
+from argosy.catalogue.people import EVERYTHING, LOOKING, USUAL, Group, Right, Rights, Settings, User, parts
 
 _T = TypeVar("_T")
 
@@ -142,6 +142,13 @@ def bar(account: Account, *, address: str, secure: bool, now_ns: int) -> Bar | N
     if account.require_tls and not secure:
         return Bar.IN_CLEAR
     return None
+
+
+def only_looking(account: Account) -> Account:
+    """Give an account that may list and read what it may, and nothing more."""
+    grants = {path: rights & LOOKING for path, rights in account.grants.items()}
+    root = account.rights(()) & LOOKING
+    return replace(account, admin=False, grants={(): root, **grants} if not account.admin else {(): root})
 
 
 def check(settings: Settings) -> Settings:

@@ -18,6 +18,7 @@ from argosy.catalogue.model import (
     State,
     TreePath,
 )
+from argosy.catalogue.people import parts
 from argosy.cluster import placement
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import LiveVolume, Node, Roster
@@ -103,6 +104,11 @@ class Vfs:
     def section(self, path: TreePath) -> tuple[str, Section | None]:
         """Give the name and rules of the deepest section that holds a path; none: an empty name."""
         return placement.section_for(self.config.sections, path)
+
+    def message(self, directory: TreePath) -> str:
+        """Give what is said to who enters a directory: a section's message at the section's root."""
+        section = self.section(directory)[1]
+        return section.message if section and parts(section.path.encode()) == directory else ""
 
     def explain(self, path: TreePath) -> Explanation:
         """Say where a path lies, who would serve it now and who would take an upload to it.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from argosy import errors
+from argosy.accounts.login import Login
+from argosy.accounts.rules import Account
 from argosy.doors.ftp.client import Client, Replies
+from argosy.tables import printable
 from argosy.wire.ftp import arguments
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
@@ -21,9 +24,7 @@ async def user(client: Client, command: Command) -> Replies:
 async def password(client: Client, command: Command) -> Replies:
     """PASS: a wrong one is answered later each time, and in the end not at all. RFC 2577 section 5."""
     try:
-        login = await client.hall.accounts.login(
-            client.name, command.text, address=client.control.remote[0], secure=client.session.secure
-        )
+        login = await _admitted(client, command.text)
     except errors.LoginFailed as refused:
         yield await _refuse(client, refused)
         return
@@ -33,7 +34,32 @@ async def password(client: Client, command: Command) -> Replies:
     except errors.TooMany as refused:
         yield Reply.of(530, str(refused))  # "try again later" is what lftp looks for
         return
-    yield Reply.of(230, f"Welcome, {login.account.name}")
+    yield _welcome(client, login.account)
+
+
+ANONYMOUS = frozenset({"anonymous", "ftp"})
+"""Names of those who have no account. RFC 1635."""
+
+
+async def _admitted(client: Client, password: str) -> Login:
+    """Let the user in, or an anonymous one where there may be such; its password is an address, or nothing.
+
+    Raises:
+        LoginFailed: Nobody is let in.
+    """
+    hall, config = client.hall, client.hall.config
+    address, secure = client.control.remote[0], client.session.secure
+    client.anonymous = bool(config.anonymous) and client.name.lower() in ANONYMOUS
+    if client.anonymous:
+        looking = not config.anonymous_may_write
+        return hall.accounts.enter(config.anonymous, address=address, secure=secure, looking=looking)
+    return await hall.accounts.login(client.name, password, address=address, secure=secure)
+
+
+def _welcome(client: Client, account: Account) -> Reply:
+    lines = [*client.hall.config.welcome.splitlines(), *account.welcome.splitlines()]
+    name = client.name if client.anonymous else account.name
+    return Reply.of(230, *map(printable, lines), f"Welcome, {name}")
 
 
 async def _refuse(client: Client, refused: errors.LoginFailed) -> Reply:

@@ -62,6 +62,8 @@ class Client:
         self.visitor = visitor
         self.name = ""
         """What USER said."""
+        self.anonymous = False
+        """Logged in without a password."""
         self.failures = 0
         self.since = time.monotonic()
         self.files: Files | None = None

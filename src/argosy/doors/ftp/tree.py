@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argosy.catalogue.model import TreePath
 from argosy.doors.ftp.client import Client, Replies
+from argosy.tables import printable
 from argosy.wire.ftp import replies
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
@@ -64,7 +65,8 @@ async def rename_to(client: Client, command: Command) -> Replies:
 def _go(client: Client, path: TreePath) -> Reply:
     client.tree.directory(path)
     client.cwd = path
-    return Reply.of(250, f"You are in {replies.shown(_absolute(path))}")
+    lines = map(printable, client.hall.vfs.message(path).splitlines())
+    return Reply.of(250, *lines, f"You are in {replies.shown(_absolute(path))}")
 
 
 def _absolute(path: TreePath) -> bytes:

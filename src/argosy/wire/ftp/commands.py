@@ -36,6 +36,10 @@ class Verb:
     """Its line of FEAT, empty for what RFC 959 has anyway."""
 
 
+SECRETIVE = frozenset({"PASS", "ACCT", "ADDUSER", "GADDUSER", "CHPASS", "PASSWD"})
+"""Verbs, some of SITE's, whose argument has a password in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One line of the client's. `argument` is byte for byte what came."""
@@ -51,8 +55,10 @@ class Command:
 
     def __str__(self) -> str:
         """Write the command for a log: without the password, and with nothing that breaks a line."""
-        if self.verb in ("PASS", "ACCT"):
+        if self.verb in SECRETIVE:
             return f"{self.verb} ****"
+        if self.verb == "SITE" and (word := self.text.partition(" ")[0].upper()) in SECRETIVE:
+            return f"SITE {word} ****"
         return f"{self.verb} {ascii(self.text)[1:-1]}" if self.argument else self.verb
 
 

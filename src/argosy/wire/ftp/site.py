@@ -39,6 +39,47 @@ SITE_VERBS: Mapping[str, SiteVerb] = {
     "WHO": SiteVerb(_NONE, "no RFC, DrFTPD", "who is here, from where, doing what", admin=True),
     "KICK": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "user message: hang up on a user's sessions", admin=True),
     "KILL": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "id message: hang up on one session, see WHO", admin=True),
+    "ADDUSER": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "user password mask ...: add a user, who may come from there", admin=True
+    ),
+    "GADDUSER": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "group user password mask ...: add a user to a group", admin=True
+    ),
+    "DELUSER": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "user: delete a user; its files stay", admin=True),
+    "CHPASS": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "user password: give a user another password", admin=True, verbatim=True
+    ),
+    "PASSWD": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "password: change your own password", verbatim=True),
+    "ADDIP": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "user mask ...: let logins come from there, too", admin=True
+    ),
+    "DELIP": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "user mask ...: let logins come from there no more", admin=True
+    ),
+    "CHGRP": SiteVerb(
+        _REQUIRED,
+        "no RFC, DrFTPD",
+        "user group ...: put a user into groups, or out of those that it is in",
+        admin=True,
+    ),
+    "CHANGE": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "user setting value: change a setting; no value: inherit it", admin=True
+    ),
+    "CHANGEGROUP": SiteVerb(
+        _REQUIRED, "no RFC, DrFTPD", "group setting value: change a group's setting", admin=True
+    ),
+    "USER": SiteVerb(_OPTIONAL, "no RFC, DrFTPD", "user: show what is set"),
+    "USERS": SiteVerb(_NONE, "no RFC, DrFTPD", "list the users", admin=True),
+    "GROUPS": SiteVerb(_NONE, "no RFC, DrFTPD", "list the groups", admin=True),
+    "GINFO": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "group: show its settings and members", admin=True),
+    "ADDGROUP": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "group: add a group", admin=True),
+    "DELGROUP": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "group: delete a group; its members stay", admin=True),
+    "NODES": SiteVerb(_NONE, "no RFC", "how the nodes are", admin=True),
+    "SLAVES": SiteVerb(_NONE, "no RFC, DrFTPD", "how the nodes are", admin=True),
+    "WHY": SiteVerb(
+        _REQUIRED, "no RFC", "path: where it lies, and who would serve it", admin=True, verbatim=True
+    ),
+    "DF": SiteVerb(_NONE, "no RFC, DrFTPD", "how much room there is"),
     "HELP": SiteVerb(_OPTIONAL, "no RFC", "verb: this text"),
 }
 """Every verb of SITE's that we answer."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from argosy import errors
 from argosy.doors.ftp.client import Client, Replies
-from argosy.doors.ftp.site import files, finding, sessions
+from argosy.doors.ftp.site import files, finding, machines, people, sessions
 from argosy.wire.ftp import commands, replies
 from argosy.wire.ftp import site as wire
 from argosy.wire.ftp.commands import Command
@@ -37,14 +37,34 @@ async def help_me(client: Client, command: Command) -> Replies:
 
 
 HANDLERS: Mapping[str, Handler] = {
+    "ADDGROUP": people.add_group,
+    "ADDIP": people.add_masks,
+    "ADDUSER": people.add_user,
+    "CHANGE": people.change_user,
+    "CHANGEGROUP": people.change_group,
+    "CHGRP": people.change_groups,
     "CHMOD": files.set_mode,
+    "CHPASS": people.set_password,
+    "DELGROUP": people.delete_group,
+    "DELIP": people.drop_masks,
+    "DELUSER": people.delete_user,
+    "DF": machines.room,
     "FIND": finding.find,
+    "GADDUSER": people.add_user_to_group,
+    "GINFO": people.group,
+    "GROUPS": people.groups,
     "HELP": help_me,
-    "SEARCH": finding.search,
-    "SYMLINK": files.make_link,
     "KICK": sessions.kick,
     "KILL": sessions.kill,
+    "NODES": machines.nodes,
+    "PASSWD": people.set_own_password,
+    "SEARCH": finding.search,
+    "SLAVES": machines.nodes,
+    "SYMLINK": files.make_link,
+    "USER": people.user,
+    "USERS": people.users,
     "UTIME": files.set_time,
     "WHO": sessions.who,
+    "WHY": machines.why,
 }
 """A test says that its verbs are just those of `wire.ftp.site.SITE_VERBS`."""
