@@ -118,6 +118,17 @@ def test_a_password_that_site_is_given_is_seen_nowhere(site: Site, admin: Talk, 
     assert "hush-hush" not in site.logs()
 
 
+def test_what_was_moved_is_told_to_whom_it_concerns(admin: Talk, talk: Talk) -> None:
+    talk.store("f", b"x" * 5000)
+    assert talk.retrieve("f") == b"x" * 5000
+    own = talk.ask("SITE STATS").text.decode()
+    assert len(own.splitlines()) == 4, own
+    assert f" {WRITER} " in own
+    assert talk.codes(f"SITE STATS {WRITER}", f"SITE STATS {READER}") == [200, 550]
+    assert f" {WRITER} " in admin.ask("SITE STATS").text.decode()
+    assert WRITER not in admin.ask(f"SITE STATS {READER}").text.decode()
+
+
 def test_machines_are_told_of(site: Site, admin: Talk, place: str) -> None:
     nodes = admin.ask("SITE NODES").text.decode()
     assert "2 nodes" in nodes

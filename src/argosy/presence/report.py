@@ -29,8 +29,8 @@ def describe(visitor: Visitor) -> Document:
         "since_seconds": round(time.monotonic() - visitor.since, 1),
         "idle_seconds": round(visitor.idle_seconds, 1),
         "doing": "" if visitor.doing is None else str(visitor.doing),
-        "received": visitor.received + moved[Direction.UP],
-        "sent": visitor.sent + moved[Direction.DOWN],
+        "received": visitor.total.received + moved[Direction.UP],
+        "sent": visitor.total.sent + moved[Direction.DOWN],
         "transfers": running,
     }
 

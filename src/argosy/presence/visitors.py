@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 
 from argosy import errors
@@ -26,6 +27,26 @@ class Direction(StrEnum):
 
     UP = "up"
     DOWN = "down"
+
+
+@dataclass(slots=True)
+class Total:
+    """What a user has moved since the master started."""
+
+    uploads: int = 0
+    downloads: int = 0
+    received: int = 0
+    """Bytes."""
+    sent: int = 0
+
+    def add(self, direction: Direction, moved: int) -> None:
+        """Count a transfer that is through, whole or not."""
+        if direction is Direction.UP:
+            self.uploads += 1
+            self.received += moved
+        else:
+            self.downloads += 1
+            self.sent += moved
 
 
 class Movement:
@@ -55,7 +76,7 @@ class Visitor:
 
     __slots__ = (
         *("address", "doing", "door", "hang_up", "heard", "id", "login", "movements", "origin"),
-        *("program", "received", "secure", "sent", "since"),
+        *("program", "secure", "since", "total"),
     )
 
     def __init__(self, number: int, door: str, address: str, hang_up: Callable[[str], None]) -> None:
@@ -81,8 +102,8 @@ class Visitor:
         self.doing: object = None
         """What runs, for `str`; None: nothing."""
         self.movements: list[Movement] = []
-        self.received = self.sent = 0
-        """Bytes of files that are through."""
+        self.total = Total()
+        """Of the files that are through."""
 
     @property
     def account(self) -> Account | None:
@@ -118,6 +139,8 @@ class Visitors:
         self._here: dict[int, Visitor] = {}
         self._from: Counter[str] = Counter()
         self._named: dict[str, set[Visitor]] = {}
+        self.totals: dict[str, Total] = {}
+        """By user, of those who moved anything since the master started."""
         self._moving: dict[tuple[str, Direction], list[Movement]] = {}
 
     def __iter__(self) -> Iterator[Visitor]:
@@ -223,11 +246,9 @@ class Visitors:
             visitor.movements.remove(movement)
             if not running:
                 self._moving.pop(key, None)
-            moved = movement.transfer.moved if movement.transfer else 0
-            if direction is Direction.UP:
-                visitor.received += moved
-            else:
-                visitor.sent += moved
+            if movement.transfer:
+                for total in (visitor.total, self.totals.setdefault(account.name, Total())):
+                    total.add(direction, movement.transfer.moved)
             _share_out(running)
 
     async def run(self, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argosy import errors
+from argosy import errors, tables
 from argosy.doors.ftp.client import Client, Replies
 from argosy.presence import report
 from argosy.presence.visitors import KICKED
@@ -16,6 +16,21 @@ async def who(client: Client, command: Command) -> Replies:
     del command
     sessions = [report.describe(visitor) for visitor in client.hall.visitors]
     yield replies.told(f"{len(sessions)} here", report.table(sessions))
+
+
+async def stats(client: Client, command: Command) -> Replies:
+    """SITE STATS: what was moved since the master started; others than administrators see only themselves."""
+    own, totals = client.tree.account, client.hall.visitors.totals
+    name = command.text or ("" if own.admin else own.name)
+    if name != own.name and not own.admin:
+        raise errors.Denied("you may look at yourself only")
+    rows = [
+        (user, total.uploads, tables.size(total.received), total.downloads, tables.size(total.sent))
+        for user, total in sorted(totals.items())
+        if name in ("", user)
+    ]
+    head = ("user", "uploads", "received", "downloads", "sent")
+    yield replies.told("Since the start", tables.aligned(head, rows, right=head[1:]))
 
 
 async def kick(client: Client, command: Command) -> Replies:

@@ -60,6 +60,7 @@ HANDLERS: Mapping[str, Handler] = {
     "PASSWD": people.set_own_password,
     "SEARCH": finding.search,
     "SLAVES": machines.nodes,
+    "STATS": sessions.stats,
     "SYMLINK": files.make_link,
     "USER": people.user,
     "USERS": people.users,
