@@ -8,7 +8,7 @@ SECONDS ?= 3600
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench soak docs clients client-programs
+.PHONY: help run test check fix bench soak fuzz docs clients client-programs
 
 help:
 	@echo "make run     start a site on this machine: a master and two nodes (ARGS: as for argosy up)"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
 	@echo "make soak    a site under mixed load for an hour, or SECONDS: does it stay level, is every file right?"
 	@echo "make clients all FTP clients against Argosy and vsftpd: writes docs/clients.md"
+	@echo "make fuzz    a million random lines and cuts for each protocol: nothing may crash, nothing may be held"
 	@echo "make docs    do the documents name what the code has?"
 
 run: .venv/.run
@@ -50,6 +51,9 @@ bench: .venv/.dev
 
 soak: .venv/.dev
 	PYTHONPATH=tests $(PY) -m soak.run $(SECONDS) $(ARGS)
+
+fuzz: .venv/.dev
+	PYTHONPATH=tests $(PY) -m fuzz.run $(ARGS)
 
 docs: .venv/.dev
 	.venv/bin/pytest -q tests/unit/test_docs.py

@@ -138,3 +138,10 @@ def test_a_listing_is_aborted(great: Site) -> None:
             talk.abort(telnet=True)
             assert [talk.hear().code, talk.hear().code] == [426, 226]
         assert talk.get("NLST") == b"many\r\n"
+
+
+def test_stat_ends_where_a_pattern_matches_nothing(talk: Talk) -> None:
+    talk.store("lonely", b"x")
+    answer = talk.ask("STAT nothing*.like?this")
+    assert answer == (212, b"212-Status of nothing*.like?this:\r\n212 End of status\r\n")
+    assert talk.ask("NOOP").code == 200

@@ -13,12 +13,10 @@ SECONDS = 60
 TESTS = Path(__file__).parents[1]
 
 
-async def test_after_a_minute_of_everything_no_descriptor_is_left_open_and_every_file_is_right(
-    tmp_path: Path,
-) -> None:
+async def test_after_a_minute_of_everything_no_descriptor_is_left_open_and_every_file_is_right() -> None:
     words = (str(SECONDS), "--interval", "2", "--trouble", "15", "--judged", "descriptors", "--workers", "4")
     code, out, err = await run(
-        *(sys.executable, "-m", "soak.run", *words, "--dir", str(tmp_path), "--quiet"),
+        *(sys.executable, "-m", "soak.run", *words, "--quiet"),
         seconds=SECONDS + 240,
         env={"PYTHONPATH": str(TESTS)},
     )

@@ -85,7 +85,7 @@ async def status(client: Client, command: Command) -> Replies:
     # By hand rather than as one Reply: a directory of 100,000 files is streamed, not held.
     shown = argument or b"/" + b"/".join(client.cwd)
     await client.control.say_page(b"%d-Status of %b:\r\n" % (code, shown))
-    for page in pages:
+    for page in filter(None, pages):  # a pattern may match nothing on a page
         await client.control.say_page(b" " + listing.unix(page, now_ns).replace(b"\r\n", b"\r\n ")[:-1])
     yield Reply.of(code, "End of status")
 

@@ -1,0 +1,219 @@
+"""Random input for everything that parses, without a network: a property for each."""
+
+from __future__ import annotations
+
+import contextlib
+import ftplib
+import inspect
+import random
+import re
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+from argosy import errors
+from argosy.wire import link
+from argosy.wire.ftp import addresses, arguments, commands, lines, listing, replies, session, site, times
+from fuzz import making
+
+_NOW = 1_795_321_522_000_000_000
+"""2026-11-22."""
+
+_LS = re.compile(
+    rb"[-dl][-rwx]{9} +\d+ \S+ +\S+ +(?P<size>\d+) [A-Z][a-z]{2} [ \d]\d (?:\d\d:\d\d| \d{4}) (?P<name>.+)",
+    re.DOTALL,
+)
+"""A line of `ls -l`, as clients take it apart."""
+
+_PARSERS = ("parse_", "check_", "choose_")
+
+
+def found_parsers(*modules: ModuleType) -> list[Callable[[bytes], object]]:
+    """Find the functions that want an argument's bytes, and nothing else."""
+    found: list[Callable[[bytes], object]] = []
+    for module in modules:
+        for name, thing in vars(module).items():
+            if not name.startswith(_PARSERS) or thing.__module__ != module.__name__:
+                continue
+            first, *further = inspect.signature(thing).parameters.values()
+            if first.annotation in (bytes, "bytes") and all(one.default is not one.empty for one in further):
+                found.append(thing)
+    return found
+
+
+PARSERS = found_parsers(addresses, arguments, commands, listing, times)
+
+
+def command_lines(chance: random.Random) -> int:
+    """A line is a command or is refused, is admitted or answered, and is one line in the log."""
+    line = making.line(chance)
+    try:
+        command = commands.parse(line)
+    except errors.BadArgument:
+        return 1
+    assert str(command).isprintable(), command
+    assert command.verb.isascii(), command
+    course = session.Session(require_tls=chance.random() < 0.5)
+    course.login = chance.choice(list(session.Login))
+    refused = session.admit(command, course)
+    assert refused is None or 500 <= refused.code <= 599, refused
+    with contextlib.suppress(errors.Refused):
+        site.parse(command.argument)
+    return 1
+
+
+def argument_parsers(chance: random.Random) -> int:
+    """An argument is understood or refused by every parser there is."""
+    argument = chance.choice(making.WORDS)
+    if chance.random() < 0.6:
+        argument = making.damaged(chance, argument + chance.choice(making.WORDS))
+    parser = chance.choice(PARSERS)
+    with contextlib.suppress(errors.Refused):
+        parser(argument)
+    return 1
+
+
+def cut_lines(chance: random.Random) -> int:
+    """Where the network cuts makes no difference, and every line's end has one line or one complaint."""
+    data = b"".join(
+        making.line(chance) + chance.choice((b"\r\n", b"\r\n", b"\n", b"\r\r\n"))
+        for _ in range(chance.randrange(8))
+    )
+    limit = chance.choice((10, 100, 8192))
+    whole = lines.LineReader(limit).feed(data)
+    reader = lines.LineReader(limit)
+    pieces = list(making.cut(chance, data))
+    assert [line for piece in pieces for line in reader.feed(piece)] == whole
+    assert len(whole) == data.count(b"\n")
+    assert all(isinstance(line, lines.TooLong) or len(line) <= limit for line in whole)
+    return len(whole) + len(pieces)
+
+
+def conversations(chance: random.Random) -> int:
+    """Whatever is asked and answered: each command has one last word, and no reply comes unasked."""
+    course = session.Session(require_tls=chance.random() < 0.2)
+    course.reply(replies.Reply.of(220, "x"))
+    owed = done = 0
+    for _ in range(chance.randrange(12)):
+        done += 1
+        try:
+            command = commands.parse(making.line(chance))
+        except errors.BadArgument:
+            command = commands.Command("", b"")
+        if not owed or (course.may_begin(command) and owed < 3):
+            course.begin(command)
+            owed += 1
+        code = chance.choice(
+            (150, 200, 211, 221, 226, 230, 234, 250, 331, 350, 421, 426, 451, 500, 501, 530, 550)
+        )
+        preliminary = code < 200
+        if preliminary and course.state is not session.State.ANSWERING:
+            continue
+        said = course.reply(replies.Reply.of(code, "x"))
+        assert said == b"%d x\r\n" % code
+        if course.state is session.State.CLOSED:
+            assert not course.may_begin(commands.Command("NOOP", b""))
+            break
+        owed -= not preliminary
+        assert (course.state is session.State.IDLE) == (owed == 0), course.state
+    return done
+
+
+def link_frames(chance: random.Random) -> int:
+    """Frames come out as they went in however they are cut; damaged ones are frames or end the link."""
+    frames = [making.frame(chance) for _ in range(chance.randrange(1, 5))]
+    data = b"".join(link.encode(frame) + chance.choice((b"", link.ALIVE)) for frame in frames)
+    reader = link.FrameReader()
+    pieces = list(making.cut(chance, data))
+    heard = [frame for piece in pieces for frame in reader.feed(piece)]
+    assert [link.encode(frame) for frame in heard] == [link.encode(frame) for frame in frames]
+    reader = link.FrameReader()
+    with contextlib.suppress(link.LinkError):
+        for piece in making.cut(chance, making.damaged(chance, data)):
+            assert all(isinstance(frame, link.Frame) for frame in reader.feed(piece))
+    return len(frames) + len(pieces)
+
+
+def listings(chance: random.Random) -> int:
+    """Clients read back what we write: Python's reads MLSD, and a line of LIST has one place for its name."""
+    page = [_entry(chance) for _ in range(chance.randrange(4))]
+    facts = listing.choose_facts(b";".join(chance.sample([fact.encode() for fact in listing.FACTS], 5)))
+    written = listing.mlsd(page, facts)
+    assert [name for name, _ in _read_by_python(written)] == [entry.name for entry in page]
+    for entry, (_, read) in zip(page, _read_by_python(written), strict=True):
+        if "size" in facts and "size" in read:
+            assert int(read["size"]) == entry.size
+        if "modify" in facts:
+            assert read["modify"].isascii()
+    for entry, line in zip(page, listing.unix(page, _NOW).split(b"\r\n"), strict=False):
+        found = _LS.fullmatch(line)
+        assert found, line
+        assert (int(found["size"]), found["name"][: len(entry.name)]) == (entry.size, entry.name), line
+    assert listing.names(page).split(b"\r\n")[:-1] == [entry.name for entry in page]
+    return len(page)
+
+
+def _entry(chance: random.Random) -> listing.Line:
+    name = bytes(byte for byte in chance.randbytes(chance.randrange(1, 30)) if byte not in b"\r\n\0/") or b"x"
+    odd = ("ann", "b;b", "x y", "z\r\n", "", "\t", "é", "\udcff")
+    return listing.Line(
+        name=name,
+        is_directory=chance.random() < 0.3,
+        size=chance.choice((0, 1, (1 << 63) - 1, chance.randrange(1 << 50))),
+        mtime_ns=chance.choice((0, -(1 << 63), (1 << 63) - 1, chance.randrange(1 << 62))),
+        created_ns=chance.randrange(1 << 62),
+        mode=chance.randrange(0o10000),
+        owner=chance.choice(odd),
+        group=chance.choice(odd),
+        unique=chance.randrange(1, 1 << 62),
+        perm=chance.choice(("", "adfrw", "cdeflmp")),
+        nodes=tuple(chance.sample(["n1", "n 2", "n;3"], chance.randrange(4))),
+    )
+
+
+def _read_by_python(page: bytes) -> list[tuple[bytes, dict[str, str]]]:
+    """Have ftplib read a page of MLSD, names as bytes."""
+
+    class Told(ftplib.FTP):
+        def retrlines(self, cmd: str, callback: Callable[[str], object] | None = None) -> str:
+            assert callback is not None, cmd
+            for line in page.split(b"\r\n")[:-1]:
+                callback(line.decode("latin-1"))
+            return "226"
+
+    return [(name.encode("latin-1"), facts) for name, facts in Told().mlsd()]
+
+
+TARGETS: Mapping[str, Callable[[random.Random], int]] = {
+    "command lines": command_lines,
+    "arguments": argument_parsers,
+    "lines and cuts": cut_lines,
+    "conversations": conversations,
+    "link frames": link_frames,
+    "listings": listings,
+}
+"""Everything that parses or formats, by name."""
+
+
+def again_and_again(name: str, count: int, seed: int, *, inputs: bool = False) -> int:
+    """Try a target with that many lines, frames and cuts in all; give how many inputs they made.
+
+    Args:
+        name: Of the target.
+        count: How many.
+        seed: For all of it.
+        inputs: Count inputs, each of several lines, instead.
+
+    Raises:
+        AssertionError: It failed; the message says how to have the same input again.
+    """
+    target = TARGETS[name]
+    done = number = 0
+    while done < count:
+        number += 1
+        try:
+            tried = target(random.Random(f"{seed}:{number}"))
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            raise AssertionError(f"{name}: input {number} of seed {seed}: {told}") from error
+        done += 1 if inputs else tried
+    return number

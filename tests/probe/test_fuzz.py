@@ -1,0 +1,31 @@
+"""A little of `make fuzz` for a real site."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from fuzz import live
+from running import Site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("fuzz") / "site", "--nodes", "2", settings=live.SETTINGS)
+    site.start()
+    site.add_user(live.GUEST)
+    yield site
+    site.stop()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["in clear", "by TLS"])
+def test_every_line_has_one_last_word_however_it_is_cut(site: Site, secure: bool) -> None:
+    codes = live.converse(site, random.Random(5), 40_000, secure=secure)
+    assert codes.keys() >= {200, 500, 501, 550}
+
+
+def test_after_rudeness_at_every_port_the_site_serves_and_holds_nothing(site: Site) -> None:
+    before = live.Before(site)
+    done = live.be_rude(site, random.Random(6), 10.0)
+    assert done.keys() == live.RUDENESSES.keys()
+    before.check()
