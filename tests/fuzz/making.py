@@ -128,6 +128,8 @@ def _value(chance: random.Random, hint: typing.Any) -> typing.Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _value(chance, chance.choice(inner))
+    if origin is tuple and inner[-1] is not Ellipsis:
+        return tuple(_value(chance, one) for one in inner)
     if origin in (list, tuple):
         return [_value(chance, inner[0]) for _ in range(chance.randrange(4))]
     if origin is dict:

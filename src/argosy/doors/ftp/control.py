@@ -103,8 +103,11 @@ class Control(asyncio.Protocol):
         self._paused = False
         self.resume_writing()
         if first:
-            self.local = transport.get_extra_info("sockname")[:2]
-            self.remote = transport.get_extra_info("peername")[:2]
+            local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+            if not local or not remote:  # reset before we came to take it: there is nobody to talk to
+                self._transport.abort()
+                return
+            self.local, self.remote = local[:2], remote[:2]
             self._connected(self)
 
     def data_received(self, data: bytes) -> None:
