@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from running import PASSWORD, Site
-from talking import Talk
+from running import PASSWORD, USER, Site
+from talking import Talk, reset
 
 BIG = bytes(64 << 20)
 
@@ -97,3 +99,164 @@ def test_new_files_show_their_owners_first_group(site: Site, name: str, place: s
         assert talk.ask(f"MKD {place}/d").code == 257
         listed = talk.get(f"LIST {place}").decode().splitlines()
         assert [line.split()[2:4] for line in listed] == [[name, f"{name}-b"]] * 2
+
+
+# --- rights
+
+
+@pytest.fixture(scope="module")
+def rooms(site: Site) -> tuple[str, str]:
+    """Have directories with files, and a user with other rights in each; give its name and where they are."""
+    name, place = "clerk", "/office"
+    site.add_user(name)
+    with Talk(site) as boss:
+        for directory in ("", "/open", "/look", "/drop", "/hidden", "/hidden/shown", "/log", "/fixed"):
+            assert boss.ask(f"MKD {place}{directory}").code == 257
+            boss.store(f"{place}{directory}/f", b"content")
+        assert boss.ask(f"DELE {place}/f").code == 250
+    for directory, rights in (
+        ("look", "look"),
+        ("drop", "write"),
+        ("hidden", "none"),
+        ("hidden/shown", "look"),
+        ("log", "look,append"),
+        ("fixed", "usual,-overwrite,-delete,-rename,-append"),
+    ):
+        site.argosy("grant", f"{place}/{directory}", rights, "--user", name)
+    return name, place
+
+
+@pytest.fixture
+def office(site: Site, rooms: tuple[str, str]) -> Iterator[tuple[Talk, str]]:
+    """Log that user in, where these directories are."""
+    name, place = rooms
+    with Talk(site, name) as talk:
+        assert talk.ask(f"CWD {place}").code == 250
+        yield talk, place
+
+
+Office = tuple[Talk, str]
+
+
+def facts(talk: Talk, path: str) -> str:
+    """Give MLST's perm."""
+    found = re.search(rb"perm=([a-z]*);", talk.ask(f"MLST {path}").text, re.IGNORECASE)
+    assert found
+    return found[1].decode()
+
+
+def test_who_may_only_look_changes_nothing(office: Office) -> None:
+    talk, _ = office
+    assert talk.retrieve("look/f") == b"content"
+    assert b"f" in talk.get("NLST look")
+    assert talk.refused("STOR look/g") == 550
+    assert talk.refused("STOR look/f") == 550
+    assert talk.refused("APPE look/f") == 550
+    lines = ("DELE look/f", "MKD look/d", "RMD look", "MFMT 20010101000000 look/f", "SITE CHMOD 600 look/f")
+    assert talk.codes(*lines) == [550] * len(lines)
+    assert talk.codes("RNFR look/f", "RNTO look/g") == [350, 550]
+    assert talk.codes("RNFR look/f", "RNTO open/g") == [350, 550]
+    assert talk.codes("RNFR open/f", "RNTO look/g") == [350, 550]
+    assert (facts(talk, "look/f"), facts(talk, "look"), facts(talk, "open/f")) == ("r", "el", "adfrw")
+    assert talk.get("LIST look").split()[0] == b"-r--r--r--"
+    assert talk.get("LIST open").split()[0] == b"-rw-r--r--"
+
+
+def test_a_drop_box_takes_files_and_shows_none(office: Office) -> None:
+    talk, place = office
+    talk.store("drop/mine", b"half")
+    assert talk.ask("MFMT 20010101000000 drop/mine").code == 213
+    assert talk.refused("RETR drop/mine") == 550
+    assert talk.ask("XCRC drop/mine").code == 550
+    for line in ("LIST drop", "NLST drop", "MLSD drop", "LIST drop/*"):
+        assert talk.refused(line) == 550, line
+    assert talk.ask("STAT drop").code == 550
+    assert talk.refused("STOR drop/f") == 550  # there is one, and it isn't to be replaced
+    assert talk.refused("STOR drop/mine") == 550
+    assert talk.codes("CWD drop", "DELE mine", f"CWD {place}") == [250, 550, 250]
+    assert (facts(talk, "drop"), facts(talk, "drop/f")) == ("ce", "")
+
+
+def test_an_upload_of_ones_own_that_was_cut_is_gone_on_with_in_a_drop_box(office: Office) -> None:
+    talk, _ = office
+    with talk.data() as data:
+        assert talk.ask("STOR drop/cut").code == 150
+        data.sendall(b"first ")
+        time.sleep(0.3)
+        reset(data)
+    assert talk.hear().code == 426
+    assert talk.ask("REST 6").code == 350
+    assert talk.put("STOR drop/cut", b"second").code == 226
+    assert talk.size("drop/cut") == 12
+
+
+def test_what_may_not_be_seen_is_as_if_it_were_not_there(office: Office) -> None:
+    talk, place = office
+    assert sorted(talk.get("NLST").split()) == [b"drop", b"fixed", b"hidden", b"log", b"look", b"open"]
+    assert talk.get("NLST hidden") == b"hidden/shown\r\n"  # the way to what is granted further down
+    assert talk.retrieve("hidden/shown/f") == b"content"
+    missing = talk.ask("MLST hidden/none").text.replace(b"none", b"f")
+    assert talk.ask("MLST hidden/f").text == missing
+    lines = (
+        "SIZE hidden/f",
+        "DELE hidden/f",
+        "MKD hidden/d",
+        "RNFR hidden/f",
+        "CWD hidden/f",
+        "MLST hidden/f/x",
+    )
+    said = [talk.ask(line).text for line in lines]
+    assert [text[:30] for text in said] == [b"550 No such file or directory:"] * len(lines)
+    assert talk.refused("RETR hidden/f") == 550
+    assert talk.refused("STOR hidden/f") == 550
+    assert talk.codes("RNFR hidden", "RNTO open/hidden") == [350, 550]  # nor carried off with its directory
+    assert talk.ask(f"CWD {place}/hidden").code == 250
+
+
+def test_a_log_can_only_grow(office: Office) -> None:
+    talk, _ = office
+    assert talk.put("APPE log/f", b" and more").code == 226
+    assert talk.retrieve("log/f") == b"content and more"
+    assert talk.refused("STOR log/f") == 550
+    assert talk.refused("APPE log/new") == 550
+    assert talk.ask("REST 3").code == 350
+    assert talk.refused("STOR log/f") == 550
+    assert facts(talk, "log/f") == "ar"
+
+
+def test_what_is_stored_in_a_fixed_place_stays(office: Office) -> None:
+    talk, _ = office
+    talk.store("fixed/new", b"content")
+    assert talk.refused("STOR fixed/new") == 550
+    assert talk.refused("APPE fixed/new") == 550
+    talk.store("open/other", b"content")
+    assert talk.codes("RNFR open/other", "RNTO fixed/new") == [350, 550]
+    assert talk.codes("RNFR open/other", "RNTO fixed/other", "DELE fixed/other") == [350, 250, 550]
+    assert talk.codes("MKD fixed/d", "RMD fixed/d") == [257, 250]
+
+
+def test_a_link_gives_no_right_that_its_target_does_not(office: Office) -> None:
+    talk, place = office
+    assert talk.ask(f"SITE SYMLINK {place}/hidden/f open/way").code == 200
+    assert talk.refused("RETR open/way") == 550
+    assert talk.ask("SIZE open/way").code == 550
+    assert talk.ask(f"SITE SYMLINK {place}/look/f open/there").code == 200
+    assert talk.retrieve("open/there") == b"content"
+    assert talk.refused("STOR open/there") == 550
+
+
+def test_an_administrator_may_do_everything_whatever_is_granted(site: Site, office: Office) -> None:
+    _, place = office
+    site.argosy("grant", place, "none", "--user", USER)
+    with Talk(site) as boss:
+        boss.store(f"{place}/hidden/g", b"content")
+        assert boss.retrieve(f"{place}/hidden/g") == b"content"
+        assert boss.ask(f"DELE {place}/hidden/g").code == 250
+    site.argosy("revoke", place, "--user", USER)
+
+
+def test_fxp_is_granted_by_path(site: Site, name: str, place: str) -> None:
+    site.argosy("grant", place, "all", "--user", name)
+    with Talk(site, name) as talk:
+        elsewhere = "PORT 192,0,2,1,200,10"
+        assert talk.codes(elsewhere, f"CWD {place}", elsewhere) == [550, 250, 200]

@@ -132,3 +132,16 @@ def test_who_may_only_look_has_what_is_left_of_its_rights(
 ) -> None:
     whole = account(layers, admin=admin)
     assert only_looking(whole).rights(path) == whole.rights(path) & LOOKING
+
+
+@given(LAYERS, PATHS, NAMES)
+def test_what_is_said_of_a_directorys_children_is_what_holds_for_each(
+    layers: list[Settings], path: TreePath, name: bytes
+) -> None:
+    ann = account(layers)
+    rights, others = ann.children(path)
+    if name in others:
+        assert others[name] == (ann.rights((*path, name)) if ann.sees((*path, name)) else None)
+    else:
+        assert ann.rights((*path, name)) == rights
+        assert ann.sees((*path, name)) == bool(rights)

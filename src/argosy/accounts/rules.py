@@ -69,18 +69,33 @@ class Account:
 
     def sees(self, path: TreePath) -> bool:
         """Say whether the user may know that a path is there: it has a right at it, or somewhere below."""
+        if self.admin or not self.grants:
+            return True
         return bool(self.rights(path)) or any(
             rights and granted[: len(path)] == path for granted, rights in self.grants.items()
         )
 
-    def below(self, path: TreePath) -> tuple[TreePath, ...]:
-        """Give the paths of the grants below a path, in order."""
-        return tuple(
-            sorted(
-                granted
-                for granted in self.grants
-                if len(granted) > len(path) and granted[: len(path)] == path
-            )
+    def children(self, path: TreePath) -> tuple[Rights, Mapping[bytes, Rights | None]]:
+        """Give what may be done with what is in a directory, and the names for which that is otherwise.
+
+        None: such a name isn't seen. Without the right to list, only the names on the way to what is granted
+        further down are seen; the others aren't named here.
+        """
+        rights = self.rights(path)
+        if self.admin:
+            return rights, {}
+        depth = len(path)
+        names = {
+            granted[depth] for granted in self.grants if len(granted) > depth and granted[:depth] == path
+        }
+        return rights, {
+            name: self.rights((*path, name)) if self.sees((*path, name)) else None for name in names
+        }
+
+    def fenced(self, path: TreePath) -> bool:
+        """Say whether grants lie below a path, so that what is there can't be moved as one."""
+        return not self.admin and any(
+            len(granted) > len(path) and granted[: len(path)] == path for granted in self.grants
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from argosy import errors
 from argosy.accounts.login import Login
@@ -19,12 +19,15 @@ from argosy.catalogue.model import (
     check_path,
     shown,
 )
-from argosy.catalogue.people import Right
+from argosy.catalogue.people import NOTHING, Right, Rights
 from argosy.catalogue.query import Hits, Mark, Query
 from argosy.cluster.roster import LiveVolume, Node
-from argosy.vfs.moving import Download, Storing
+from argosy.vfs.moving import Download, Storing, needed_to_store
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link
+
+GUARDED = frozenset({Right.READ, Right.APPEND, Right.OVERWRITE, Right.DELETE})
+"""Rights that nobody gets by moving something to where it has them."""
 
 PAGE = 1_000
 """Entries read at once for a listing: some 3 ms."""
@@ -37,6 +40,14 @@ class Listed:
     entries: list[Entry]
     holders: Mapping[int, list[str]]
     """Names of the nodes that have a copy, by FileId; empty unless asked for."""
+    rights: Rights = NOTHING
+    """What the user may do with these entries."""
+    others: Mapping[bytes, Rights | None] = field(default_factory=dict)
+    """By name, where that is otherwise."""
+
+    def rights_for(self, entry: Entry) -> Rights:
+        """Give what the user may do with one of the entries."""
+        return (self.others.get(entry.name) or NOTHING) if entry.name in self.others else self.rights
 
 
 class Files:
@@ -111,12 +122,33 @@ class Files:
         Args:
             directory: Whose children.
             with_holders: Also find the nodes that have each file.
+
+        Raises:
+            Denied: The user may not list it, nor is anything granted further down; before the first page.
         """
+        path = self._catalogue.path_of(directory.id) if self.account.grants else ()
+        rights, others = self.account.children(path)
+        if Right.LIST not in rights and not any(right is not None for right in others.values()):
+            raise errors.Denied(f"{shown(path)} ({Right.LIST})")
+        return self._pages(directory, rights, others, with_holders=with_holders)
+
+    def _pages(
+        self,
+        directory: Entry,
+        rights: Rights,
+        others: Mapping[bytes, Rights | None],
+        *,
+        with_holders: bool,
+    ) -> Iterator[Listed]:
         after = b""
         while entries := self._catalogue.children(directory.id, after=after, limit=PAGE):
             upto = entries[-1].name
+            if others:
+                unsaid = rights if Right.LIST in rights else None
+                entries = [entry for entry in entries if others.get(entry.name, unsaid) is not None]
             holders = self._catalogue.holders(directory.id, after, upto) if with_holders else {}
-            yield Listed([self._vfs.as_it_arrives(entry) for entry in entries], holders)
+            found = [self._vfs.as_it_arrives(entry) for entry in entries]
+            yield Listed(found, holders, rights, others)
             after = upto
 
     async def search(self, path: TreePath, query: Query, *, after: Mark, limit: int, seconds: float) -> Hits:
@@ -150,10 +182,9 @@ class Files:
         """Give the names of the nodes that have a copy."""
         return sorted({replica.node for replica in self._catalogue.replicas(entry.id)})
 
-    @property
-    def writable(self) -> bool:
-        """Whether the user may change anything."""
-        return self.may(Right.WRITE, ())
+    def rights(self, entry: Entry) -> Rights:
+        """Give what the user may do with an entry, wherever a path that led to it went along."""
+        return self.account.rights(self._catalogue.path_of(entry.id) if self.account.grants else ())
 
     # --- changing the tree
 
@@ -210,13 +241,19 @@ class Files:
         Raises:
             IsADirectory: A directory is in the way.
             BadArgument: A directory would go into itself.
+            Denied: The user may not, or could do there what it couldn't here.
         """
-        source, target = self._to_change(source, Right.RENAME), self._to_change(target, Right.WRITE)
+        source = self._to_change(source, Right.RENAME)
+        entry = self._catalogue.find_or_none(source)
+        target = self._to_change(target, Right.MKDIR if entry and entry.is_directory else Right.WRITE)
+        if target != source and self._catalogue.find_or_none(target):
+            self._check(target, Right.OVERWRITE)
+        self._check_move(source, target)
         self._pay(await self._catalogue.rename(source, target))
 
     async def set_mtime(self, path: TreePath, mtime_ns: int) -> None:
         """Set the modification time."""
-        path = self._to_change(path, Right.OVERWRITE, follow=True)
+        path = self._to_describe(path)
         await self._catalogue.set_attributes(path, mtime_ns=mtime_ns)
         self._vfs.owed()
 
@@ -229,14 +266,14 @@ class Files:
         mode: int | None = None,
     ) -> None:
         """Set times and permission bits, where given, all at once."""
-        path = self._to_change(path, Right.OVERWRITE, follow=True)
+        path = self._to_describe(path)
         mode = None if mode is None else mode & 0o7777
         await self._catalogue.set_attributes(path, mtime_ns=mtime_ns, created_ns=created_ns, mode=mode)
         self._vfs.owed()
 
     async def set_mode(self, path: TreePath, mode: int) -> None:
         """Set the permission bits: they are shown, and change nobody's rights."""
-        path = self._to_change(path, Right.OVERWRITE, follow=True)
+        path = self._to_describe(path)
         await self._catalogue.set_attributes(path, mode=mode & 0o7777)
 
     async def checksum(self, path: TreePath, algorithm: str, *, offset: int = 0, length: int = -1) -> str:
@@ -296,6 +333,7 @@ class Files:
             node: Only this node will do: the client is connected to it.
 
         Raises:
+            Denied: The user may not read it.
             IsADirectory: It is one.
             Busy: Its first content is still arriving, and its section lets nobody read it so soon; or it was
                 cut.
@@ -303,6 +341,8 @@ class Files:
             Unavailable: No node with a good copy is there now.
         """
         path, entry = self._reach(path)
+        if not self.may(Right.READ, path):
+            raise errors.Denied(f"{shown(path)} ({Right.READ})")
         if entry.is_directory:
             raise errors.IsADirectory(shown(path))
         if entry.state in (State.UPLOADING, State.PARTIAL):
@@ -331,11 +371,12 @@ class Files:
             raise errors.Unavailable(f"{shown(path)} is arriving at another node")
         return Download(path, entry, None, storing.node, storing.live, storing)
 
-    def plan_upload(self, path: TreePath, *, node: Node | None = None) -> Storing:
+    def plan_upload(self, path: TreePath, *, node: Node | None = None, appending: bool = False) -> Storing:
         """Choose the volume that takes an upload.
 
         Args:
             path: The file, new or to be replaced.
+            appending: The bytes are to go behind those that are there.
             node: Only this node will do: the client is connected to it.
 
         Raises:
@@ -345,8 +386,9 @@ class Files:
             NoSpace: No node that is there has room.
             Unavailable: No node is there, or not the one with the beginning.
         """
-        path = self._to_change(path, Right.WRITE, follow=True)
+        path = self._to_change(path, None, follow=True)
         entry = self._catalogue.find_or_none(path)
+        self._check(path, needed_to_store(entry, self.account.name, appending=appending))
         if entry and entry.is_directory:
             raise errors.IsADirectory(shown(path))
         if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
@@ -372,35 +414,63 @@ class Files:
 
     def _check(self, path: TreePath, right: Right) -> None:
         if not self.may(right, path):
+            if not self.account.sees(path):
+                raise errors.NotFound(shown(path))
             raise errors.Denied(f"{shown(path)} ({right})")
         check_path(path)
+
+    def _check_move(self, source: TreePath, target: TreePath) -> None:
+        """See that nobody gets around a grant by moving things.
+
+        Raises:
+            Denied: Grants lie below, or what is moved could be read or changed there, and not here.
+        """
+        account = self.account
+        if account.fenced(source) or account.fenced(target):
+            raise errors.Denied(f"{shown(source)} (what is granted lies below)")
+        gained = (account.rights(target) - account.rights(source)) & GUARDED
+        if gained:
+            raise errors.Denied(f"{shown(target)} (it would give the right to {min(gained)})")
+
+    def _to_describe(self, path: TreePath) -> TreePath:
+        """Give the true path of what shall get other facts: one's own needs no right to overwrite."""
+        path = self._to_change(path, None, follow=True)
+        entry = self._catalogue.find_or_none(path)
+        own = entry is not None and entry.owner == self.account.name
+        fresh = Right.MKDIR if entry and entry.is_directory else Right.WRITE
+        self._check(path, fresh if own and self.may(fresh, path) else Right.OVERWRITE)
+        return path
 
     def _reach(self, path: TreePath, *, follow: bool = True) -> tuple[TreePath, Entry]:
         """Give the true path of what a path leads to, without links, and the entry there.
 
         Raises:
-            NotFound: Nothing is there.
+            NotFound: Nothing is there, or nothing that the user may see.
         """
+        if not self.account.sees(path):
+            raise errors.NotFound(shown(path))
         true, entry = self._catalogue.resolve(path, follow=follow)
-        if entry is None:
+        if entry is None or not self.account.sees(true):
             raise errors.NotFound(shown(path))
         return true, self._vfs.as_it_arrives(entry)
 
-    def _to_change(self, path: TreePath, right: Right, *, follow: bool = False) -> TreePath:
+    def _to_change(self, path: TreePath, right: Right | None, *, follow: bool = False) -> TreePath:
         """Give the true path of what shall change, without links, if the user has the right to do so there.
 
         Args:
             path: As the client says it.
-            right: What the change needs.
+            right: What the change needs; None: the caller sees to that.
             follow: The link that has the path isn't meant, but what it leads to.
         """
         check_path(path)
         try:
             true = self._catalogue.resolve(path, follow=follow)[0]
         except (errors.NotFound, errors.NotADirectory):
-            self._check(path, right)  # who may not change anything here hears nothing of what is here
+            # Who may not change anything here hears nothing of what is here.
+            self._check(path, right or Right.WRITE)
             raise
-        self._check(true, right)
+        if right:
+            self._check(true, right)
         return true
 
     def _pay(self, removal: Removal) -> None:

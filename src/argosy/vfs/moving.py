@@ -14,12 +14,27 @@ from argosy.catalogue.model import (
     State,
     TreePath,
     Upload,
+    shown,
 )
+from argosy.catalogue.people import Right
 from argosy.cluster.roster import LiveVolume, Node
 from argosy.cluster.transfers import UNKNOWN, Transfer
 from argosy.net.peer import refusal
 from argosy.vfs.vfs import Arriving, Vfs
 from argosy.wire import link
+
+
+def needed_to_store(entry: Entry | None, user: str, *, appending: bool) -> Right:
+    """Say which right an upload needs: of a file that is there another than of a new one.
+
+    Args:
+        entry: What has the path.
+        user: Who uploads; to go on with what was cut, or begin it anew, is its own business.
+        appending: The bytes go behind those that are there.
+    """
+    if entry is None or (entry.state in (State.UPLOADING, State.PARTIAL) and entry.owner == user):
+        return Right.WRITE
+    return Right.APPEND if appending else Right.OVERWRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +117,13 @@ class Storing:
         Raises:
             Busy: Somebody else uploads to it.
             BadArgument: The offset is behind the end of what is there.
-            Denied: What is there is older than what the client means to go on with.
+            Denied: What is there is older than what the client means to go on with; or it is there by now,
+                and the user may not change it.
         """
         entry = self._vfs.catalogue.find_or_none(self.path)
+        right = needed_to_store(entry, self._account.name, appending=offset is None)
+        if not self._account.may(right, self.path):
+            raise errors.Denied(f"{shown(self.path)} ({right})")
         live = entry is not None and entry.state in (State.LIVE, State.CONFLICT)
         upload = await self._vfs.catalogue.begin(
             self.path,

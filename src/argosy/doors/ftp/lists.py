@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from argosy import __version__, errors
 from argosy.catalogue.model import Entry, Kind, TreePath
+from argosy.catalogue.people import Right, Rights
 from argosy.doors.ftp.client import Client, Replies
 from argosy.vfs.files import Files, Listed
 from argosy.wire.ftp import arguments, listing, replies
@@ -18,11 +20,31 @@ from argosy.wire.ftp.replies import Reply
 Find = Callable[[], Iterator[list[Line]]]
 Format = Callable[[Sequence[Line]], bytes]
 
-PERMS = {Kind.FILE: ("adfrw", "r"), Kind.DIRECTORY: ("cdeflmp", "el"), Kind.LINK: ("df", "")}
-"""What a client that may write, or that may not, can do with an entry. RFC 3659 section 7.5.5.
+PERMS: Mapping[Kind, Mapping[str, Right | None]] = {
+    Kind.FILE: {
+        "a": Right.APPEND,
+        "d": Right.DELETE,
+        "f": Right.RENAME,
+        "r": Right.READ,
+        "w": Right.OVERWRITE,
+    },
+    Kind.DIRECTORY: {
+        "c": Right.WRITE,
+        "d": Right.RMDIR,
+        "e": None,  # what is seen can be entered
+        "f": Right.RENAME,
+        "l": Right.LIST,
+        "m": Right.MKDIR,
+        "p": Right.DELETE,
+    },
+    Kind.LINK: {"d": Right.DELETE, "f": Right.RENAME},
+}
+"""Which right stands behind each letter of MLSD's perm. RFC 3659 section 7.5.5.
 
-With a link itself, that is: what it leads to may be anything, or not there.
+For a link itself, that is: what it leads to may be anything, or not there.
 """
+
+CHANGING = frozenset({Right.WRITE, Right.APPEND, Right.OVERWRITE, Right.DELETE, Right.MKDIR, Right.RMDIR})
 
 WILD = b"*?["
 
@@ -66,7 +88,7 @@ async def one_for_programs(client: Client, command: Command) -> Replies:
     path = client.path(command.argument)
     entry = client.tree.seen(path)
     shown = b"/" + b"/".join(path)
-    line = _line(client.tree, entry, shown, client.tree.holders(entry))
+    line = _line(client.tree.rights(entry), entry, shown, client.tree.holders(entry))
     yield replies.entry(shown, listing.mlst(line, client.facts))
 
 
@@ -141,7 +163,7 @@ def _find(client: Client, argument: bytes, *, prefixed: bool) -> Iterator[list[L
     if entry.is_directory:
         prefix = argument.rstrip(b"/") + b"/" if prefixed and argument.strip(b"/.") else b""
         return _children(client.tree, entry, prefix=prefix)
-    return iter([[_line(client.tree, entry, argument)]])
+    return iter([[_line(client.tree.rights(entry), entry, argument)]])
 
 
 def _matching(files: Files, path: TreePath, argument: bytes, *, prefixed: bool) -> Iterator[list[Line]]:
@@ -149,9 +171,10 @@ def _matching(files: Files, path: TreePath, argument: bytes, *, prefixed: bool) 
     prefix = before + slash if prefixed else b""
     directory = files.directory(path[:-1])
     pattern = path[-1]
+    pages = _children(files, directory, prefix=prefix)
 
     def matching() -> Iterator[list[Line]]:
-        for page in _children(files, directory, prefix=prefix):
+        for page in pages:
             yield [line for line in page if fnmatch.fnmatchcase(line.name[len(prefix) :], pattern)]
 
     return matching()
@@ -160,28 +183,42 @@ def _matching(files: Files, path: TreePath, argument: bytes, *, prefixed: bool) 
 def _children(
     files: Files, directory: Entry, *, prefix: bytes = b"", with_holders: bool = False
 ) -> Iterator[list[Line]]:
-    return (_lines(files, page, prefix) for page in files.pages(directory, with_holders=with_holders))
+    pages = files.pages(directory, with_holders=with_holders)
+    return (_lines(page, prefix) for page in pages)
 
 
-def _lines(files: Files, page: Listed, prefix: bytes) -> list[Line]:
+def _lines(page: Listed, prefix: bytes) -> list[Line]:
     return [
-        _line(files, entry, prefix + entry.name, page.holders.get(entry.id, ())) for entry in page.entries
+        _line(page.rights_for(entry), entry, prefix + entry.name, page.holders.get(entry.id, ()))
+        for entry in page.entries
     ]
 
 
-def _line(files: Files, entry: Entry, name: bytes, holders: Sequence[str] = ()) -> Line:
-    perms = PERMS[entry.kind]
+@lru_cache(1000)
+def _perm(kind: Kind, rights: Rights) -> str:
+    return "".join(letter for letter, right in PERMS[kind].items() if right is None or right in rights)
+
+
+@lru_cache(10_000)
+def _mode(kind: Kind, mode: int, rights: Rights) -> int:
+    """Take bits out of a mode that this user can't make use of, as `ls -l` would tell it."""
+    reads = Right.LIST if kind is Kind.DIRECTORY else Right.READ
+    changes = CHANGING if kind is Kind.DIRECTORY else {Right.APPEND, Right.OVERWRITE}
+    return mode & ~(0 if reads in rights else 0o444) & ~(0 if changes & rights else 0o222)
+
+
+def _line(rights: Rights, entry: Entry, name: bytes, holders: Sequence[str] = ()) -> Line:
     return Line(
         name=name,
         is_directory=entry.is_directory,
         size=entry.size,
         mtime_ns=entry.mtime_ns,
         created_ns=entry.created_ns,
-        mode=entry.mode,
+        mode=_mode(entry.kind, entry.mode, rights),
         owner=entry.owner,
         group=entry.group,
         unique=entry.id,
-        perm=perms[0] if files.writable else perms[1],
+        perm=_perm(entry.kind, rights),
         nodes=tuple(holders),
         target=entry.target,
     )

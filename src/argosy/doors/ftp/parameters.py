@@ -63,7 +63,8 @@ def announce(client: Client, command: Command) -> Reply:
             path = client.path(b"%b.new" % (upcoming.argument or b"stou"))
             client.plan = Plan(client.tree.plan_upload(path).node)
         case "STOR" | "APPE":
-            client.plan = Plan(client.tree.plan_upload(path).node)
+            appending = upcoming.verb == "APPE"
+            client.plan = Plan(client.tree.plan_upload(path, appending=appending).node)
         case _:
             client.plan = Plan(None)
     return Reply.of(200, f"Planned for {upcoming.verb}")

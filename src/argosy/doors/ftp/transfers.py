@@ -52,7 +52,7 @@ def append(client: Client, command: Command) -> Replies:
 async def _store(client: Client, command: Command, name: bytes, offset: int | None) -> Replies:
     announced = client.taken_announced()
     with client.transferring(str(command)) as channel, client.moving_file(Direction.UP) as movement:
-        storing = client.tree.plan_upload(client.path(name), node=channel.node)
+        storing = client.tree.plan_upload(client.path(name), node=channel.node, appending=offset is None)
         await storing.begin(offset=offset)
         try:
             yield Reply.of(150, f"Ready, to {storing.node.name}")
