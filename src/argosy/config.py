@@ -149,6 +149,13 @@ class Search(Table, frozen=True, kw_only=True):
     """Searches that run at once; a further one waits."""
 
 
+class Quota(Table, frozen=True, kw_only=True):
+    """`[quota]`: how much users, groups and sections hold."""
+
+    count_seconds: float = 600.0
+    """How often that is counted anew, where anybody has a quota; what passes the doors is noted at once."""
+
+
 class Section(Table, frozen=True, kw_only=True):
     """`[sections.NAME]`: a subtree with rules of its own. The deepest that holds a path counts."""
 
@@ -158,6 +165,10 @@ class Section(Table, frozen=True, kw_only=True):
     """Labels: nodes that have one are chosen first for uploads."""
     require: tuple[str, ...] = ()
     """Labels: only nodes that have all of them are chosen for uploads."""
+    quota_bytes: int = 0
+    """What the files in it may come to; 0: no limit."""
+    quota_files: int = 0
+    """How many files it may have; 0: no limit."""
     flush: bool = True
     """Flush uploads to the disk before 226. Without, a power cut can lose what was acknowledged."""
     message: str = ""
@@ -202,6 +213,7 @@ class Master(Table, frozen=True, kw_only=True):
     ftp: FtpDoor = FtpDoor()
     catalogue: Catalogue = Catalogue()
     accounts: Accounts = Accounts()
+    quota: Quota = Quota()
     placement: Placement = Placement()
     search: Search = Search()
     sections: dict[str, Section] = {}
@@ -273,8 +285,8 @@ def load_master(path: Path) -> Master:
     ftp, link = master.ftp, master.link
     if ftp.idle_seconds <= 0 or ftp.stall_seconds <= 0 or ftp.connect_seconds <= 0:
         raise ConfigError("ftp: idle_seconds, stall_seconds and connect_seconds want more than 0")
-    if master.accounts.refresh_seconds <= 0:
-        raise ConfigError("accounts.refresh_seconds: want more than 0")
+    if master.accounts.refresh_seconds <= 0 or master.quota.count_seconds <= 0:
+        raise ConfigError("accounts.refresh_seconds and quota.count_seconds want more than 0")
     if master.search.at_once < 1 or master.search.limit < 1 or master.search.seconds <= 0:
         raise ConfigError("search: limit and at_once want at least 1, seconds more than 0")
     if link.lost_seconds <= link.beat_seconds:

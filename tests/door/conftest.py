@@ -13,13 +13,14 @@ from talking import Talk
 WRITER, READER, MOVER = "bob", "guest", "carol"
 """A user like most, one who may change nothing, and one who may FXP."""
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, object]] = {
     "ftp": {
         "failure_pause_seconds": 0.01,
         "login_failures": 3,
         "ban_failures": 0,
         "connect_seconds": 5.0,
-    }
+    },
+    "sections.vault": {"path": "/vault", "quota_files": 2},
 }
 
 _numbers = itertools.count(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import time
@@ -260,3 +261,75 @@ def test_fxp_is_granted_by_path(site: Site, name: str, place: str) -> None:
     with Talk(site, name) as talk:
         elsewhere = "PORT 192,0,2,1,200,10"
         assert talk.codes(elsewhere, f"CWD {place}", elsewhere) == [550, 250, 200]
+
+
+# --- quotas
+
+
+def holdings(site: Site, name: str) -> tuple[int, int]:
+    """Give the files and bytes that a user holds."""
+    (found,) = [one for one in site.argosy("quota")["quotas"] if (one["kind"], one["name"]) == ("user", name)]
+    return found["files"], found["bytes"]
+
+
+@pytest.mark.parametrize("wish", ["EPSV", "PASV"])
+def test_an_upload_that_would_pass_the_quota_is_cut(site: Site, name: str, place: str, wish: str) -> None:
+    site.argosy("user", "set", name, "quota_bytes=1M")
+    with Talk(site, name) as talk:
+        talk.store(f"{place}/a", bytes(600_000))
+        if wish == "PASV":
+            assert talk.ask(f"PRET STOR {place}/b").code == 200
+        with talk.data(wish) as data:
+            assert talk.ask(f"STOR {place}/b").code == 150
+            with contextlib.suppress(ConnectionError):
+                data.sendall(BIG)
+            ended = talk.hear()
+        assert (ended.code, ended.text[:19]) == (552, b"552 Quota exceeded:")
+        assert talk.ask(f"SIZE {place}/b").code == 550
+        assert talk.put(f"STOR {place}/a", bytes(1 << 20)).code == 226  # what is replaced gives way
+        assert talk.refused(f"STOR {place}/b") == 552
+        assert talk.ask(f"PRET STOR {place}/b").code == 552
+        assert talk.refused(f"APPE {place}/a") == 552
+        assert holdings(site, name) == (1, 1 << 20)
+        assert talk.ask(f"DELE {place}/a").code == 250
+        talk.store(f"{place}/b", bytes(1000))
+        assert holdings(site, name) == (1, 1000)
+
+
+def test_an_upload_that_is_announced_too_long_is_refused_at_once(site: Site, name: str, place: str) -> None:
+    site.argosy("user", "set", name, "quota_bytes=1000")
+    with Talk(site, name) as talk:
+        talk.store(f"{place}/a", bytes(600))
+        assert talk.ask("ALLO 401").code == 200
+        assert talk.refused(f"STOR {place}/b") == 552
+        assert talk.ask("ALLO 401").code == 200
+        assert talk.refused(f"APPE {place}/a") == 552
+        assert talk.ask("ALLO 400").code == 200
+        assert talk.put(f"APPE {place}/a", bytes(400)).code == 226
+
+
+def test_a_groups_files_are_limited_together(site: Site, name: str, place: str) -> None:
+    group, other = f"{name}-group", f"{name}-other"
+    site.argosy("group", "add", group, "total_files=2")
+    site.add_user(other)
+    site.argosy("group", "join", group, name, other)
+    with Talk(site, name) as talk, Talk(site, other) as second:
+        talk.store(f"{place}/a", b"a")
+        second.store(f"{place}/b", b"b")
+        assert talk.refused(f"STOR {place}/c") == 552
+        assert talk.put(f"STOR {place}/a", b"again").code == 226
+        assert second.ask(f"DELE {place}/b").code == 250
+        talk.store(f"{place}/c", b"c")
+
+
+def test_a_section_takes_no_more_than_its_quota(site: Site, name: str, place: str) -> None:
+    with Talk(site, name) as talk:
+        assert talk.ask("MKD /vault").code == 257
+        talk.store("/vault/a", b"a")
+        talk.store("/vault/b", b"b")
+        assert talk.refused("STOR /vault/c") == 552
+        talk.store(f"{place}/c", b"c")
+        assert talk.codes(f"RNFR {place}/c", "RNTO /vault/c") == [350, 552]
+        assert talk.codes("RNFR /vault/a", f"RNTO {place}/a") == [350, 250]
+        assert talk.codes(f"RNFR {place}/c", "RNTO /vault/c") == [350, 250]
+        assert talk.refused("STOR /vault/d") == 552

@@ -359,7 +359,7 @@ def test_unused_ports_are_closed_when_others_are_asked_for(site: Site, talk: Tal
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[tuple[Site, int]]:
     """Run a site with a second node that nobody starts again, and files that only it has; give its pid."""
-    quick = {"link": {"beat_seconds": 0.5, "lost_seconds": 2.0}}
+    quick: dict[str, dict[str, object]] = {"link": {"beat_seconds": 0.5, "lost_seconds": 2.0}}
     site = Site(tmp_path / "s", "--nodes", "1", settings=SETTINGS | quick)
     files = tmp_path / "guest" / "files"
     files.mkdir(parents=True)

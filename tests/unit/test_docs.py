@@ -29,6 +29,7 @@ TABLES: dict[str, type[config.Table]] = {
     "`[ftp]`": config.FtpDoor,
     "`[catalogue]`": config.Catalogue,
     "`[accounts]`": config.Accounts,
+    "`[quota]`": config.Quota,
     "`[placement]`": config.Placement,
     "`[search]`": config.Search,
     "`[sections.NAME]`": config.Section,

@@ -39,6 +39,9 @@ class Account:
     down_bytes_per_second: int = 0
     quota_bytes: int = 0
     quota_files: int = 0
+    total_bytes: int = 0
+    """What the files of the first group may come to."""
+    total_files: int = 0
     masks: tuple[str, ...] = ()
     """Empty: from everywhere."""
     expires_ns: int = 0
@@ -120,6 +123,8 @@ def resolve(user: User, groups: Sequence[Group]) -> Account:
         down_bytes_per_second=_first([one.down_bytes_per_second for one in layers], 0),
         quota_bytes=_first([one.quota_bytes for one in layers], 0),
         quota_files=_first([one.quota_files for one in layers], 0),
+        total_bytes=(groups[0].settings.total_bytes or 0) if groups else 0,
+        total_files=(groups[0].settings.total_files or 0) if groups else 0,
         masks=_first([one.masks for one in layers], ()),
         expires_ns=_first([one.expires_ns for one in layers], 0),
         idle_seconds=_first([one.idle_seconds for one in layers], 0.0),

@@ -32,9 +32,9 @@ from argosy.catalogue.model import (
     Verdict,
     Volume,
 )
-from argosy.catalogue.people import Group, User
+from argosy.catalogue.people import Group, Usage, User
 from argosy.catalogue.query import Hits, Mark, Query
-from argosy.catalogue.store import members, merging, replicas, search, settling, tree, uploads, users
+from argosy.catalogue.store import members, merging, replicas, search, settling, tree, uploads, usage, users
 from argosy.catalogue.store.engine import Connection, Engine
 from argosy.catalogue.store.ids import Mint
 
@@ -561,6 +561,10 @@ class Catalogue:
         """
         await self._engine.write(users.drop_user, name, durable=True)
 
+    def usage(self, sections: Mapping[str, TreePath]) -> Usage:
+        """Count files and bytes by owner and group, and by section. Reads whole tables, as `counts`."""
+        return self._engine.read_together(usage.usage, sections)
+
     def group(self, name: str) -> Group | None:
         """Find a group."""
         return self._engine.read(users.group, name)
@@ -578,11 +582,7 @@ class Catalogue:
         await self._engine.write(lambda db: users.put_group(db, group, new=new), durable=True)
 
     async def change_group(self, name: str, change: Callable[[Group], Group]) -> Group:
-        """Change a group, as `change_user`.
-
-        Raises:
-            NoSuchAccount: There is none of this name.
-        """
+        """Change a group, as `change_user`."""
         return await self._engine.write(users.change_group, name, change, durable=True)
 
     async def drop_group(self, name: str) -> None:

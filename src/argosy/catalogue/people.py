@@ -5,6 +5,7 @@ What a user's settings and those of its groups come to is `accounts.rules`' busi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -123,6 +124,31 @@ class Group:
 
     name: str
     settings: Settings = INHERITED
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much is held, or by how much that changes."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Use) -> Use:
+        """Put two together."""
+        return Use(self.files + other.files, self.bytes + other.bytes)
+
+    def __neg__(self) -> Use:
+        """Turn it round, to take it away."""
+        return Use(-self.files, -self.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much lies in the tree."""
+
+    owned: Mapping[tuple[str, str], Use]
+    """By owner and group."""
+    sections: Mapping[str, Use]
 
 
 def parts(path: bytes) -> TreePath:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import argosy
 from argosy.accounts import words as settings
-from argosy.cli import find, groups, members, presence, reports, tokens, up, users
+from argosy.cli import find, groups, members, presence, quotas, reports, tokens, up, users
 from argosy.cli.site import default_directory
 from argosy.errors import Refused
 
@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     _user(add)
     _group(add)
     _grant(add)
+    _dir_or_config(_word(add, "quota", quotas.show))
     _reports(add)
     _presence(add)
     _find(add)

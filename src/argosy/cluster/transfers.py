@@ -103,6 +103,7 @@ class Transfer:
         as_text: bool,
         announced: int,
         flush: bool,
+        room: int = -1,
     ) -> None:
         """Have the node take an upload's bytes, from `offset` on.
 
@@ -113,6 +114,7 @@ class Transfer:
             as_text: Turn CRLF into LF on the way.
             announced: Bytes that ALLO announced; -1 for unknown.
             flush: Flush to the disk before the outcome.
+            room: How long the file may become; -1: as long as it likes.
         """
         self.upload = upload.id
         base = upload.base and link.Base(upload.base.loc, upload.base.ver, upload.base.size)
@@ -120,6 +122,7 @@ class Transfer:
             link.Receive(
                 *(self.ticket, store_id, upload.id, offset, base or None),
                 *(as_text, announced, flush),
+                room=room,
             )
         )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
-from argosy.errors import TransferCut
+from argosy.errors import OverQuota, TransferCut
 from argosy.node.transfer import Progress
 
 
@@ -79,3 +80,20 @@ class Following:
     def beyond(self, offset: int) -> int:
         """See `transfer.Extent`."""
         return self._arrival.beyond(offset, seconds=self._stall_seconds, progress=self._progress)
+
+
+def within(room: int, reach: Callable[[int], None]) -> Callable[[int], None]:
+    """Have an upload cut when it reaches beyond its room; -1: it has no end.
+
+    Raises:
+        OverQuota: From what is given back, in the thread that writes.
+    """
+    if room < 0:
+        return reach
+
+    def checked(stored: int) -> None:
+        if stored > room:
+            raise OverQuota(f"there is room for {room} bytes")
+        reach(stored)
+
+    return checked

@@ -20,7 +20,7 @@ from argosy.net import tls
 from argosy.net.dataconn import DataConnection
 from argosy.net.peer import Peer
 from argosy.node import transfer
-from argosy.node.arrival import Arrival, Following
+from argosy.node.arrival import Arrival, Following, within
 from argosy.node.listeners import Listeners
 from argosy.node.volume import Volume
 from argosy.wire import link
@@ -452,7 +452,7 @@ class Tickets:
                 as_text=order.ascii,
                 block_bytes=self._settings.block_bytes,
                 progress=ticket.progress,
-                reach=ticket.arrival.reach,
+                reach=within(order.room, ticket.arrival.reach),
             )
             came = max(os.fstat(descriptor).st_size, ticket.progress.moved)
             if came < order.announced:

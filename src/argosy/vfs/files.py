@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from argosy import errors
+from argosy.accounts.ledger import limits
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import (
     Entry,
+    Kind,
     Removal,
     Standing,
     State,
@@ -19,7 +21,7 @@ from argosy.catalogue.model import (
     check_path,
     shown,
 )
-from argosy.catalogue.people import NOTHING, Right, Rights
+from argosy.catalogue.people import NOTHING, Right, Rights, Use
 from argosy.catalogue.query import Hits, Mark, Query
 from argosy.cluster.roster import LiveVolume, Node
 from argosy.vfs.moving import Download, Storing, needed_to_store
@@ -233,7 +235,9 @@ class Files:
             Busy: It is being uploaded.
         """
         path = self._to_change(path, Right.DELETE)
+        entry = self._catalogue.find_or_none(path)
         self._pay(await self._catalogue.delete(path))
+        self._uncount(path, entry)
 
     async def rename(self, source: TreePath, target: TreePath) -> None:
         """Rename or move; a plain file or a link in the way is replaced.
@@ -246,10 +250,16 @@ class Files:
         source = self._to_change(source, Right.RENAME)
         entry = self._catalogue.find_or_none(source)
         target = self._to_change(target, Right.MKDIR if entry and entry.is_directory else Right.WRITE)
-        if target != source and self._catalogue.find_or_none(target):
+        replaced = self._catalogue.find_or_none(target) if target != source else None
+        if replaced:
             self._check(target, Right.OVERWRITE)
         self._check_move(source, target)
+        await self._check_section(source, target, entry)
         self._pay(await self._catalogue.rename(source, target))
+        self._uncount(target, replaced)
+        if entry and entry.kind is Kind.FILE:
+            self._uncount(source, entry)
+            self._vfs.ledger.note(self._vfs.place(target, entry, self.account), Use(1, entry.size))
 
     async def set_mtime(self, path: TreePath, mtime_ns: int) -> None:
         """Set the modification time."""
@@ -389,6 +399,7 @@ class Files:
         path = self._to_change(path, None, follow=True)
         entry = self._catalogue.find_or_none(path)
         self._check(path, needed_to_store(entry, self.account.name, appending=appending))
+        self._check_quota(path, entry)
         if entry and entry.is_directory:
             raise errors.IsADirectory(shown(path))
         if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
@@ -411,6 +422,40 @@ class Files:
             return self._vfs.roster.place(volume)
         except errors.Unavailable:
             return None
+
+    def _uncount(self, path: TreePath, entry: Entry | None) -> None:
+        if entry and entry.kind is Kind.FILE:
+            self._vfs.ledger.note(self._vfs.place(path, entry, self.account), Use(-1, -entry.size))
+
+    def _check_quota(self, path: TreePath, entry: Entry | None) -> None:
+        """Refuse what can't be stored before anybody connects; where nothing was counted yet, STOR will see.
+
+        Raises:
+            OverQuota: A quota is used up.
+        """
+        ledger = self._vfs.ledger
+        if ledger.counted:
+            place = self._vfs.place(path, entry, self.account)
+            held = limits(self.account, place, self._vfs.section(path)[1])
+            ledger.room(held, Use(1, entry.size) if entry else Use())
+
+    async def _check_section(self, source: TreePath, target: TreePath, entry: Entry | None) -> None:
+        """See that a file that is moved into another section fits there.
+
+        A directory's files are only seen there at the next count: nobody wants to wait for that now.
+
+        Raises:
+            OverQuota: It doesn't fit.
+        """
+        (old, _), (name, section) = self._vfs.section(source), self._vfs.section(target)
+        if name == old or section is None or entry is None or entry.kind is not Kind.FILE:
+            return
+        place = self._vfs.place(target, entry, self.account)
+        ledger, found = self._vfs.ledger, limits(self.account, place, section)
+        found = [limit for limit in found if limit.holder.kind == "section"]
+        if found:
+            await ledger.ready()
+            ledger.hold(found, Use(), entry.size)
 
     def _check(self, path: TreePath, right: Right) -> None:
         if not self.may(right, path):

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from argosy import errors
+from argosy.accounts.ledger import UNLIMITED, Limit, limits
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import (
     Entry,
@@ -16,7 +17,7 @@ from argosy.catalogue.model import (
     Upload,
     shown,
 )
-from argosy.catalogue.people import Right
+from argosy.catalogue.people import Right, Use
 from argosy.cluster.roster import LiveVolume, Node
 from argosy.cluster.transfers import UNKNOWN, Transfer
 from argosy.net.peer import refusal
@@ -90,6 +91,13 @@ class Storing:
         self.live = live
         self._upload: Upload | None = None
         self._offset = 0
+        self._limits: list[Limit] = []
+        self._room = UNLIMITED
+        self._before = Use()
+        """What was there in its place."""
+        self._live = False
+        """That is read until the upload is committed, and stays if it is cut."""
+        self._place = vfs.place(path, None, account)
         self._transfer: Transfer | None = None
         self._kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
@@ -108,14 +116,16 @@ class Storing:
         """Wait for the upload's end, and say whether the file is there now."""
         return await asyncio.shield(self._kept)
 
-    async def begin(self, *, offset: int | None) -> None:
+    async def begin(self, *, offset: int | None, announced: int = -1) -> None:
         """Take the name.
 
         Args:
             offset: Where the first byte goes (REST); None: behind the last one there (APPE).
+            announced: Bytes that ALLO announced; -1 for unknown.
 
         Raises:
             Busy: Somebody else uploads to it.
+            OverQuota: There is no room for it.
             BadArgument: The offset is behind the end of what is there.
             Denied: What is there is older than what the client means to go on with; or it is there by now,
                 and the user may not change it.
@@ -125,6 +135,7 @@ class Storing:
         if not self._account.may(right, self.path):
             raise errors.Denied(f"{shown(self.path)} ({right})")
         live = entry is not None and entry.state in (State.LIVE, State.CONFLICT)
+        await self._measure(entry, offset, max(announced, 0))
         upload = await self._vfs.catalogue.begin(
             self.path,
             volume=self.live.number,
@@ -155,6 +166,7 @@ class Storing:
             as_text=as_text,
             announced=announced,
             flush=section.flush if section else True,
+            room=self._room,
         )
 
     async def end(self, done: link.Done, *, alive: bool) -> Entry:
@@ -169,9 +181,13 @@ class Storing:
             Refused: What the node said, or `TransferCut` for a client that is gone.
         """
         assert self._upload is not None, "begun"
+        if done.refusal == errors.OverQuota.__name__:
+            await self._cut(0)  # to go on with it would be of no use
+            raise errors.OverQuota(done.subject)
         if done.refusal or not alive:
             await self._cut(None if done.size == UNKNOWN else done.size)
             raise refusal(done.refusal or errors.TransferCut.__name__, done.subject)
+        await self._measure_again(done.size)
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
         try:
             entry, replica, discards = await self._vfs.catalogue.commit(
@@ -180,6 +196,7 @@ class Storing:
         except Exception:
             await self._cut(done.size)
             raise
+        self._note(Use(1, entry.size))
         self._settled(kept=True)
         self.node.tell(
             link.Commit(
@@ -196,6 +213,38 @@ class Storing:
         assert self._upload is not None, "begun"
         await self._cut(self._upload.received)
 
+    async def _measure(self, entry: Entry | None, offset: int | None, announced: int) -> None:
+        """See how much room the quotas leave, now that it is known what is there.
+
+        Raises:
+            OverQuota: None at all.
+        """
+        self._place = self._vfs.place(self.path, entry, self._account)
+        self._before = Use(1, entry.size) if entry else Use()
+        self._live = entry is not None and entry.state in (State.LIVE, State.CONFLICT)
+        self._limits = limits(self._account, self._place, self._vfs.section(self.path)[1])
+        if self._limits:
+            await self._vfs.ledger.ready()
+            self._room = self._vfs.ledger.room(self._limits, self._before)
+            # Who appends brings a byte at least, and what is there already makes no room for that.
+            least = self._before.bytes + max(announced, 1) if offset is None else offset + announced
+            self._vfs.ledger.hold(self._limits, self._before, least)
+
+    async def _measure_again(self, size: int) -> None:
+        """See that what has arrived still fits: others were stored meanwhile.
+
+        Raises:
+            OverQuota: It doesn't, and is forgotten.
+        """
+        try:
+            self._vfs.ledger.hold(self._limits, self._before, size)
+        except errors.OverQuota:
+            await self._cut(0)
+            raise
+
+    def _note(self, after: Use) -> None:
+        self._vfs.ledger.note(self._place, after + -self._before)
+
     def _settled(self, *, kept: bool) -> None:
         assert self._upload is not None, "begun"
         if self._vfs.arriving.get(self._upload.file) is self:
@@ -206,5 +255,7 @@ class Storing:
     async def _cut(self, received: int | None) -> None:
         assert self._upload is not None, "begun"
         self._settled(kept=False)
+        if not self._live:
+            self._note(Use(1, received) if received else Use())
         if await self._vfs.catalogue.cut(self._upload.id, received):
             self._vfs.roster.forget(self.live.number, [self._upload.id])

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from argosy import errors
+from argosy.accounts.ledger import Ledger, Place
+from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import (
     Entry,
@@ -86,6 +88,7 @@ class Vfs:
         self.roster = roster
         self.owed = owed
         self.sums = Sums()
+        self.ledger = Ledger(catalogue, config.sections)
         self.searchers = searchers
         self.arriving: dict[int, Arriving] = {}
         """Uploads that run, by FileId, of files whose first content they are."""
@@ -109,6 +112,13 @@ class Vfs:
         """Give what is said to who enters a directory: a section's message at the section's root."""
         section = self.section(directory)[1]
         return section.message if section and parts(section.path.encode()) == directory else ""
+
+    def place(self, path: TreePath, entry: Entry | None, account: Account) -> Place:
+        """Say whom a file counts for: its owner if it is there, else who stores it."""
+        section = self.section(path)[0]
+        if entry:
+            return Place(entry.owner, entry.group, section)
+        return Place(account.name, account.group, section)
 
     def explain(self, path: TreePath) -> Explanation:
         """Say where a path lies, who would serve it now and who would take an upload to it.

@@ -317,6 +317,8 @@ class Receive(Message, tag="receive"):
     """Flush to the disk before sealing."""
     meet: Meet | None = None
     """As in `Send`."""
+    room: int = -1
+    """The file may become so long and no longer, else `OverQuota`; -1: as long as it likes."""
 
 
 class Pace(Message, tag="pace"):

@@ -53,7 +53,7 @@ async def _store(client: Client, command: Command, name: bytes, offset: int | No
     announced = client.taken_announced()
     with client.transferring(str(command)) as channel, client.moving_file(Direction.UP) as movement:
         storing = client.tree.plan_upload(client.path(name), node=channel.node, appending=offset is None)
-        await storing.begin(offset=offset)
+        await storing.begin(offset=offset, announced=announced)
         try:
             yield Reply.of(150, f"Ready, to {storing.node.name}")
             done = await channel.carry(
