@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from argosy.wire.ftp.site import SITE_VERBS
 from door.conftest import READER, WRITER
 from running import Site
 from talking import Talk
@@ -127,6 +129,39 @@ def test_what_was_moved_is_told_to_whom_it_concerns(admin: Talk, talk: Talk) -> 
     assert talk.codes(f"SITE STATS {WRITER}", f"SITE STATS {READER}") == [200, 550]
     assert f" {WRITER} " in admin.ask("SITE STATS").text.decode()
     assert WRITER not in admin.ask(f"SITE STATS {READER}").text.decode()
+
+
+def test_whatever_follows_site_is_answered_and_breaks_nothing(site: Site, name: str) -> None:
+    site.add_user(name, "--admin")
+    chance = random.Random(2577)
+    junk = [
+        b"",
+        b" ",
+        b"x",
+        b"\xff\xfe",
+        b"*@*",
+        b"1:3",
+        b"-1",
+        b"/",
+        b"9" * 400,
+        b"a=b",
+        b"\x01",
+        b"%s%n",
+        b"2M",
+    ]
+    verbs = sorted(verb.encode() for verb in SITE_VERBS)
+    with Talk(site, name) as talk:
+        for _ in range(400):
+            words = [chance.choice(junk) for _ in range(chance.randrange(5))]
+            code = talk.ask(b" ".join([b"SITE", chance.choice(verbs), *words])).code
+            assert code in (200, 214, 250, 450, 500, 501, 504, 550, 552, 553), site.logs()[-3000:]
+        assert talk.ask(b"SITE CHPASS \xff x").code == 501
+        for option in (b"-user \xff", b"-group \xff", b"-slave \xff", b"-mtime x", b"-limit 0x1"):
+            assert talk.ask(b"SITE FIND / " + option).code == 501
+        for option in (b"-mtime -99999", b"-mtime 99999", b"-size 9999999T", b"-limit 99999"):
+            assert talk.ask(b"SITE FIND / " + option).code == 200
+        assert talk.ask("NOOP").code == 200
+    assert "accident" not in site.logs()
 
 
 def test_machines_are_told_of(site: Site, admin: Talk, place: str) -> None:

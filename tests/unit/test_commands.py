@@ -138,8 +138,9 @@ def test_site_has_a_table_of_its_own() -> None:
     assert site.parse(b"HELP") == Command("HELP", b"")
     with pytest.raises(errors.Unsupported):
         site.parse(b"EXEC rm")
-    with pytest.raises(errors.BadArgument):
-        site.parse(b"UTIME")
+    for nonsense in (b"UTIME", b"WHO me", b"USER \xff"):
+        with pytest.raises(errors.BadArgument):
+            site.parse(nonsense)
 
 
 def test_feat_lists_what_clients_look_for() -> None:

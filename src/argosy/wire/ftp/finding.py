@@ -113,15 +113,23 @@ def _limit(wish: Wish, value: bytes) -> Wish:
     return replace(wish, limit=int(value))
 
 
+def _name(value: bytes) -> str:
+    """Read the name of a user, a group or a node: they are text, unlike those of files."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise errors.BadArgument(f"{_shown(value)} isn't UTF-8") from None
+
+
 _OPTIONS: Mapping[bytes, Callable[[Wish, bytes], Wish]] = {
     b"-name": lambda wish, value: replace(wish, names=(*wish.names, value)),
     b"-iname": lambda wish, value: replace(wish, any_case=(*wish.any_case, value)),
     b"-size": _size,
     b"-mtime": _age,
-    b"-user": lambda wish, value: replace(wish, owner=_shown(value)),
-    b"-group": lambda wish, value: replace(wish, group=_shown(value)),
-    b"-slave": lambda wish, value: replace(wish, node=_shown(value)),
-    b"-node": lambda wish, value: replace(wish, node=_shown(value)),
+    b"-user": lambda wish, value: replace(wish, owner=_name(value)),
+    b"-group": lambda wish, value: replace(wish, group=_name(value)),
+    b"-slave": lambda wish, value: replace(wish, node=_name(value)),
+    b"-node": lambda wish, value: replace(wish, node=_name(value)),
     b"-type": _kind,
     b"-limit": _limit,
 }

@@ -90,8 +90,8 @@ def parse(argument: bytes) -> Command:
     """Read what follows SITE: a command of its own table.
 
     Raises:
-        BadArgument: No command, or one without the argument that it needs, or with one that it hasn't.
-            Answer 501.
+        BadArgument: No command, or one without the argument that it needs, with one that it hasn't, or with
+            names that aren't UTF-8. Answer 501.
         Unsupported: A command that isn't in the table. Answer 504.
     """
     command = commands.parse(argument, SITE_VERBS)
@@ -102,7 +102,17 @@ def parse(argument: bytes) -> Command:
         raise errors.BadArgument(f"SITE {command.verb} {verb.help.partition(':')[0]}")
     if verb.argument is Argument.NONE and command.argument:
         raise errors.BadArgument(f"SITE {command.verb} takes no argument")
+    if not verb.verbatim and not _is_text(command.argument):
+        raise errors.BadArgument(f"SITE {command.verb}: names of users and groups are UTF-8")
     return command
+
+
+def _is_text(argument: bytes) -> bool:
+    try:
+        argument.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def known_to(*, admin: bool) -> Mapping[str, SiteVerb]:

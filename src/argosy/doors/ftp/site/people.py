@@ -190,7 +190,7 @@ def _words(command: Command, form: str, *, least: int, most: int = 1_000) -> lis
 
 def _two(command: Command, form: str) -> tuple[str, str]:
     first, blank, rest = command.text.partition(" ")
-    if not (first and blank and rest):
+    if not (first and blank and rest) or any("\udc80" <= letter <= "\udcff" for letter in first):
         raise errors.BadArgument(f"want {form}")
     return first, rest
 
