@@ -23,6 +23,8 @@ class Record:
 
     def note(self, arrow: str, data: bytes) -> None:
         """Take down what came."""
+        if data[:1] in (b"\x14", b"\x15", b"\x16", b"\x17"):  # a TLS record, RFC 8446 section 5.1
+            return
         text = data.decode("utf-8", "backslashreplace").replace("\r", "")
         self.lines += [f"{arrow} {line}" for line in text.rstrip("\n").split("\n")]
 

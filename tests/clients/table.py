@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pycurl
 
 from clients import conversations as talk
+from clients import filezilla
 from clients import libraries as lib
 from clients import programs as run
 from clients.client import Client, Setup, debian
@@ -292,6 +293,17 @@ CLIENTS = (
         tls=True,
         fails={"Latin-1": _UTF8},
     ),
+    Client(
+        "FileZilla",
+        filezilla.JOBS,
+        debian("filezilla"),
+        needs=("filezilla", "Xvfb", "xdotool"),
+        clear=False,
+        tls=True,
+        mute=True,
+    ),
 )
 
-SETUPS = [Setup(client, tls) for client in CLIENTS for tls in (False, True) if client.tls or not tls]
+SETUPS = [
+    Setup(client, tls) for client in CLIENTS for tls in (False, True) if (client.tls if tls else client.clear)
+]
