@@ -125,6 +125,40 @@ def test_an_old_ftp_client_may_still_speak_tls_1_2_but_the_link_does_not(keys: P
         converse(tls.link_server(keys), old)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_data_connection_goes_on_with_the_control_connections_session(
+    keys: Path, version: ssl.TLSVersion
+) -> None:
+    client = ssl.create_default_context(cafile=str(keys / "authority.pem"))
+    client.maximum_version = version
+    pem, key = (keys / "ftp.pem").read_bytes(), (keys / "ftp.key").read_bytes()
+    control = tls.ftp_server(pem, key)
+    _, session = resumed(control, client, None)
+    assert resumed(tls.data_server(pem, key, resuming=control), client, session)[0]
+    assert not resumed(tls.data_server(pem, key), client, session)[0], "a node has other keys"
+
+
+def resumed(
+    server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[bool | None, ssl.SSLSession | None]:
+    """Tell whether a session was taken up again, and give the one that is there in the end."""
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        with server.wrap_socket(ours, server_side=True) as secured:
+            secured.sendall(b"x")
+            secured.recv(1)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with client.wrap_socket(theirs, server_hostname="localhost", session=session) as secured:
+        assert secured.recv(1) == b"x"
+        found = secured.session_reused, secured.session
+        secured.sendall(b"y")
+    thread.join()
+    return found
+
+
 def test_the_key_for_data_connections_leaves_no_file_open(keys: Path) -> None:
     pem, key = (keys / "ftp.pem").read_bytes(), (keys / "ftp.key").read_bytes()
     before = os.listdir("/proc/self/fd")

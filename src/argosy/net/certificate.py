@@ -33,8 +33,8 @@ class Certificate:
         self._refused: Pem | None = None
         self.control = tls.ftp_server(*self.pem)
         """For control connections."""
-        self.data = tls.data_server(*self.pem)
-        """For data connections of ours."""
+        self.data = tls.data_server(*self.pem, resuming=self.control)
+        """For data connections of ours; they go on with a control connection's session if asked to."""
 
     async def watch(self, seconds: float, changed: Callable[[], None]) -> None:
         """Look at the files every so often, until cancelled; what makes no sense is logged, and not used.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import ConfigError
+from argosy.net import resumption
 from argosy.net.pki import MASTER_URI, NODE_URI
 
 MASTER = "master"
@@ -75,7 +76,7 @@ def ftp_server(certificate: bytes, key: bytes) -> ssl.SSLContext:
     return context
 
 
-def data_server(certificate: bytes, key: bytes) -> ssl.SSLContext:
+def data_server(certificate: bytes, key: bytes, *, resuming: ssl.SSLContext | None = None) -> ssl.SSLContext:
     """Give data connections their context, on the master as on the nodes.
 
     It hands out no session tickets: a client that only sends wouldn't read them, and closing with
@@ -88,13 +89,16 @@ def data_server(certificate: bytes, key: bytes) -> ssl.SSLContext:
     Args:
         certificate: The door's certificate chain, PEM.
         key: Its key, PEM.
+        resuming: The control connections' context, if it is in this process: a client may go on with a
+            session that began there.
 
     Raises:
         ConfigError: They can't be read, or don't belong together.
     """
     context = ftp_server(certificate, key)
     context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2
+    if resuming is None or not resumption.share(resuming, context):
+        context.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2
     context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 
