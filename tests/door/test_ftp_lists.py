@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,6 +129,43 @@ def test_a_great_directory_is_listed_over_the_control_connection(great: Site) ->
             assert line.startswith(b" -rw")
             count += 1
     assert count == MANY
+
+
+def test_others_are_answered_while_a_great_directory_is_told_over_the_control_connection(great: Site) -> None:
+    told: list[bytes] = []
+    answered = 0
+    with Talk(great) as talk, Talk(great) as other:
+        talk.say("STAT /many", "QUIT")
+        reader = threading.Thread(target=lambda: told.extend(talk.socket.makefile("rb")))
+        reader.start()
+        while reader.is_alive():
+            assert other.ask("SIZE /many/file-000001").code == 213
+            answered += 1
+        reader.join()
+    assert (len(told), told[-2][:4], told[-1][:4]) == (MANY + 3, b"212 ", b"221 ")
+    assert answered >= 20
+
+
+def test_a_great_directory_that_changes_is_listed_without_gaps_or_repeats(great: Site) -> None:
+    """What was there from begin to end is listed once; what came or went meanwhile may be, once."""
+    going, coming = (
+        [f"/many/{word}-{number:03d}" for number in range(60)] for word in ("file-0500", "file-0900")
+    )
+    with Talk(great) as talk, Talk(great) as other:
+        assert set(other.codes(*(f"MKD {path}" for path in going))) == {257}
+        with talk.data() as data:
+            assert talk.ask("NLST /many").code == 150
+            pieces = [data.recv(10_000)]
+            for gone, came in zip(going, coming, strict=True):
+                assert other.codes(f"RMD {gone}", f"MKD {came}") == [250, 257]
+                pieces.append(data.recv(10_000))
+            pieces.append(everything(data))
+        assert talk.hear().code == 226
+        assert set(other.codes(*(f"RMD {path}" for path in coming))) == {250}
+    names = b"".join(pieces).decode().splitlines()
+    assert len(names) == len(set(names))
+    stayed = {f"/many/file-{number:06d}" for number in range(MANY)}
+    assert stayed <= set(names) <= stayed | set(going) | set(coming)
 
 
 def test_a_listing_is_aborted(great: Site) -> None:

@@ -22,7 +22,7 @@ from argosy.cli.catalogues import master_config
 from argosy.config import Master
 from argosy.wire import link
 
-PAGE = 500
+PAGE = 1_000
 """Entries asked for at once."""
 
 KINDS = {"f": "file", "d": "dir", "l": "link"}

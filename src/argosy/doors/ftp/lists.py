@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,9 +108,15 @@ async def status(client: Client, command: Command) -> Replies:
     # By hand rather than as one Reply: a directory of 100,000 files is streamed, not held.
     shown = argument or b"/" + b"/".join(client.cwd)
     await client.control.say_page(b"%d-Status of %b:\r\n" % (code, shown))
-    for page in filter(None, pages):  # a pattern may match nothing on a page
-        await client.control.say_page(b" " + listing.unix(page, now_ns).replace(b"\r\n", b"\r\n ")[:-1])
+    threads = client.hall.carriage.threads
+    while page := await asyncio.get_running_loop().run_in_executor(threads, _next_page, pages, now_ns):
+        await client.control.say_page(b" " + page.replace(b"\r\n", b"\r\n ")[:-1])
     yield Reply.of(code, "End of status")
+
+
+def _next_page(pages: Iterator[list[Line]], now_ns: int) -> bytes:
+    """Write the next page of LIST that has lines; nothing at the end."""
+    return next((page for page in (listing.unix(lines, now_ns) for lines in pages) if page), b"")
 
 
 def transfer_status(client: Client) -> Reply:
