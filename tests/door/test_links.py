@@ -165,3 +165,14 @@ def test_lftp_mirrors_links_as_links(site: Site, talk: Talk, place: str, tmp_pat
     assert (tmp_path / "copy/file").readlink() == Path("d/f")
     assert (tmp_path / "copy/way").readlink() == Path("d")
     assert (tmp_path / "copy/file").read_bytes() == b"12345"
+
+
+def test_lftp_makes_links(site: Site, talk: Talk, place: str) -> None:
+    talk.store("f", b"12345")
+    commands = (
+        f"set net:max-retries 1; set ftp:ssl-allow no; open -u '{WRITER},{PASSWORD}'"
+        f" ftp://{site.host}:{site.port}; cd {place}; ln -s f l; cat l"
+    )
+    done = subprocess.run([needs("lftp"), "-c", commands], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"12345"), done
+    assert b"type=OS.unix=slink:f;" in talk.get("MLSD")

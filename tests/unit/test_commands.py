@@ -159,7 +159,7 @@ def test_feat_lists_what_clients_look_for() -> None:
             "MDTM",
         ),
         *("MFCT", "MFF Create;Modify;UNIX.mode;", "MFMT", "MLST type*;", "PBSZ", "PRET", "PROT"),
-        *("REST STREAM", "SIZE", "TVFS", "UTF8"),
+        *("REST STREAM", "SITE SYMLINK", "SIZE", "TVFS", "UTF8"),
         *("XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512"),
     )
 

@@ -153,6 +153,7 @@ VERBS: Mapping[str, Verb] = {
         "RFC 959 section 4.1.3",
         "command: what only this server knows, see SITE HELP",
         verbatim=True,
+        feature="SITE SYMLINK",  # lftp looks for it before `ln -s`
     ),
     "PRET": Verb(
         _REQUIRED,
