@@ -151,12 +151,34 @@ def test_a_crash_in_the_middle_of_a_commit_loses_nothing(tmp_path: Path, opened:
     (tmp_path / os.fsdecode(part_loc(2))).unlink()  # so far it came
     volume = opened()
     assert scanned(volume) == 0
+    volume.discard([link.Doomed(b"d/log", 1, 3, OLD)])  # at a join these come before the commits
     commit(volume, 2)
     assert (tmp_path / "d/log").read_bytes() == b"old and new"
     row = volume.journal.find(b"d/log")
     assert row is not None
     assert row.ver == 2
     assert (volume.journal.parts(), volume.journal.extensions()) == ([], [])
+
+
+def test_a_disk_that_fails_in_the_middle_of_a_commit_loses_nothing(
+    tmp_path: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = opened()
+    append(volume, b" and new")
+    with monkeypatch.context() as broken:
+        broken.setattr(volume.journal, "write", _fails)
+        with pytest.raises(errors.Failed):
+            commit(volume, 2)
+    with pytest.raises(errors.Failed):
+        volume.discard([link.Doomed(b"d/log", 1, 3, OLD)])
+    commit(volume, 2)
+    volume.discard([link.Doomed(b"d/log", 1, 3, OLD)])
+    assert (tmp_path / "d/log").read_bytes() == b"old and new"
+    assert scanned(volume) == 0
+
+
+def _fails(*arguments: object, **named: object) -> None:
+    raise errors.Failed("the disk")
 
 
 def test_a_sealed_append_that_nobody_wants_is_undone(tmp_path: Path, opened: Opener) -> None:
@@ -239,16 +261,21 @@ def test_an_append_that_was_deleted_before_it_was_in_place_leaves_nothing(
     assert scanned(volume) == 0
 
 
-def test_a_deletion_waits_for_the_end_of_an_append(tmp_path: Path, opened: Opener) -> None:
+def test_a_file_deleted_while_it_is_appended_to_goes_when_its_writer_has_ended(
+    tmp_path: Path, opened: Opener
+) -> None:
     volume = opened()
     descriptor = volume.receive(2, 3, BASE, flush=True)
     os.write(descriptor, b" and new")
-    with pytest.raises(errors.Failed):
-        volume.discard([link.Doomed(b"d/log", 1, 3, OLD)])
+    volume.discard([link.Doomed(b"d/log", 1, 3, OLD)])
+    assert (tmp_path / "d/log").exists()
+    with pytest.raises(errors.Failed, match="given up"):
+        volume.seal(2, descriptor, flush=True, crc32=None, digest=None)
     os.close(descriptor)
     volume.release(2)
-    volume.discard([link.Doomed(b"d/log", 1, 3, OLD)])
     assert not (tmp_path / "d/log").exists()
+    assert [path.read_bytes() for path in (tmp_path / ".argosy/trash").rglob("log")] == [b"old"]
+    assert scanned(volume) == 0
 
 
 def test_other_names_of_a_file_do_not_change_with_it(tmp_path: Path, opened: Opener) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+from collections.abc import Callable
 from typing import Protocol
 
 from argosy import errors
@@ -166,6 +167,15 @@ class Transfer:
         Time limits are the node's (connecting, standing still) and the roster's (a node that is away).
         """
         return await self._done
+
+    def when_failed(self, act: Callable[[], None]) -> None:
+        """Have `act` called as soon as it has ended badly."""
+
+        def look(done: asyncio.Future[link.Done]) -> None:
+            if not done.cancelled() and done.result().refusal:
+                act()
+
+        self._done.add_done_callback(look)
 
     def _begin(self, order: link.Send | link.Receive) -> None:
         """Give the order.

@@ -104,18 +104,43 @@ class Extensions:
         """Part the two: the upload gets a file of its own, the old version is as it was before.
 
         Raises:
-            Failed: The upload is still arriving. Ask later.
+            Failed: Its commit was begun, and has to be ordered again first. Ask later.
         """
-        part = self._journal.part(upload)
-        if part is None or not part.sealed:
-            raise Failed(f"upload {upload:x} is being appended")
+        if self._root.file(part_loc(upload)) is None:
+            raise Failed(f"upload {upload:x} is half in place")
         if self._is_same(self._open[upload], part_loc(upload)):
             self._root.copy_aside(part_loc(upload))
         self._cut_back(self._open[upload])
         self._forget(upload)
 
-    def heal(self) -> None:
-        """Bring files and journal together after a crash: what isn't sealed is cut off again."""
+    def free(self, loc: bytes, ver: int) -> int | None:
+        """Let what is to be deleted, a version that is appended to or one that was, be a file of its own.
+
+        Returns:
+            The upload that is still being appended to it: first its writer has to end.
+
+        Raises:
+            Failed: See `part`.
+        """
+        if not self._open:
+            return None
+        known = self._journal.find_version(ver)
+        extended = [self.on(loc), self.on(known.loc) if known else None]
+        for upload in {ver, *(one.upload for one in extended if one)} & self._open.keys():
+            part = self._journal.part(upload)
+            if part is None or not part.sealed:
+                return upload
+            self.part(upload)
+        return None
+
+    def heal(self) -> list[Extension]:
+        """Bring files and journal together after a crash: what isn't sealed is cut off again.
+
+        Returns:
+            Those that the crash caught while they were closed: the file is the new version already, and the
+            journal has yet to hear of it.
+        """
+        caught = []
         for upload, extension in tuple(self._open.items()):
             self._root.drop_aside(part_loc(upload))
             part, row = self._journal.part(upload), self._journal.find(extension.loc)
@@ -123,10 +148,12 @@ class Extensions:
                 self._forget(upload)  # committed, and only this note was left
             elif part is None or not part.sealed:
                 self.undo(upload)
-            elif self._root.file(part_loc(upload)) and not self._is_same(extension, part_loc(upload)):
+            elif self._root.file(part_loc(upload)) is None:
+                caught.append(extension)
+            elif not self._is_same(extension, part_loc(upload)):
                 self._cut_back(extension)  # the crash came while they were parted
                 self._forget(upload)
-            # Sealed and without a second name: it came while it was closed, and the master commits it again.
+        return caught
 
     # --- inside
 

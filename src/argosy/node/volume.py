@@ -46,6 +46,8 @@ class Volume:
         self._trash_seconds = trash_seconds
         self._extensions = Extensions(root, journal)
         self._receiving: set[int] = set()
+        self._doomed: dict[int, link.Doomed] = {}
+        """Files to delete, by the upload that is still being appended to each."""
         self._touched: set[bytes] | None = None
 
     @classmethod
@@ -58,7 +60,7 @@ class Volume:
         root = Root(path)
         self = cls(root, Journal(root.journal_path), trash_seconds=trash_seconds)
         with self.journal.lock:
-            self._extensions.heal()
+            self._heal_extensions()
             self._heal_parts()
             self._heal_moves()
         return self
@@ -247,6 +249,8 @@ class Volume:
                 part = self.journal.part(upload)
                 if part is None or not part.sealed:
                     self._extensions.undo(upload)
+            if doomed := self._doomed.pop(upload, None):
+                self._discard(doomed)
 
     def seal(
         self, upload: int, descriptor: int, *, flush: bool, crc32: int | None, digest: bytes | None
@@ -389,6 +393,12 @@ class Volume:
     def _is_touched(self, loc: bytes) -> bool:
         return (self._touched is not None and loc in self._touched) or self._extensions.on(loc) is not None
 
+    def _heal_extensions(self) -> None:
+        for extension in self._extensions.heal():
+            part = self.journal.part(extension.upload)
+            if part and (found := self.root.file(extension.loc)) and found.st_size == part.size:
+                self._journal_commit(extension.loc, part)
+
     def _heal_parts(self) -> None:
         """Bring parts and journal together after a crash."""
         on_disk = dict(self.root.parts())
@@ -445,9 +455,7 @@ class Volume:
         if part.flush:
             try:
                 self.root.flush_directory(loc)
-            except (
-                OSError
-            ) as error:  # it is there all the same; should a power cut undo it, the start heals it
+            except OSError as error:  # it is there all the same; a power cut's damage is healed at the start
                 log.warning("%s: %r isn't flushed: %s", self.store_id, loc, error)
         found = self.root.file(loc)
         if found is None:  # somebody took it away at once, and the master has to hear of it
@@ -467,11 +475,7 @@ class Volume:
             except Exists:
                 if not self._make_room(order.loc):
                     break
-            except (
-                OSError,
-                NotADirectory,
-                NotFound,
-            ) as error:  # not ours to write, another disk begins there
+            except (OSError, NotADirectory, NotFound) as error:  # not ours, or another disk begins there
                 log.warning("%s: %r can't be had: %s", self.store_id, order.loc, error)
                 break
             else:
@@ -520,7 +524,10 @@ class Volume:
         return None
 
     def _discard(self, doomed: link.Doomed) -> None:
-        self._part_extensions(doomed)
+        if (upload := self._extensions.free(doomed.loc, doomed.ver)) is not None:
+            self.journal.drop_parts([upload])  # it goes on from what the tree has given up
+            self._doomed[upload] = doomed
+            return
         part = self.journal.part(doomed.ver) if doomed.ver else None
         if part and (placed := self._placed(part, doomed.loc, doomed.mtime_ns)):
             self._journal_commit(placed, part)
@@ -540,17 +547,6 @@ class Volume:
         self._touch(loc)
         self.journal.write([Row(loc, found.st_size, found.st_mtime_ns, doomed.ver, gone=1)])
         self.root.remove_empty_parents(loc)
-
-    def _part_extensions(self, doomed: link.Doomed) -> None:
-        """Let what is to be deleted, a version that is appended to or one that was, be a file of its own."""
-        known = self.journal.find_version(doomed.ver)
-        uploads = {doomed.ver}
-        for loc in (doomed.loc, known.loc if known else doomed.loc):
-            if extension := self._extensions.on(loc):
-                uploads.add(extension.upload)
-        for upload in uploads:
-            if upload in self._extensions:
-                self._extensions.part(upload)
 
     def _settle(self, order: link.Settle) -> None:
         row = self.journal.find(order.loc)

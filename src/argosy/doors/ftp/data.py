@@ -209,6 +209,7 @@ class Passive:
         self._transfer = transfer = Transfer(node)
         try:
             transfer.dial("", port, tls=self._protected)
+            transfer.when_failed(self._cut_ends)  # a client that sends nothing wouldn't find out
             start(transfer)
             client, far = await self._client.ready(), await leg.ready()
             _check_node(far, node)
@@ -242,6 +243,9 @@ class Passive:
         """See `Channel`."""
         if self._transfer:
             self._transfer.cancel()
+        self._cut_ends()
+
+    def _cut_ends(self) -> None:
         self._client.cut()
         if self._node_leg:
             self._node_leg.cut()
