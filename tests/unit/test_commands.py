@@ -87,7 +87,7 @@ def test_no_line_does_worse_than_be_refused(line: bytes) -> None:
         except errors.Refused as refusal:
             Reply.of(500, str(refusal)).encode()
         else:
-            Reply.of(200, command.text, str(command)).encode()
+            Reply.of(200, str(command)).encode()
 
 
 @given(
