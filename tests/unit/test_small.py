@@ -7,10 +7,15 @@ import contextlib
 import os
 import secrets
 import socket
+import struct
+import zlib
 from pathlib import Path
 
+import pytest
+import xxhash
+
 from argosy.wire import link
-from standin import Master, dialled, eventually, master, node, rest_of
+from standin import Master, dialled, eventually, master, node, push, rest_of
 
 
 async def drawn(far: Master) -> int:
@@ -127,3 +132,105 @@ async def test_ports_that_a_lost_master_gave_out_are_shut_at_the_next_welcome(tm
             assert old not in far.ports
             with contextlib.suppress(ConnectionResetError):
                 assert await asyncio.to_thread(client.recv, 1) == b""
+
+
+def taking(port: int, volume: str, upload: int) -> link.Receive:
+    ticket = secrets.randbits(62) | 1
+    meet = link.Expect(ticket, port, "127.0.0.1", False)
+    return link.Receive(ticket, volume, upload, 0, None, False, -1, True, meet)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 300_000])
+async def test_an_upload_of_any_size_arrives_whole_with_its_sums(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        order = taking(await drawn(far), volume.store_id, 7)
+        assert isinstance(order.meet, link.Expect)
+        client = await dialled(order.meet.port)
+        far.tell(order)
+        await asyncio.to_thread(push, client, content)
+        done = await far.outcome(order.ticket)
+        assert (done.refusal, done.moved, done.size) == ("", size, size)
+        assert (done.crc32, done.digest) == (zlib.crc32(content), xxhash.xxh3_128_digest(content))
+        await far.ask(link.Commit(volume.store_id, [link.CommitPart(7, b"d/f", done.mtime_ns)]))
+        assert (tmp_path / "root/d/f").read_bytes() == content
+
+
+async def test_a_small_upload_that_takes_its_time_is_there_for_readers_meanwhile(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        order = taking(await drawn(far), volume.store_id, 7)
+        assert isinstance(order.meet, link.Expect)
+        with await dialled(order.meet.port) as client:
+            client.sendall(b"some ")
+            far.tell(order)
+            await eventually(lambda: volume.part_size(7) == 5)
+            client.sendall(b"more")
+        assert (await far.outcome(order.ticket)).size == 9
+
+
+async def test_an_upload_that_is_not_small_may_pause_in_the_middle(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        order = taking(await drawn(far), volume.store_id, 7)
+        assert isinstance(order.meet, link.Expect)
+        with await dialled(order.meet.port) as client:
+            await asyncio.to_thread(client.sendall, bytes(100_000))
+            far.tell(order)
+            await eventually(lambda: volume.part_size(7) == 100_000)
+            await asyncio.sleep(0.2)
+            client.sendall(b"more")
+        done = await far.outcome(order.ticket)
+        assert (done.refusal, done.size) == ("", 100_004)
+
+
+async def test_a_small_upload_that_is_reset_keeps_nothing_it_did_not_get_whole(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        order = taking(await drawn(far), volume.store_id, 7)
+        assert isinstance(order.meet, link.Expect)
+        with await dialled(order.meet.port) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+            client.sendall(b"some")
+            far.tell(order)
+            await asyncio.sleep(0.05)
+        done = await far.outcome(order.ticket)
+        assert done.refusal == "TransferCut"
+        assert done.size == volume.part_size(7)
+
+
+async def test_a_small_upload_that_is_cancelled_ends_at_once(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        order = taking(await drawn(far), volume.store_id, 7)
+        assert isinstance(order.meet, link.Expect)
+        with await dialled(order.meet.port) as client:
+            client.sendall(b"some")
+            far.tell(order)
+            far.tell(link.Cancel(order.ticket))
+            assert (await far.outcome(order.ticket)).refusal == "TransferCut"
+            with pytest.raises(ConnectionResetError):
+                await asyncio.to_thread(client.recv, 1)
+
+
+async def test_many_small_uploads_are_put_in_place_together_and_all_are_told_of(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        await far.ask(link.Feed(volume.store_id, 0, False))
+        commits = []
+        for upload in range(1, 150):
+            order = taking(await drawn(far), volume.store_id, upload)
+            assert isinstance(order.meet, link.Expect)
+            client = await dialled(order.meet.port)
+            far.tell(order)
+            await asyncio.to_thread(push, client, b"%d" % upload)
+            done = await far.outcome(order.ticket)
+            commits.append(link.CommitPart(upload, b"d%d/f%d" % (upload % 3, upload), done.mtime_ns))
+        for commit in commits:
+            far.tell(link.Commit(volume.store_id, [commit]))
+        await far.until(*(commit.loc for commit in commits))
+        for commit in commits:
+            assert (tmp_path / "root" / os.fsdecode(commit.loc)).read_bytes() == b"%d" % commit.upload
+        assert volume.state().parts == []
+        doomed = [
+            link.Doomed(commit.loc, commit.upload, len(b"%d" % commit.upload), commit.mtime_ns)
+            for commit in commits
+        ]
+        await far.ask(link.Discard(volume.store_id, doomed))
+        await far.until()
+        assert volume.journal.files == 0

@@ -20,6 +20,10 @@ AT_ONCE = 1_000
 """Debts looked at in one round."""
 
 
+GATHER_SECONDS = 0.05
+"""Debts gather for so long before a round begins: a client deletes one file after the other."""
+
+
 class Upkeep:
     """Rounds over what is owed, each `catalogue.upkeep_seconds`, or at once when `wake` is called."""
 
@@ -61,6 +65,7 @@ class Upkeep:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):  # wait_for of 3.11 can swallow being cancelled
                         await self._woken.wait()
+                        await asyncio.sleep(GATHER_SECONDS)
                 self._woken.clear()
             else:
                 await asyncio.sleep(pause)

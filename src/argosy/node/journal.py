@@ -103,6 +103,7 @@ class Journal:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=64)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._durable = True
+        self._together = False
         self._db.executescript(_SCHEMA)
         self._glances = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
         self._glances.execute("PRAGMA query_only = ON")
@@ -216,9 +217,32 @@ class Journal:
                 self._db.execute("INSERT OR REPLACE INTO meta VALUES ('seq', ?)", (seq,))
             self.files += sum(not row.gone for row in rows) - before
             self.seq = seq
-        if rows:
-            for listener in tuple(self._listeners):
-                listener()
+        if rows and not self._together:
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Around changes of several files: one transaction for all, under the lock; it isn't durable.
+
+        When it fails the disk is ahead of the journal for all of them, as it is after a crash.
+        """
+        with self.lock:
+            before = self.seq, self.files
+            self._together = True
+            try:
+                with self._transaction(durable=False, begins=True):
+                    yield
+            except BaseException:
+                self.seq, self.files = before
+                raise
+            finally:
+                self._together = False
+        if self.seq != before[0]:
+            self._tell()
 
     def prune(self, seq: int) -> None:
         """Forget files that went, up to a number that the master has."""
@@ -344,8 +368,11 @@ class Journal:
                 raise Failed(f"journal: {error}") from error
 
     @contextlib.contextmanager
-    def _transaction(self, *, durable: bool) -> Iterator[None]:
-        """BEGIN and COMMIT, flushed to the disk or not; used under the lock."""
+    def _transaction(self, *, durable: bool, begins: bool = False) -> Iterator[None]:
+        """BEGIN and COMMIT, flushed to the disk or not, or part of what goes `together`; under the lock."""
+        if self._together and not begins:
+            yield
+            return
         try:
             if self._durable != durable:
                 self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")

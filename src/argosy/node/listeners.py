@@ -20,6 +20,7 @@ class Listeners:
         self._count = count
         self._waiting: dict[int, socket.socket] = {}
         self._short = False
+        self._closed = False
 
     def ports(self) -> list[int]:
         """Give the ports that wait."""
@@ -31,7 +32,7 @@ class Listeners:
         When the range is used up, later calls go on. Gives the new ones.
         """
         fresh: list[int] = []
-        if len(self._waiting) > self._count // 2:
+        if self._closed or len(self._waiting) > self._count // 2:
             return fresh
         while len(self._waiting) < self._count:
             try:
@@ -67,11 +68,15 @@ class Listeners:
 
     def renew(self) -> list[int]:
         """Open other ports in place of those that wait: who is on the way to one has lost its master."""
-        self.close()
+        self._shut()
         return self.fill()
 
     def close(self) -> None:
-        """Close them all."""
+        """Close them all, and open no more."""
+        self._closed = True
+        self._shut()
+
+    def _shut(self) -> None:
         for listener in self._waiting.values():
             listener.close()
         self._waiting.clear()

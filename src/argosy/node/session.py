@@ -110,8 +110,7 @@ class Session:
     async def _answer_volume(self, order: link.Body) -> link.Body | None:
         match order:
             case link.Commit():
-                station = self._station(order.store_id)
-                await station.order(partial(station.volume.commit, order.parts))
+                await self._station(order.store_id).commit(order.parts)
             case link.Forget():
                 station = self._station(order.store_id)
                 await station.order(partial(station.volume.forget, order.uploads))

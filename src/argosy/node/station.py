@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from argosy import config
@@ -12,6 +12,9 @@ from argosy.node.checksums import checksums
 from argosy.node.rounds import Rounds
 from argosy.node.volume import Volume
 from argosy.wire import link
+
+GATHER_SECONDS = 0.02
+"""Uploads that are to be put in place gather for so long: for each one alone the journal would be written."""
 
 
 class Station:
@@ -29,13 +32,37 @@ class Station:
         self.rounds = Rounds(volume, settings, tell)
         self.gate = asyncio.Lock()
         """Held around each order and each batch of the feed: see `Feed`."""
+        self._parts: list[link.CommitPart] = []
+        self._placed: asyncio.Task[None] | None = None
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="orders")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="checksum")
 
     async def order(self, work: Callable[[], None]) -> None:
         """Carry out an order, one after the other."""
         async with self.gate:
-            await asyncio.get_running_loop().run_in_executor(self._hands, work)
+            await asyncio.get_running_loop().run_in_executor(self._hands, self._in_turn, self._taken(), work)
+
+    async def commit(self, parts: Iterable[link.CommitPart]) -> None:
+        """Put uploads in place, together with those of the next moment: they are read where they are, too."""
+        self._parts.extend(parts)
+        if self._placed is None:
+            self._placed = asyncio.get_running_loop().create_task(self._commit())
+        await asyncio.shield(self._placed)
+
+    async def _commit(self) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        self._placed = None
+        await self.order(lambda: None)
+
+    def _taken(self) -> list[link.CommitPart]:
+        """Take the uploads that wait to be put in place, which comes before every later order."""
+        parts, self._parts = self._parts, []
+        return parts
+
+    def _in_turn(self, parts: list[link.CommitPart], work: Callable[[], None]) -> None:
+        if parts:
+            self.volume.commit(parts)
+        work()
 
     async def checksum(self, order: link.Checksum) -> link.Checksums:
         """Sum a file up, one after the other: each keeps a processor and the disk busy.
@@ -47,7 +74,9 @@ class Station:
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._checksum, order)
 
     def close(self) -> None:
-        """Take no more orders, and finish the one in hand."""
+        """Take no more orders, and finish the one in hand; the next join has the others placed."""
+        if self._placed:
+            self._placed.cancel()
         self.rounds.stop()
         self._hands.shutdown()
         self._reader.shutdown(wait=False, cancel_futures=True)

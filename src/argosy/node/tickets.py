@@ -21,14 +21,19 @@ from argosy.net.dataconn import DataConnection
 from argosy.net.peer import Peer
 from argosy.node import transfer
 from argosy.node.arrival import Arrival, Following, within
+from argosy.node.glance import read_now
 from argosy.node.listeners import Listeners
 from argosy.node.volume import Volume
+from argosy.node.whole import Whole
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
 
 _LAST_WORDS_SECONDS = 0.5
 """For the outcomes of transfers that were cut because the node stops."""
+
+_SMALL_SECONDS = 0.25
+"""Uploads that take longer aren't waited for in one piece: others may want to read them while they arrive."""
 
 Work = Callable[[socket.socket], link.Done]
 """What a thread does with a data connection that is there."""
@@ -51,6 +56,8 @@ class Ticket:
     progress: transfer.Progress = field(default_factory=transfer.Progress)
     outcome: link.Done | None = None
     """How it ended; owed to the master until it says that it has heard."""
+    whole: Whole | None = None
+    """Waits for a small upload."""
     expiry: asyncio.TimerHandle | None = None
 
 
@@ -212,10 +219,8 @@ class Tickets:
 
     def receive(self, order: link.Receive) -> None:
         """Take a file from a ticket's connection."""
-        ticket = self._begin(order, lambda ticket: partial(self._receive, ticket, order))
-        if (volume := self._volumes.get(order.store_id)) and ticket.part is None:
-            ticket.part = (volume, order.upload)
-            ticket.arrival = self._arrivals[order.store_id, order.upload] = Arrival()
+        if order.ticket in self._tickets or not self._await_whole(order):
+            self._arrives(order, self._begin(order, lambda ticket: partial(self._receive, ticket, order)))
 
     def pace(self, order: link.Pace) -> None:
         """Keep a ticket's bytes at a pace from now on."""
@@ -246,7 +251,34 @@ class Tickets:
         refusal = errors.NoDataConnection.__name__
         self._end(ticket, link.Done(ticket.number, 0, refusal, "it waited too long", size=-1))
 
+    def _arrives(self, order: link.Receive, ticket: Ticket) -> None:
+        if (volume := self._volumes.get(order.store_id)) and ticket.part is None:
+            ticket.part = (volume, order.upload)
+            ticket.arrival = self._arrivals[order.store_id, order.upload] = Arrival()
+
+    def _await_whole(self, order: link.Receive) -> bool:
+        """Take a client who is there, and wait for what may be a small file; False: it can't be so simple."""
+        meet = order.meet
+        if order.ascii or order.offset or order.base or not isinstance(meet, link.Expect) or meet.tls:
+            return False
+        made = self._listeners.accept(meet.port, meet.peer)
+        if made is None:
+            return False
+        ticket = Ticket(order.ticket, DataConnection.adopt(made, stall_seconds=self._stall_seconds))
+        self._tickets[order.ticket] = ticket
+        self._arrives(order, ticket)
+
+        def then(content: bytes | None) -> None:
+            ticket.whole = None
+            self._begin(order, lambda ticket: partial(self._receive, ticket, order, content=content))
+
+        limit = len(self._small) if order.room < 0 else min(len(self._small), order.room)
+        ticket.whole = Whole(made, limit=limit, seconds=_SMALL_SECONDS, then=then)
+        return True
+
     def _cut(self, ticket: Ticket) -> None:
+        if ticket.whole:
+            ticket.whole.give_up()
         ticket.progress.cancel()
         if ticket.connection:
             ticket.connection.cut()
@@ -366,7 +398,7 @@ class Tickets:
         if volume is None or order.size == link.ARRIVING or not 0 <= size <= len(self._small):
             return None
         content = self._small[:size]
-        return content if volume.read_now(order.loc, order.ver, order.offset, content) else None
+        return content if read_now(volume, order.loc, order.ver, order.offset, content) else None
 
     def _go_on(self, order: link.Send, made: socket.socket, progress: transfer.Progress) -> None:
         connection = DataConnection.adopt(made, stall_seconds=self._stall_seconds)
@@ -427,11 +459,13 @@ class Tickets:
             raise errors.BadArgument(f"REST {order.offset} is behind what has arrived")
         return volume.read_upload(order.ver), following
 
-    def _receive(self, ticket: Ticket, order: link.Receive, made: socket.socket) -> link.Done:
+    def _receive(
+        self, ticket: Ticket, order: link.Receive, made: socket.socket, *, content: bytes | None = None
+    ) -> link.Done:
         connection = ticket.connection
         assert connection is not None
         try:
-            done = self._receive_part(ticket, order, self._volume(order.store_id), made)
+            done = self._receive_part(ticket, order, self._volume(order.store_id), made, content)
         except BaseException:
             connection.abort()
             raise
@@ -439,21 +473,32 @@ class Tickets:
         return done
 
     def _receive_part(
-        self, ticket: Ticket, order: link.Receive, volume: Volume, made: socket.socket
+        self,
+        ticket: Ticket,
+        order: link.Receive,
+        volume: Volume,
+        made: socket.socket,
+        content: bytes | None,
     ) -> link.Done:
         assert ticket.arrival is not None, "made with the part"
-        descriptor = volume.receive(order.upload, order.offset, order.base, flush=order.flush)
+        descriptor = volume.receive(
+            order.upload, order.offset, order.base, flush=order.flush, noted=content is None
+        )
         try:
             ticket.arrival.reach(order.offset)
-            sums = transfer.receive(
-                made,
-                descriptor,
-                sums=order.offset == 0,
-                as_text=order.ascii,
-                block_bytes=self._settings.block_bytes,
-                progress=ticket.progress,
-                reach=within(order.room, ticket.arrival.reach),
-            )
+            if content is None:
+                sums = transfer.receive(
+                    made,
+                    descriptor,
+                    sums=order.offset == 0,
+                    as_text=order.ascii,
+                    block_bytes=self._settings.block_bytes,
+                    progress=ticket.progress,
+                    reach=within(order.room, ticket.arrival.reach),
+                )
+            else:
+                sums = transfer.keep(descriptor, content, ticket.progress)
+                ticket.arrival.reach(len(content))
             came = max(os.fstat(descriptor).st_size, ticket.progress.moved)
             if came < order.announced:
                 raise errors.Incomplete(f"{came} of {order.announced}")

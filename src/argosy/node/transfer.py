@@ -153,6 +153,15 @@ def receive(
     return coming.summing.sums() if coming.summing else Sums(None, None)
 
 
+def keep(descriptor: int, content: bytes, progress: Progress) -> Sums:
+    """Write what has arrived whole; see `receive`."""
+    progress.count(len(content))
+    _write(descriptor, content)
+    summing = Summing()
+    summing.add(content)
+    return summing.sums()
+
+
 class _Coming:
     """A file on its way in."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,9 @@ from argosy.node.journal import Journal, PartRow, Row
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
+
+_AT_ONCE = 64
+"""Orders that are carried out under one lock, in one transaction of the journal: some milliseconds."""
 
 _REFUSED_BY_DISK = (OSError, Exists, NotADirectory, NotFound)
 """How the disk says no to one file. The journal's no is `Failed`, and that one is for all."""
@@ -137,33 +139,6 @@ class Volume:
                 pass  # taken away by hand
         raise TransferCut("the upload of this file was cut")
 
-    def read_now(self, loc: bytes, ver: int, offset: int, into: memoryview) -> bool:
-        """Read the end of a small file, if it lies in place and nothing has to be waited for.
-
-        The event loop may call this, as nothing else here. What isn't certain is left to `read`: the journal
-        isn't locked, so the file counts only with the very size and time of its row.
-
-        Args:
-            loc: Where it is.
-            ver: Its version.
-            offset: The first byte.
-            into: Filled with the bytes from there to the end of the file.
-        """
-        check_loc(loc)
-        known = self.journal.glance(loc, ver)
-        if known is None or known[0] != offset + len(into):
-            return False
-        descriptor = self.root.open_now(loc)
-        if descriptor is None:
-            return False
-        try:
-            found = os.fstat(descriptor)
-            if (found.st_size, found.st_mtime_ns) != known or not stat.S_ISREG(found.st_mode):
-                return False
-            return self.root.read_now(descriptor, into, offset)
-        finally:
-            os.close(descriptor)
-
     def _where(self, loc: bytes, ver: int) -> bytes:
         """Find a version that may have been moved since the master knew where it is."""
         row = self.journal.find(loc)
@@ -177,8 +152,17 @@ class Volume:
 
     # --- arriving
 
-    def receive(self, upload: int, offset: int, base: link.Base | None, *, flush: bool) -> int:
+    def receive(
+        self, upload: int, offset: int, base: link.Base | None, *, flush: bool, noted: bool = True
+    ) -> int:
         """Open an upload's part to be written from `offset` on; end with `release`.
+
+        Args:
+            upload: Which.
+            offset: Where the first byte goes.
+            base: See `link.Base`.
+            flush: See `link.Receive`.
+            noted: Journal it before it is sealed: else a crash in between takes it away.
 
         Returns:
             A descriptor that stands at `offset`; the caller closes it.
@@ -194,7 +178,7 @@ class Volume:
                 raise Busy(f"{upload:x}")
             self._receiving.add(upload)
         try:
-            return self._open_part(upload, offset, base, flush=flush)
+            return self._open_part(upload, offset, base, flush=flush, noted=noted)
         except OSError as error:
             self.release(upload)
             raise disks.refusal(error) from error
@@ -202,10 +186,13 @@ class Volume:
             self.release(upload)
             raise
 
-    def _open_part(self, upload: int, offset: int, base: link.Base | None, *, flush: bool) -> int:
+    def _open_part(
+        self, upload: int, offset: int, base: link.Base | None, *, flush: bool, noted: bool
+    ) -> int:
         loc = part_loc(upload)
         with self.journal.lock:
-            self.journal.put_part(PartRow(upload, sealed=0, flush=int(flush)))
+            if noted:
+                self.journal.put_part(PartRow(upload, sealed=0, flush=int(flush)))
             if base and offset == base.size and (extending := self._extend(upload, base)) is not None:
                 return extending
             descriptor = self.root.open(loc, os.O_RDWR | os.O_CREAT)
@@ -295,10 +282,12 @@ class Volume:
         Raises:
             Failed: The disk is gone, or the journal fails. Ask again.
         """
-        for order in parts:
-            check_loc(order.loc)
-            with self._one_refused("placed", order.loc), self.journal.lock:
-                self._commit(order)
+        for start in range(0, len(parts), _AT_ONCE):
+            with self.journal.together():
+                for order in parts[start : start + _AT_ONCE]:
+                    check_loc(order.loc)
+                    with self._one_refused("placed", order.loc):
+                        self._commit(order)
 
     def forget(self, uploads: Sequence[int]) -> None:
         """Remove parts; an append goes on to be undone when nobody writes to it any more."""
@@ -316,10 +305,12 @@ class Volume:
         Raises:
             Failed: The disk is gone, or the journal fails. Ask again.
         """
-        for doomed in files:
-            check_loc(doomed.loc)
-            with self._one_refused("discarded", doomed.loc), self.journal.lock:
-                self._discard(doomed)
+        for start in range(0, len(files), _AT_ONCE):
+            with self.journal.together():
+                for doomed in files[start : start + _AT_ONCE]:
+                    check_loc(doomed.loc)
+                    with self._one_refused("discarded", doomed.loc):
+                        self._discard(doomed)
 
     def settle(self, order: link.Settle) -> None:
         """Move a file to where the tree has it, and give it its time.
