@@ -135,6 +135,7 @@ async def test_a_suspect_that_is_equal_becomes_good(catalogue: Catalogue) -> Non
     report = await catalogue.merge(2, [Found(b"x", 3, 2)], seq=1, whole=False)
     file = catalogue.find((b"x",)).id
     assert report.compare == catalogue.suspects() == [file]
+    assert catalogue.holders(model.ROOT_ID, b"", b"z") == {file: ["n1"]}
     assert await catalogue.compared(file, {1: (7, D), 2: (7, D)}) is None
     entry = catalogue.by_id(file)
     assert (entry.crc32, entry.digest) == (7, D)

@@ -1,6 +1,6 @@
 """Checksums, remembered."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from argosy.catalogue.model import Entry, Kind, State
 from argosy.vfs.sums import Sums

@@ -149,8 +149,9 @@ class Files:
                 unsaid = rights if Right.LIST in rights else None
                 entries = [entry for entry in entries if others.get(entry.name, unsaid) is not None]
             holders = self._catalogue.holders(directory.id, after, upto) if with_holders else {}
-            found = [self._vfs.as_it_arrives(entry) for entry in entries]
-            yield Listed(found, holders, rights, others)
+            if self._vfs.arriving:
+                entries = [self._vfs.as_it_arrives(entry) for entry in entries]
+            yield Listed(entries, holders, rights, others)
             after = upto
 
     async def search(self, path: TreePath, query: Query, *, after: Mark, limit: int, seconds: float) -> Hits:

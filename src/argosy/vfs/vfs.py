@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from argosy import errors
 from argosy.accounts.ledger import Ledger, Place
@@ -96,7 +98,7 @@ class Vfs:
     def as_it_arrives(self, entry: Entry) -> Entry:
         """Give an entry with the size that has arrived so far, if it is still arriving."""
         if entry.state is State.UPLOADING and (storing := self.arriving.get(entry.id)):
-            return replace(entry, size=storing.received)
+            return msgspec.structs.replace(entry, size=storing.received)
         return entry
 
     def forget(self, parts: Iterable[PartName]) -> None:

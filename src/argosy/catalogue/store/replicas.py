@@ -36,15 +36,18 @@ def of(db: sqlite3.Connection, file: int) -> list[Replica]:
 
 def holders(db: sqlite3.Connection, folder: int, after: bytes, upto: bytes) -> dict[int, list[str]]:
     """Name the nodes with a good copy of each file of a directory with `after < name <= upto`."""
-    rows = db.execute(
-        "SELECT e.id, v.node FROM ent e JOIN replica r ON r.file = e.id AND r.standing = 0"
-        " JOIN volume v ON v.number = r.volume"
-        " WHERE e.parent = ? AND e.name > ? AND e.name <= ?",
-        (folder, after, upto),
+    # Both questions are answered from indexes alone: the standing is in one of those that aren't good.
+    asked = (
+        "SELECT r.file, r.volume FROM replica r JOIN ent e ON e.id = r.file"
+        " WHERE e.parent = ? AND e.name > ? AND e.name <= ?"
     )
+    bounds = (folder, after, upto)
+    suspect = set(db.execute(f"{asked} AND r.standing <> 0", bounds))
+    nodes = dict(db.execute("SELECT number, node FROM volume"))
     held: dict[int, list[str]] = {}
-    for file, node in rows.fetchall():
-        held.setdefault(file, []).append(node)
+    for copy in db.execute(asked, bounds).fetchall():
+        if copy not in suspect:
+            held.setdefault(copy[0], []).append(nodes[copy[1]])
     return held
 
 

@@ -215,17 +215,18 @@ def _mode(kind: Kind, mode: int, rights: Rights) -> int:
 
 
 def _line(rights: Rights, entry: Entry, name: bytes, holders: Sequence[str] = ()) -> Line:
+    # By place, in the order of the fields: naming them costs as much again, a hundred thousand times.
     return Line(
-        name=name,
-        is_directory=entry.is_directory,
-        size=entry.size,
-        mtime_ns=entry.mtime_ns,
-        created_ns=entry.created_ns,
-        mode=_mode(entry.kind, entry.mode, rights),
-        owner=entry.owner,
-        group=entry.group,
-        unique=entry.id,
-        perm=_perm(entry.kind, rights),
-        nodes=tuple(holders),
+        name,
+        entry.is_directory,
+        entry.size,
+        entry.mtime_ns,
+        entry.created_ns,
+        _mode(entry.kind, entry.mode, rights),
+        entry.owner,
+        entry.group,
+        entry.id,
+        _perm(entry.kind, rights),
+        tuple(holders),
         target=entry.target,
     )

@@ -160,23 +160,21 @@ def unix(lines: Iterable[Line], now_ns: int) -> bytes:
             future, with its year.
     """
     oldest = now_ns - _HALF_YEAR
-    return b"".join(
-        [
-            b"%b %3d %b %b %12d %b %b\r\n"
-            % (
-                _mode_letters(line.is_directory, line.mode) if line.target is None else b"lrwxrwxrwx",
-                line.links,
-                _account(line.owner),
-                _account(line.group),
-                line.size,
-                _recent(line.mtime_ns)
-                if oldest < line.mtime_ns <= now_ns
-                else _distant(line.mtime_ns // _DAY),
-                line.name if line.target is None else b"%b -> %b" % (line.name, line.target),
+    page: list[bytes] = []
+    for name, is_directory, size, mtime_ns, _, mode, owner, group, _, _, _, links, _, target in lines:
+        if oldest < mtime_ns <= now_ns:
+            day, minute = divmod(mtime_ns // _MINUTE, 1_440)
+            shown = _month_day(day) + _CLOCK[minute]
+        else:
+            shown = _distant(mtime_ns // _DAY)
+        if target is None:
+            page.append(
+                b"%b%12d %b %b\r\n" % (_head(is_directory, mode, links, owner, group), size, shown, name)
             )
-            for line in lines
-        ]
-    )
+        else:
+            head = _head_of_link(links, owner, group)
+            page.append(b"%b%12d %b %b -> %b\r\n" % (head, size, shown, name, target))
+    return b"".join(page)
 
 
 def names(lines: Iterable[Line]) -> bytes:
@@ -184,20 +182,26 @@ def names(lines: Iterable[Line]) -> bytes:
     return b"".join([line.name + b"\r\n" for line in lines])
 
 
-def _recent(ns: int) -> bytes:
-    day, rest = divmod(ns, _DAY)
-    return b"%b %b" % (_month_day(day), _CLOCK[rest // _MINUTE])
+@lru_cache(maxsize=1024)
+def _head(is_directory: bool, mode: int, links: int, owner: str, group: str) -> bytes:
+    """Give what stands before the size: in one directory there are few of these."""
+    return b"%b %3d %b %b " % (_mode_letters(is_directory, mode), links, _account(owner), _account(group))
+
+
+@lru_cache(maxsize=1024)
+def _head_of_link(links: int, owner: str, group: str) -> bytes:
+    return b"lrwxrwxrwx %3d %b %b " % (links, _account(owner), _account(group))
 
 
 @lru_cache(maxsize=8192)
 def _distant(day: int) -> bytes:
-    return b"%b  %04d" % (_month_day(day), times.day_of(day).year)
+    return b"%b %04d" % (_month_day(day), times.day_of(day).year)
 
 
 @lru_cache(maxsize=8192)
 def _month_day(day: int) -> bytes:
     at = times.day_of(day)
-    return b"%b %2d" % (_MONTHS[at.month - 1], at.day)
+    return b"%b %2d " % (_MONTHS[at.month - 1], at.day)
 
 
 @lru_cache(maxsize=1024)
