@@ -8,7 +8,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import xxhash
 
 from argosy import errors
 from argosy.node import transfer
-from argosy.node.summing import Follower, Summing, Sums
+from argosy.node.summing import Follower, Summing, Sums, core_to_spare
 
 MIB = 1 << 20
 
@@ -87,6 +87,31 @@ def test_where_a_file_system_cannot_splice_the_bytes_are_copied(tmp_path: Path) 
         assert receive(made, descriptor) == sums_of(data)
     os.close(descriptor)
     assert (tmp_path / "f").read_bytes() == data
+
+
+def test_where_no_core_is_to_spare_nobody_follows_and_the_sums_are_the_same(tmp_path: Path) -> None:
+    data = os.urandom(9 * MIB)
+    seen: set[str] = set()
+    with (
+        ExitStack() as others,
+        arriving(data) as made,
+        (tmp_path / "f").open("w+b", buffering=0) as file,
+    ):
+        while others.enter_context(core_to_spare()):
+            pass
+        sums = transfer.receive(
+            made,
+            file.fileno(),
+            sums=True,
+            as_text=False,
+            block_bytes=65_536,
+            progress=transfer.Progress(),
+            reach=lambda _: seen.update(one.name for one in threading.enumerate()),
+        )
+    assert sums == sums_of(data)
+    assert "follower" not in seen
+    with core_to_spare() as claimed:
+        assert claimed, "given back at the end"
 
 
 def test_a_disk_that_fills_up_in_a_large_upload_is_no_room() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -15,11 +17,27 @@ from argosy.errors import Damaged, Failed
 _STEP_BYTES = 1 << 20
 """The follower is woken for so much: seldom enough to cost nothing, and still in the processor's cache."""
 
-_LEAD_BYTES = 16 << 20
-"""How far the file may be ahead of its follower: what is read back is surely still in memory then."""
+_LEAD_BYTES = 4 << 20
+"""How far the file may be ahead of its follower: what is read back is then still in a cache."""
 
 _BLOCK_BYTES = 1 << 18
 """Read back at once: it stays in a core's own cache while it is added up twice."""
+
+
+_CORES = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
+"""For followers. Receiving takes a core, and following another; where there are none left, a block is summed
+up while it is at hand, which costs a tenth less processor time than to read it back."""
+
+
+@contextlib.contextmanager
+def core_to_spare() -> Iterator[bool]:
+    """Claim a core for a follower. False: all are taken."""
+    claimed = _CORES.acquire(blocking=False)
+    try:
+        yield claimed
+    finally:
+        if claimed:
+            _CORES.release()
 
 
 class Sums(NamedTuple):

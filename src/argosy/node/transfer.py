@@ -21,7 +21,7 @@ from argosy.net import pipe
 from argosy.node import disks
 from argosy.node.lines import FromWire, ToWire
 from argosy.node.pace import Pace
-from argosy.node.summing import Follower, Summing, Sums
+from argosy.node.summing import Follower, Summing, Sums, core_to_spare
 
 _SENDFILE_BYTES = 4 << 20
 """Asked of one `sendfile`: between two we count, and the kernel keeps the socket full by itself."""
@@ -201,8 +201,13 @@ class _Coming:
         return False
 
     def splice(self) -> bool:
-        """Move what arrives within the kernel. True: to the end; False: this file system can't do it."""
+        """Move what arrives within the kernel. True: to the end.
+
+        False: this file system can't do it, or there is no core to spare for summing it up afterwards.
+        """
         with contextlib.ExitStack() as stack:
+            if self.summing and not stack.enter_context(core_to_spare()):
+                return False
             through = stack.enter_context(pipe.opened(_PIPE_BYTES))
             follower: Follower | None = None
             if self.summing:
