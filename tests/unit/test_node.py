@@ -623,14 +623,20 @@ async def test_who_reads_an_upload_gets_what_is_there_and_what_comes(tmp_path: P
         ticket, port = await far.expect()
         writer = await dialled(port)
         far.tell(link.Receive(ticket, volume.store_id, 7, 0, None, False, -1, True))
+        early, port = await far.expect()
+        first = await dialled(port)
+        far.tell(link.Send(early, volume.store_id, b"", 7, link.ARRIVING, 0, False))
+        writer.sendall(b"first ")
+        assert await asyncio.to_thread(first.recv, 100) == b"first "
         reading, port = await far.expect()
         reader = await dialled(port)
         far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 2, False))
-        writer.sendall(b"first ")
         assert await asyncio.to_thread(reader.recv, 100) == b"rst "
         writer.sendall(b"second")
         writer.close()
+        assert await asyncio.to_thread(rest_of, first) == b"second"
         assert await asyncio.to_thread(rest_of, reader) == b"second"
+        first.close()
         assert (await far.outcome(ticket)).refusal == ""
         assert (await far.outcome(reading)).refusal == ""
         reader.close()
