@@ -1,4 +1,4 @@
-"""One volume: a root directory with its journal, and the orders that change them together."""
+"""One volume: a root directory with its journal; what is read there, arrives there and is ordered there."""
 
 from __future__ import annotations
 
@@ -14,25 +14,21 @@ from argosy.errors import (
     BadArgument,
     Busy,
     Damaged,
-    Exists,
     Failed,
-    NotADirectory,
     NotFound,
     TransferCut,
 )
 from argosy.node import disks
-from argosy.node.disks import Root, check_loc, part_loc, unplaced_loc
+from argosy.node.disks import Root, check_loc, part_loc
 from argosy.node.extension import Extensions
 from argosy.node.journal import Journal, PartRow, Row
+from argosy.node.placing import REFUSED_BY_DISK, Placing
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
 
 _AT_ONCE = 64
 """Orders that are carried out under one lock, in one transaction of the journal: some milliseconds."""
-
-_REFUSED_BY_DISK = (OSError, Exists, NotADirectory, NotFound)
-"""How the disk says no to one file. The journal's no is `Failed`, and that one is for all."""
 
 
 class Volume:
@@ -48,9 +44,8 @@ class Volume:
         self._trash_seconds = trash_seconds
         self._extensions = Extensions(root, journal)
         self._receiving: set[int] = set()
-        self._doomed: dict[int, link.Doomed] = {}
-        """Files to delete, by the upload that is still being appended to each."""
         self._touched: set[bytes] | None = None
+        self._placing = Placing(root, journal, self._extensions, trash=trash_seconds > 0, touch=self._touch)
 
     @classmethod
     def open(cls, path: str | Path, *, trash_seconds: float) -> Self:
@@ -62,9 +57,7 @@ class Volume:
         root = Root(path)
         self = cls(root, Journal(root.journal_path), trash_seconds=trash_seconds)
         with self.journal.lock:
-            self._heal_extensions()
-            self._heal_parts()
-            self._heal_moves()
+            self._placing.heal()
         return self
 
     def close(self) -> None:
@@ -236,8 +229,7 @@ class Volume:
                 part = self.journal.part(upload)
                 if part is None or not part.sealed:
                     self._extensions.undo(upload)
-            if doomed := self._doomed.pop(upload, None):
-                self._discard(doomed)
+            self._placing.released(upload)
 
     def seal(
         self, upload: int, descriptor: int, *, flush: bool, crc32: int | None, digest: bytes | None
@@ -287,7 +279,7 @@ class Volume:
                 for order in parts[start : start + _AT_ONCE]:
                     check_loc(order.loc)
                     with self._one_refused("placed", order.loc):
-                        self._commit(order)
+                        self._placing.commit(order)
 
     def forget(self, uploads: Sequence[int]) -> None:
         """Remove parts; an append goes on to be undone when nobody writes to it any more."""
@@ -310,7 +302,7 @@ class Volume:
                 for doomed in files[start : start + _AT_ONCE]:
                     check_loc(doomed.loc)
                     with self._one_refused("discarded", doomed.loc):
-                        self._discard(doomed)
+                        self._placing.discard(doomed)
 
     def settle(self, order: link.Settle) -> None:
         """Move a file to where the tree has it, and give it its time.
@@ -324,7 +316,7 @@ class Volume:
         check_loc(order.to)
         try:
             with self.journal.lock:
-                self._settle(order)
+                self._placing.settle(order)
         except OSError as error:
             raise disks.refusal(error) from error
 
@@ -371,7 +363,7 @@ class Volume:
         """Let an order go on after one file that the disk refuses, as long as the disk itself is there."""
         try:
             yield
-        except _REFUSED_BY_DISK as error:
+        except REFUSED_BY_DISK as error:
             self.root.check()
             log.warning("%s: %r can't be %s: %s", self.store_id, loc, what, error)
 
@@ -383,201 +375,6 @@ class Volume:
 
     def _is_touched(self, loc: bytes) -> bool:
         return (self._touched is not None and loc in self._touched) or self._extensions.on(loc) is not None
-
-    def _heal_extensions(self) -> None:
-        for extension in self._extensions.heal():
-            part = self.journal.part(extension.upload)
-            if part and (found := self.root.file(extension.loc)) and found.st_size == part.size:
-                self._journal_commit(extension.loc, part)
-
-    def _heal_parts(self) -> None:
-        """Bring parts and journal together after a crash."""
-        on_disk = dict(self.root.parts())
-        rows = {row.upload: row for row in self.journal.parts()}
-        for upload, size in on_disk.items():
-            row = rows.get(upload)
-            if row is None:
-                self._heal_stray(upload)
-            elif row.sealed and row.size != size:
-                self.journal.put_part(row._replace(sealed=0))
-        # A sealed part whose file is missing stays: its commit will find it in place.
-        self.journal.drop_parts(up for up, row in rows.items() if not row.sealed and up not in on_disk)
-
-    def _heal_moves(self) -> None:
-        """Journal moves that a crash has cut off from it: such files are served now, not after a scan."""
-        for loc, to, mtime_ns in self.journal.moves():
-            row, found = self.journal.find(loc), self.root.file(to)
-            if (
-                row
-                and found
-                and self.root.file(loc) is None
-                and found.st_size == row.size
-                and found.st_mtime_ns in (row.mtime_ns, mtime_ns)
-            ):
-                self._journal_move(row, to, row.ver)
-            else:
-                self.journal.drop_move(loc)
-
-    def _heal_stray(self, upload: int) -> None:
-        """A part without a row: its commit is journalled and the disk lost the move, or it's rubbish."""
-        known = self.journal.find_version(upload)
-        if known and self.root.file(known.loc) is None:
-            log.warning("%s: moving upload %x into place again", self.store_id, upload)
-            try:
-                self.root.move(part_loc(upload), known.loc)
-            except _REFUSED_BY_DISK as error:
-                log.warning("%s: %r can't be had: %s", self.store_id, known.loc, error)
-                self.root.move(part_loc(upload), unplaced_loc(upload))
-                self._journal_move(known, unplaced_loc(upload), upload)
-        self.root.remove(part_loc(upload))
-
-    def _commit(self, order: link.CommitPart) -> None:
-        row = self.journal.part(order.upload)
-        if row is None or not row.sealed or self.root.file(part_loc(order.upload)) is None:
-            self._commit_again(order, row)
-            return
-        self.root.set_time(part_loc(order.upload), order.mtime_ns)
-        if order.upload in self._extensions and self._extensions.close(order.upload, order.loc):
-            self._journal_commit(order.loc, row)
-        else:
-            self._journal_commit(self._place(order), row)
-
-    def _journal_commit(self, loc: bytes, part: PartRow) -> None:
-        if part.flush:
-            try:
-                self.root.flush_directory(loc)
-            except OSError as error:  # it is there all the same; a power cut's damage is healed at the start
-                log.warning("%s: %r isn't flushed: %s", self.store_id, loc, error)
-        found = self.root.file(loc)
-        if found is None:  # somebody took it away at once, and the master has to hear of it
-            row = Row(loc, part.size, part.mtime_ns, part.upload, gone=1)
-        else:
-            row = Row(loc, found.st_size, found.st_mtime_ns, part.upload, part.crc32, part.digest)
-        self._touch(loc)
-        self.journal.write([row], drop=part.upload)
-        if part.upload in self._extensions:
-            self._extensions.closed(part.upload)
-
-    def _place(self, order: link.CommitPart) -> bytes:
-        """Move a part to its place, or as near as can be; say where it is."""
-        for _ in range(3):  # somebody may put a file there by hand between our looks
-            try:
-                self.root.move(part_loc(order.upload), order.loc)
-            except Exists:
-                if not self._make_room(order.loc):
-                    break
-            except (OSError, NotADirectory, NotFound) as error:  # not ours, or another disk begins there
-                log.warning("%s: %r can't be had: %s", self.store_id, order.loc, error)
-                break
-            else:
-                return order.loc
-        self.root.move(part_loc(order.upload), unplaced_loc(order.upload))
-        return unplaced_loc(order.upload)
-
-    def _make_room(self, loc: bytes) -> bool:
-        found, row = self.root.file(loc), self.journal.find(loc)
-        if self.root.is_directory(loc):
-            return False
-        try:
-            if found and row and _same(row, found):
-                self.root.discard(loc, row.ver, keep=self._trash_seconds > 0)
-            else:
-                self.root.quarantine(loc)
-                log.warning("%s: %r was in the way, kept in the quarantine", self.store_id, loc)
-        except NotFound:
-            pass  # somebody took it away by hand
-        except (OSError, Exists, NotADirectory) as error:
-            log.warning("%s: %r is in the way and can't be moved: %s", self.store_id, loc, error)
-            return False
-        return True
-
-    def _commit_again(self, order: link.CommitPart, row: PartRow | None) -> None:
-        """The part isn't there: it is in place already, or it is lost and the master has to hear of it."""
-        if row and (placed := self._placed(row, order.loc, order.mtime_ns)):
-            self._journal_commit(placed, row)
-            return
-        if self.journal.find_version(order.upload):
-            return
-        log.error("%s: upload %x is lost, the catalogue has it at %r", self.store_id, order.upload, order.loc)
-        if row and row.sealed:
-            self.journal.drop_parts([order.upload])
-        if self.journal.find(order.loc) is None:
-            self.journal.write([Row(order.loc, 0, order.mtime_ns, order.upload, gone=1)])
-
-    def _placed(self, part: PartRow, loc: bytes, mtime_ns: int) -> bytes | None:
-        """Find a sealed part in its place, when a crash has cut that off from its journal row."""
-        if not part.sealed or self.root.file(part_loc(part.upload)):
-            return None
-        for place in (loc, unplaced_loc(part.upload)):
-            found = self.root.file(place)
-            if found and (found.st_size, found.st_mtime_ns) == (part.size, mtime_ns):
-                return place
-        return None
-
-    def _discard(self, doomed: link.Doomed) -> None:
-        if (upload := self._extensions.free(doomed.loc, doomed.ver)) is not None:
-            self.journal.drop_parts([upload])  # it goes on from what the tree has given up
-            self._doomed[upload] = doomed
-            return
-        part = self.journal.part(doomed.ver) if doomed.ver else None
-        if part and (placed := self._placed(part, doomed.loc, doomed.mtime_ns)):
-            self._journal_commit(placed, part)
-        elif part and part.sealed:
-            if self.root.file(part_loc(doomed.ver)):
-                self.root.discard(part_loc(doomed.ver), doomed.ver, keep=self._trash_seconds > 0)
-            self.journal.drop_parts([doomed.ver])
-            return
-        row = self.journal.find(doomed.loc)
-        if row is None or (row.ver and row.ver != doomed.ver):
-            row = self.journal.find_version(doomed.ver) or row
-        loc = row.loc if row else doomed.loc
-        found = self.root.file(loc)
-        if found is None or not _is_meant(doomed, row, found):
-            return
-        self.root.discard(loc, doomed.ver, keep=self._trash_seconds > 0)
-        self._touch(loc)
-        self.journal.write([Row(loc, found.st_size, found.st_mtime_ns, doomed.ver, gone=1)])
-        self.root.remove_empty_parents(loc)
-
-    def _settle(self, order: link.Settle) -> None:
-        row = self.journal.find(order.loc)
-        if row is None or (row.ver and order.ver and row.ver != order.ver):
-            row = self.journal.find_version(order.ver)
-        found = self.root.file(row.loc) if row else None
-        if row is None or found is None or found.st_size != order.size:
-            raise NotFound(order.loc)
-        if self._extensions.on(row.loc):
-            raise Exists(row.loc)  # until what is appended is committed
-        if row.loc != order.to:
-            self.journal.begin_move(row.loc, order.to, order.mtime_ns)
-            try:
-                self.root.move(row.loc, order.to)
-            except BaseException as error:
-                self.journal.drop_move(row.loc)
-                if isinstance(error, NotADirectory):
-                    raise Exists(order.to) from error
-                raise
-        self.root.set_time(order.to, order.mtime_ns)
-        self._journal_move(row, order.to, order.ver)
-        self.root.remove_empty_parents(row.loc)
-
-    def _journal_move(self, row: Row, to: bytes, ver: int) -> None:
-        if now := self.root.file(to):
-            there = Row(to, now.st_size, now.st_mtime_ns, ver, row.crc32, row.digest)
-            gone = [] if row.loc == to else [row._replace(gone=1)]
-            self._touch(row.loc, to)
-            self.journal.write([there, *gone], together=True, moved=row.loc)
-
-
-def _same(row: Row, found: os.stat_result) -> bool:
-    return (row.size, row.mtime_ns) == (found.st_size, found.st_mtime_ns)
-
-
-def _is_meant(doomed: link.Doomed, row: Row | None, found: os.stat_result) -> bool:
-    """Whether a file is the one to delete: its version says so, or it came by hand and size and time do."""
-    if row and row.ver:
-        return row.ver == doomed.ver and _same(row, found)
-    return (found.st_size, found.st_mtime_ns) == (doomed.size, doomed.mtime_ns)
 
 
 def _check_reaches(descriptor: int, offset: int) -> None:
