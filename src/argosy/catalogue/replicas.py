@@ -1,0 +1,161 @@
+"""Which volumes hold copies: what they bring when they join, what they are owed, what is suspect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from argosy.catalogue.ground import SECOND_NS, Ground
+from argosy.catalogue.model import (
+    Counts,
+    Discard,
+    Found,
+    MergeReport,
+    Replica,
+    Settlement,
+    TreePath,
+    Verdict,
+)
+from argosy.catalogue.store import merging, replicas, settling, tree, uploads
+
+SETTLE_AGAIN = 4
+"""Rounds of upkeep until a move that was handed out, and of which nothing was heard, is asked for again."""
+
+
+class Replicas(Ground):
+    """The record of what lies on the disks."""
+
+    _suspects_after = 0
+
+    def holders(self, directory: int, after: bytes, upto: bytes) -> dict[int, list[str]]:
+        """Name the nodes with a good copy of each file of a directory with `after < name <= upto`."""
+        return self._engine.read(replicas.holders, directory, after, upto)
+
+    def replicas(self, file: int) -> list[Replica]:
+        """List the replicas of a file, by volume."""
+        return self._engine.read(replicas.of, file)
+
+    def counts(self) -> Counts:
+        """Count everything. Reads whole tables: for a thread, when there are millions of files."""
+        return self._engine.read_together(replicas.counts)
+
+    def damaged(self, limit: int = 100) -> list[TreePath]:
+        """Give paths of files without a good copy. Reads whole tables, as `counts`."""
+        return self._engine.read_together(
+            lambda db: [tree.path_of(db, file) for file in replicas.damaged(db, limit)]
+        )
+
+    def suspects(self, limit: int = 100) -> list[int]:
+        """List files with a copy whose content nobody has compared yet; the next ones at each call.
+
+        So those whose node is away don't keep the others waiting.
+        """
+        page = self._engine.read(replicas.suspects, self._suspects_after, limit)
+        self._suspects_after = page[-1] if len(page) == limit else 0
+        return page
+
+    # --- joining ----
+
+    def tombs(self, volume: int, limit: int = 1000) -> list[Discard]:
+        """List deletions that a volume is still owed, in order of loc."""
+        return self._engine.read(replicas.tombs, volume, limit)
+
+    async def buried(self, volume: int, done: Sequence[Discard]) -> None:
+        """Drop the tombstones of deletions that the volume has carried out."""
+        await self._engine.write(replicas.buried, volume, done)
+
+    async def reconcile(
+        self, volume: int, parts: Sequence[tuple[int, int, bool]], running: Collection[int]
+    ) -> Verdict:
+        """Hold the parts that a volume came back with against the catalogue, both ways, in one go.
+
+        Names whose part is lost go; parts that nobody knows are to be forgotten; what was committed is to
+        be put in place.
+
+        Args:
+            volume: Whose parts.
+            parts: Upload, bytes, and whether it is sealed, of every part on the volume.
+            running: Uploads that go on right now, on whatever volume; they are left alone.
+        """
+        return await self._engine.write(uploads.reconcile, volume, parts, running, self._now())
+
+    async def placed(self, volume: int, numbers: Collection[int]) -> None:
+        """Note that a volume that joins has put these uploads in place, before its list is fed on.
+
+        What was changed or lost on the disk meanwhile is seen as such when the list tells of it.
+        """
+        await self._engine.write(uploads.placed, volume, numbers)
+
+    async def expect_whole(self, volume: int) -> None:
+        """Before a volume is asked for its whole list: what was told to it to put in place must be in it."""
+        await self._engine.write(uploads.expect_listed, volume, ())
+
+    async def merge(
+        self,
+        volume: int,
+        changes: list[Found],
+        *,
+        seq: int,
+        whole: bool,
+        after: bytes = b"",
+        upto: bytes | None = None,
+    ) -> MergeReport:
+        """Bring a batch of a volume's file list into the catalogue, flushed when this returns.
+
+        Args:
+            volume: Whose list.
+            changes: Files that are there or gone, each loc once; no version lies at two locs.
+            seq: The newest change covered; `Volume.acked` from now on.
+            whole: The batch holds all files with `after < loc <= upto`; what it lacks there is gone.
+            after: See `whole`.
+            upto: See `whole`; None: to the end.
+        """
+        now_ns = self._now()
+        return await self._engine.write(
+            lambda db: merging.merge(
+                db,
+                volume,
+                changes,
+                seq=seq,
+                between=(after, upto) if whole else None,
+                mint=self._mint,
+                now_ns=now_ns,
+            ),
+            durable=True,
+        )
+
+    async def compared(
+        self, file: int, digests: Mapping[int, tuple[int | None, bytes]], *, ver: int | None = None
+    ) -> str | None:
+        """Draw the conclusion from a comparison of a file's copies.
+
+        Suspects that equal a good copy become good, and the entry learns its checksums. A suspect that
+        differs becomes a file of its own, kept aside; its path is given, shown as text.
+
+        Args:
+            file: Whose copies.
+            digests: CRC-32, if known, and XXH3-128 of the copy on each volume that was read.
+            ver: The version that was compared; when the file has another by now, nothing happens.
+        """
+        now_ns = self._now()
+        return await self._engine.write(
+            lambda db: merging.compared(db, file, digests, ver=ver, mint=self._mint, now_ns=now_ns)
+        )
+
+    # --- settling ----
+
+    async def settlements(self, limit: int, online: Collection[int]) -> list[Settlement]:
+        """Take moves that the disks are due, for volumes that are online.
+
+        Say of each how it ended, by `settled` or `postponed`; else it comes again after a while.
+        """
+        pause_ns = int(SETTLE_AGAIN * self._table.upkeep_seconds * SECOND_NS)
+        return await self._engine.write(settling.settlements, limit, online, self._now(), pause_ns)
+
+    async def settled(self, done: Sequence[Settlement]) -> None:
+        """Note that files lie where they were to go."""
+        await self._engine.write(settling.settled, done, self._mint, self._now())
+
+    async def postponed(self, refused: Sequence[Settlement]) -> None:
+        """Note that nodes refused: ask again later and later, and after a few times no more."""
+        pause_ns = int(self._table.upkeep_seconds * SECOND_NS)
+        await self._engine.write(settling.postponed, refused, self._now(), pause_ns)
