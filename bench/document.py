@@ -52,6 +52,8 @@ _HOW = """\
   client has to decrypt and encrypt, on the same processors as the server.
 - Several streams read the same file, each all of it. Writing, four streams bring a file of full size each,
   sixteen a quarter of it each.
+- Before each measurement the server has to be at rest: what it does after its last reply isn't part of the
+  next.
 - Rounds are taken in turn, a server after the other, and the medians shown. CPU is that of all the server's
   processes.
 - Who logs in is a user of the system with vsftpd, ProFTPD and Pure-FTPd, and sees its home only. Argosy's

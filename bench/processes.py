@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STOP_SECONDS = 20.0
+REST_SECONDS = 10.0
+
+_LOOK_SECONDS = 0.1
+_IDLE_SHARE = 0.1
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -38,6 +42,18 @@ def cpu_seconds(pid: int) -> float:
             fields = _stat(one)
             total += (int(fields[13]) + int(fields[14])) / _TICKS
     return total
+
+
+def rest(pid: int) -> None:
+    """Wait until a process and its children do next to nothing, but not for ever."""
+    until = time.monotonic() + REST_SECONDS
+    before = cpu_seconds(pid)
+    while time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+        now = cpu_seconds(pid)
+        if now - before < _IDLE_SHARE * _LOOK_SECONDS:
+            return
+        before = now
 
 
 def age_seconds(pid: int) -> float:
