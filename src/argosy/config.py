@@ -63,7 +63,8 @@ class FtpDoor(Table, frozen=True, kw_only=True):
     anonymous_may_write: bool = False
     """Let them do all that this user may; else only look and read."""
     hosts: tuple[str, ...] = ()
-    """Names by which clients may know this site (HOST, RFC 7151); empty: any."""
+    """Names, or addresses, by which clients may know this site (HOST, RFC 7151); empty: any name, and the
+    address that the client is connected to or `advertise`."""
     implicit_listen: str = ""
     """Address and port for clients that begin with TLS (`ftps://`, 990 by custom); empty: none."""
     require_tls: bool = False

@@ -209,7 +209,20 @@ def test_host_is_a_name_or_an_address(argument: bytes, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", [b"a b", b"-a", b"a..b", b"[1.2.3.4]", b"2001:db8::1", b"caf\xc3\xa9", b"a" * 64, b"a/b"]
+    "argument",
+    [
+        b"a b",
+        b"-a",
+        b"a..b",
+        b"[1.2.3.4]",
+        b"[::1",
+        b"::1]",
+        b"[::1]:21",
+        b"2001:db8::1",
+        b"caf\xc3\xa9",
+        b"a" * 64,
+        b"a/b",
+    ],
 )
 def test_host_is_nothing_else(argument: bytes) -> None:
     with pytest.raises(errors.BadArgument):

@@ -283,4 +283,4 @@ def test_nobody_logs_in_without_a_230(course: list[tuple[str, int]]) -> None:
 @given(st.text(max_size=6), st.binary(max_size=20))
 def test_every_command_is_admitted_or_refused(verb: str, argument: bytes) -> None:
     reply = admit(Command(verb, argument), logged_in())
-    assert reply is None or reply.code in (500, 501, 502, 503, 530)
+    assert reply is None or reply.code in (500, 501, 502, 503, 530, 533, 553)

@@ -165,8 +165,12 @@ def test_avbl_tells_the_bytes_that_could_be_stored(talk: Talk) -> None:
     assert talk.codes("AVBL .", "AVBL gone", "AVBL f") == [213, 550, 550]
 
 
-def test_clnt_is_noted(talk: Talk) -> None:
-    assert talk.codes("CLNT lftp/4.9.2", "CLNT", "PWD") == [200, 200, 257]
+def test_clnt_is_noted_and_told_to_who_asks_who_is_here(site: Site, place: str) -> None:
+    with Talk(site) as talk:
+        assert talk.codes(f"CLNT Program of {place}", "PWD") == [200, 257]
+        programs = {one["program"] for one in site.argosy("who")["sessions"]}
+        assert f"Program of {place}" in programs
+        assert talk.codes("CLNT " + "x" * 1000, "CLNT", "PWD") == [200, 200, 257]
 
 
 def test_csid_is_answered_in_kind(talk: Talk) -> None:

@@ -24,7 +24,7 @@ def private(site: Site) -> Iterator[Talk]:
 
 def test_3_ccc_leaves_an_encrypted_connection_encrypted(site: Site, private: Talk) -> None:
     with Talk(site) as clear:
-        assert clear.codes("CCC", "PWD") == [503, 257]
+        assert clear.codes("CCC", "PWD") == [533, 257]
     assert private.codes("CCC", "CCC now", "PWD") == [534, 501, 257]
     assert isinstance(private.socket, ssl.SSLSocket)
 

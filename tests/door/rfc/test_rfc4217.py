@@ -29,6 +29,18 @@ def test_4_auth_encrypts_the_connection_and_forgets_the_login(
         ]
 
 
+def test_4_2_auth_has_all_begin_anew(site: Site, trust: ssl.SSLContext, place: str) -> None:
+    with Talk(site, WRITER) as talk:
+        talk.store(f"{place}/f", b"a\n")
+        assert talk.codes("TYPE I", "EPSV ALL", "OPTS MLST size;", "REST 1", "AUTH TLS") == [
+            *(200, 200, 200, 350, 234),
+        ]
+        talk.encrypt(trust)
+        assert talk.codes(f"USER {WRITER}", f"PASS {PASSWORD}") == [331, 230]
+        assert b";type=file;" in talk.ask(f"MLST {place}/f").text.replace(b" ", b";")
+        assert talk.get(f"RETR {place}/f", wish="PASV") == b"a\r\n"
+
+
 def test_4_auth_by_another_mechanism_is_refused(talk: Talk) -> None:
     assert talk.codes("AUTH GSSAPI", "AUTH KERBEROS_V4", "AUTH TLS-P", "AUTH", "PWD") == [
         504,

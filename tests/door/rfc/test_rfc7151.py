@@ -35,13 +35,21 @@ def test_3_host_is_one_of_the_site_s_names(named: Site) -> None:
         assert talk.codes(f"USER {USER}", f"PASS {PASSWORD}", "PWD") == [331, 230, 257]
 
 
-def test_3_host_comes_before_user_and_again_after_rein(named: Site) -> None:
+def test_3_host_comes_before_the_login_and_again_after_rein(named: Site) -> None:
     with Talk(named, login=False) as talk:
-        assert talk.codes(f"USER {USER}", "HOST ftp.example.org") == [331, 503]
-        assert talk.codes(f"PASS {PASSWORD}", "HOST ftp.example.org", "PWD") == [230, 503, 257]
+        assert talk.codes(f"USER {USER}", f"PASS {PASSWORD}") == [331, 230]
+        assert talk.codes("HOST ftp.example.org", "PWD") == [503, 257]
         assert talk.codes("REIN", "HOST ftp.example.org", "HOST files.example.org") == [220, 220, 220]
 
 
-def test_3_host_is_any_name_where_none_is_set(site: Site) -> None:
+def test_4_host_after_user_has_the_login_begin_anew(named: Site) -> None:
+    with Talk(named, login=False) as talk:
+        assert talk.codes(f"USER {USER}", "HOST ftp.example.org", f"PASS {PASSWORD}") == [331, 220, 503]
+        assert talk.codes(f"USER {USER}", "HOST other.example.org", f"PASS {PASSWORD}") == [331, 504, 230]
+
+
+def test_3_1_host_is_any_name_where_none_is_set_but_no_other_address_and_no_port(site: Site) -> None:
     with Talk(site, login=False) as talk:
-        assert talk.codes("HOST whatever.example.net", "HOST a/b") == [220, 501]
+        assert talk.codes("HOST whatever.example.net", f"HOST {site.host}", "HOST a/b") == [220, 220, 501]
+        assert talk.codes("HOST 192.0.2.1", "HOST [2001:db8::1]", "HOST [::1") == [504, 504, 501]
+        assert talk.codes("HOST 192.0.2.1:2112", "HOST [2001:db8::1]:2112") == [501, 501]

@@ -8,6 +8,9 @@ from argosy.wire.ftp import arguments, commands, hashes, listing, replies
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
+PROGRAM_LENGTH = 100
+"""What is kept of CLNT's argument: a line of the client's may be as long as a path."""
+
 
 def system(client: Client, command: Command) -> Reply:
     """SYST: what listings look like. RFC 959 section 4.1.3."""
@@ -63,8 +66,8 @@ def nothing(client: Client, command: Command) -> Reply:
 
 
 def program(client: Client, command: Command) -> Reply:
-    """CLNT: noted. No RFC."""
-    del client, command
+    """CLNT: noted, for who asks who is here. No RFC."""
+    client.visitor.program = command.text[:PROGRAM_LENGTH]
     return Reply.of(200, "Noted")
 
 

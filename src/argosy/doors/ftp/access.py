@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 
 from argosy import errors
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
-from argosy.doors.ftp.client import Client, Replies
+from argosy.doors.ftp.client import Client, Replies, plain_address
 from argosy.tables import printable
 from argosy.wire.ftp import arguments
 from argosy.wire.ftp.commands import Command
@@ -87,17 +88,36 @@ async def leave(client: Client, command: Command) -> Replies:
 
 
 async def reinitialize(client: Client, command: Command) -> Replies:
-    """REIN: begin anew; TLS stays. RFC 959 section 4.1.1."""
+    """REIN: begin anew. RFC 959 section 4.1.1.
+
+    TLS stays: RFC 4217 section 13 would have it end here, and the next password go in clear.
+    """
     del command
     client.begin_anew()
+    client.host = ""
     yield Reply.of(220, client.hall.config.greeting)
 
 
 async def host(client: Client, command: Command) -> Replies:
-    """HOST: the name by which the client knows this site. RFC 7151 section 3."""
+    """HOST: the name by which the client knows this site; USER comes after it. RFC 7151 section 3."""
     name = arguments.parse_host(command.argument)
-    known = client.hall.config.hosts
-    if known and name not in {one.lower() for one in known}:
+    if not _is_ours(client, name):
         raise errors.Unsupported(f"HOST {name}")
+    client.log_out()
     client.host = name
     yield Reply.of(220, client.hall.config.greeting)
+
+
+def _is_ours(client: Client, host: str) -> bool:
+    """Whether the site may be called so: by any name where none is set, but by no other address than its own.
+
+    RFC 7151 section 3.1 has an address that isn't the server's refused.
+    """
+    config = client.hall.config
+    if config.hosts:
+        return host in {one.lower() for one in config.hosts}
+    try:
+        address = str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return True
+    return address in (plain_address(client.control.local[0]), config.advertise)

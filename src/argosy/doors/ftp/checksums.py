@@ -41,7 +41,7 @@ async def by_verb(client: Client, command: Command) -> Replies:
 
 
 async def md5(client: Client, command: Command) -> Replies:
-    """MD5: of a whole file. draft-twine-ftpmd5-00."""
+    """MD5: of a whole file. draft-twine-ftpmd5-00 section 3.1."""
     digits = await _sum(client, FilePart(command.argument), "md5")
     yield Reply.of(251, f"{shown(command.argument)} {digits.upper()}")
 

@@ -131,10 +131,10 @@ class Client:
         self.renaming, self.plan = None, None
 
     def begin_anew(self) -> None:
-        """Forget all but the connection: REIN."""
+        """Forget all but the connection, and by which name it was called: AUTH, and REIN."""
         self.log_out()
         self.type, self.offset, self.announced = Type.ASCII, 0, -1
-        self.facts, self.hashing, self.range, self.host = listing.FACTS, hashes.FIRST, None, ""
+        self.facts, self.hashing, self.range = listing.FACTS, hashes.FIRST, None
 
     def path(self, argument: bytes) -> TreePath:
         """Give the path that an argument means: absolute, or from where the client is.
@@ -182,7 +182,7 @@ class Client:
         """
         if port < 1024:
             raise errors.Unsupported("dialling a port below 1024")
-        if not self.may_fxp and _plain(host) != _plain(self.control.remote[0]):
+        if not self.may_fxp and plain_address(host) != plain_address(self.control.remote[0]):
             raise errors.Denied("this isn't your address, and you may not FXP")
 
     @contextmanager
@@ -240,7 +240,7 @@ class Client:
         return announced
 
 
-def _plain(address: str) -> str:
+def plain_address(address: str) -> str:
     """Give an address so that it can be compared: IPv4 in IPv6's dress as IPv4."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None

@@ -10,9 +10,9 @@ from argosy.wire.ftp.replies import Reply
 
 
 async def authenticate(client: Client, command: Command) -> Replies:
-    """AUTH: go over to TLS; who was logged in isn't any more. RFC 4217 section 4."""
+    """AUTH: go over to TLS, and begin anew: who was logged in isn't any more. RFC 4217 section 4.2."""
     arguments.check_mechanism(command.argument)
-    client.log_out()
+    client.begin_anew()
     yield Reply.of(234, "Begin TLS")
     await client.control.encrypt(client.hall.certificate.control)
 

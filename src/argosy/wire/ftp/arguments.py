@@ -274,8 +274,8 @@ def parse_host(argument: bytes) -> str:
     """
     try:
         host = argument.decode("ascii").lower()
-        if host.startswith("["):
-            return f"[{IPv6Address(host.removeprefix('[').removesuffix(']'))}]"
+        if host.startswith("[") and host.endswith("]"):
+            return f"[{IPv6Address(host[1:-1])}]"
     except ValueError:
         raise errors.BadArgument(argument) from None
     if not _HOST.fullmatch(host):

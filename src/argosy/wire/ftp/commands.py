@@ -184,7 +184,7 @@ VERBS: Mapping[str, Verb] = {
     "ALLO": Verb(_REQUIRED, "RFC 959 section 4.1.3", "size: how long the next file will be"),
     "AVBL": Verb(
         _OPTIONAL,
-        "draft-peterson-streamlined-ftp-command-extensions-10",
+        "draft-peterson-streamlined-ftp-command-extensions-10 section 4",
         "path: how many bytes can be stored there",
         verbatim=True,
         feature="AVBL",
@@ -220,7 +220,9 @@ VERBS: Mapping[str, Verb] = {
     "XSHA1": _sum_of("SHA-1", "XSHA1"),
     "XSHA256": _sum_of("SHA-256", "XSHA256"),
     "XSHA512": _sum_of("SHA-512", "XSHA512"),
-    "MD5": Verb(_REQUIRED, "draft-twine-ftpmd5-00", "path: MD5 of a file", verbatim=True, feature="MD5"),
+    "MD5": Verb(
+        _REQUIRED, "draft-twine-ftpmd5-00 section 3.1", "path: MD5 of a file", verbatim=True, feature="MD5"
+    ),
     "CLNT": Verb(_OPTIONAL, "no RFC", "program: say what you run", needs_login=False, feature="CLNT"),
     "CSID": Verb(
         _OPTIONAL, "no RFC, Serv-U", "name=value; ...: say what you run", needs_login=False, feature="CSID"

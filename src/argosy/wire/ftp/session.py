@@ -56,7 +56,8 @@ LOGIN_AFTER: Mapping[tuple[str, int], Login] = {
     ("PASS", 230): Login.LOGGED_IN,
     ("PASS", 530): Login.NOBODY,
     ("REIN", 220): Login.NOBODY,
-    ("AUTH", 234): Login.NOBODY,  # what was said in clear isn't proved: RFC 4217 section 4
+    ("AUTH", 234): Login.NOBODY,  # what was said in clear isn't proved: RFC 4217 section 4.2
+    ("HOST", 220): Login.NOBODY,  # another host may have other users: RFC 7151 section 4
 }
 """Verb and reply code to what that makes of the client."""
 
@@ -144,7 +145,7 @@ class Session:
             case "PROT", 200:
                 self.protected = command.argument.upper() == b"P"
             case "AUTH", 234:
-                self.secure, self.buffered, self.protected = True, False, False
+                self.secure, self.buffered, self.protected, self.extended_only = True, False, False, False
             case "REIN", 220:
                 self.extended_only = self.buffered = self.protected = False
 
@@ -182,11 +183,13 @@ def _out_of_order(verb: str, session: Session) -> Reply | None:
             reply = Reply.of(530, "AUTH TLS first: passwords aren't taken in clear here")
         case "PASS" if session.login is not Login.NAMED:
             reply = Reply.of(503, "USER first")
-        case "HOST" if session.login is not Login.NOBODY:
-            reply = Reply.of(503, "HOST comes before USER, say REIN")
+        case "HOST" if session.login is Login.LOGGED_IN:
+            reply = Reply.of(503, "HOST comes before the login, say REIN")
         case "AUTH" if session.secure:
             reply = Reply.of(503, "This connection is encrypted already")
-        case "PBSZ" | "CCC" | "MIC" | "CONF" | "ENC" if not session.secure:
+        case "CCC" if not session.secure:
+            reply = Reply.of(533, "This connection is in clear already")  # RFC 4217 section 5
+        case "PBSZ" | "MIC" | "CONF" | "ENC" if not session.secure:
             reply = Reply.of(503, "AUTH first")
         case "PROT" if not session.buffered:
             reply = Reply.of(503, "PBSZ first")
