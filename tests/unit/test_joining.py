@@ -16,6 +16,7 @@ from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import State
+from argosy.catalogue.people import NOTHING
 from argosy.cluster.joining import LinkServer
 from argosy.cluster.roster import Roster
 from argosy.cluster.transfers import Transfer
@@ -195,3 +196,31 @@ async def test_an_upload_that_is_not_acknowledged_is_cut(house: House, end: str)
         assert (entry.state, entry.size) == (State.PARTIAL, 5)
         assert not await storing.kept()
         await files.plan_upload((b"f",)).begin(offset=5)  # it can go on at once
+
+
+async def test_what_was_chosen_ahead_serves_once_and_while_nothing_has_changed(house: House) -> None:
+    path, login = (b"f",), Login(Account(name="ann", admin=True))
+    files = Files(house.vfs, login)
+    async with FarNode(house, "n1", volumes=("a" * 32,)).joined():
+        ahead = files.plan_upload(path, ahead=True)
+        node = ahead.node
+        assert files.plan_upload(path, node=node) is ahead
+        assert files.plan_upload(path, node=node) is not ahead
+        ahead = files.plan_upload(path, ahead=True)
+        assert files.plan_upload((b"g",), node=node).path == (b"g",)
+        files.plan_upload(path, ahead=True)
+        await house.catalogue.make_directory(path, owner="bob")
+        with pytest.raises(errors.IsADirectory):
+            files.plan_upload(path, node=node)
+        path = (b"g",)
+        files.plan_upload(path, ahead=True)
+        login.account = Account(name="ann", grants={(): NOTHING})
+        with pytest.raises(errors.Refused):
+            files.plan_upload(path, node=node)
+        login.account = Account(name="ann", admin=True)
+        files.plan_upload(path, ahead=True)
+    async with asyncio.timeout(LOST_SECONDS * 3):
+        while node.online:
+            await asyncio.sleep(0.01)
+    with pytest.raises(errors.Unavailable):
+        files.plan_upload(path, node=node)

@@ -53,3 +53,7 @@ class Ground:
     async def close(self) -> None:
         """Commit what waits, and close."""
         await asyncio.to_thread(self._engine.close)
+
+    def version(self) -> int:
+        """Give a number that is another one after each change; on one thread: others have other numbers."""
+        return self._engine.version()

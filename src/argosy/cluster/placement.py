@@ -36,10 +36,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Points, and what for."""
+    """Points, and what for; that is worded only for who asks, since most choices nobody asks about."""
 
     points: float
-    why: str
+    words: str
+    """With a place for each of the values, as `str.format` has them."""
+    values: tuple[object, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The words with the values in them."""
+        return self.words.format(*self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,39 +85,42 @@ def rank_writers(candidates: Iterable[Candidate], weights: Placement, section: S
 
 
 def _writer(candidate: Candidate, weights: Placement, section: Section | None) -> Score:
-    obstacles = []
+    against = []
     if candidate.free < weights.reserve_bytes:
-        obstacles.append(f"only {candidate.free:,} bytes free, {weights.reserve_bytes:,} are kept in reserve")
+        room = candidate.free, weights.reserve_bytes
+        against.append(Reason(0.0, "only {:,} bytes free, {:,} are kept in reserve", room))
     if section and (missing := set(section.require) - candidate.labels):
-        obstacles.append(f"lacks the label {', '.join(sorted(missing))}")
+        against.append(Reason(0.0, "lacks the label {}", (", ".join(sorted(missing)),)))
     share = candidate.free / candidate.total if candidate.total else 0.0
     reasons = [
-        Reason(weights.free_share * share, f"{share:.0%} of the disk is free"),
+        Reason(weights.free_share * share, "{:.0%} of the disk is free", (share,)),
         *_busyness(candidate, weights),
     ]
     if section and (liked := candidate.labels.intersection(section.prefer)):
-        reasons.append(Reason(weights.preferred, f"has the preferred label {', '.join(sorted(liked))}"))
+        reasons.append(Reason(weights.preferred, "has the preferred label {}", (", ".join(sorted(liked)),)))
     if candidate.holds:
         reasons.append(Reason(weights.preferred, "has the file already"))
-    return _score(candidate, obstacles, reasons)
+    return _score(candidate, against, reasons)
 
 
 def _busyness(candidate: Candidate, weights: Placement) -> list[Reason]:
     transfers, load, rate = candidate.transfers, max(candidate.load, 0.0), max(candidate.rate, 0.0)
     spare = max(0.0, 1.0 - rate / weights.fast_bytes_per_second)
     return [
-        Reason(weights.idle / (1 + transfers), f"{transfers} transfers running"),
-        Reason(weights.load * max(0.0, 1.0 - load), f"load {load:.2f} per processor"),
-        Reason(weights.bandwidth * spare, f"moves {rate / 1e6:.1f} MB/s"),
+        Reason(weights.idle / (1 + transfers), "{} transfers running", (transfers,)),
+        Reason(weights.load * max(0.0, 1.0 - load), "load {:.2f} per processor", (load,)),
+        Reason(weights.bandwidth * spare, "moves {:.1f} MB/s", (rate / 1e6,)),
     ]
 
 
-def _score(candidate: Candidate, obstacles: Iterable[str], reasons: Iterable[Reason]) -> Score:
-    against = [] if candidate.online else ["is away"]
-    against += obstacles
-    if against:
-        return Score(candidate, eligible=False, reasons=tuple(Reason(0.0, why) for why in against))
+def _score(candidate: Candidate, against: Iterable[Reason], reasons: Iterable[Reason]) -> Score:
+    away = () if candidate.online else (_AWAY,)
+    if obstacles := (*away, *against):
+        return Score(candidate, eligible=False, reasons=obstacles)
     return Score(candidate, eligible=True, reasons=tuple(reasons))
+
+
+_AWAY = Reason(0.0, "is away")
 
 
 def _ranked(scores: Iterable[Score]) -> list[Score]:

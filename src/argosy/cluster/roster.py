@@ -203,11 +203,12 @@ class Roster:
 
     def online(self) -> list[int]:
         """Give the numbers of the volumes that orders reach now."""
-        return [
-            number
-            for number, (node, live) in self._by_number.items()
-            if node.online and live.store_id in node.volumes
-        ]
+        return [number for number in self._by_number if self.reaches(number)]
+
+    def reaches(self, number: int) -> bool:
+        """Say whether orders reach a volume now."""
+        node, live = self._by_number.get(number, (None, None))
+        return node is not None and live is not None and node.online and live.store_id in node.volumes
 
     def owner(self, store_id: str) -> Node | None:
         """Give the connected node that has this volume."""

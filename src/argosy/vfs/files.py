@@ -24,6 +24,7 @@ from argosy.catalogue.model import (
 from argosy.catalogue.people import NOTHING, Right, Rights, Use
 from argosy.catalogue.query import Hits, Mark, Query
 from argosy.cluster.roster import LiveVolume, Node
+from argosy.vfs.ahead import Ahead, Basis
 from argosy.vfs.moving import Download, Storing, needed_to_store
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link
@@ -59,6 +60,7 @@ class Files:
         self._vfs = vfs
         self._catalogue = vfs.catalogue
         self._login = login
+        self._ahead = Ahead()
 
     @property
     def account(self) -> Account:
@@ -336,12 +338,13 @@ class Files:
 
     # --- moving bytes
 
-    def plan_download(self, path: TreePath, *, node: Node | None = None) -> Download:
+    def plan_download(self, path: TreePath, *, node: Node | None = None, ahead: bool = False) -> Download:
         """Choose the copy that serves a download.
 
         Args:
             path: The file.
             node: Only this node will do: the client is connected to it.
+            ahead: The download itself will be asked for soon, and get this choice if nothing has changed.
 
         Raises:
             Denied: The user may not read it.
@@ -351,6 +354,13 @@ class Files:
             Damaged: No good copy is left anywhere.
             Unavailable: No node with a good copy is there now.
         """
+        basis: Basis = (path, self.account, self._catalogue.version())
+        download = self._ahead.take(basis, node, Download) or self._choose_copy(path, node)
+        if ahead and download.replica:
+            self._ahead.keep(basis, download)
+        return download
+
+    def _choose_copy(self, path: TreePath, node: Node | None) -> Download:
         path, entry = self._reach(path)
         if not self.may(Right.READ, path):
             raise errors.Denied(f"{shown(path)} ({Right.READ})")
@@ -365,9 +375,9 @@ class Files:
         }
         if not replicas:
             raise errors.Damaged(shown(path))
-        for score in self._vfs.readers(replicas.values()):
-            if score.eligible and (node is None or score.candidate.node == node.name):
-                host, live = self._vfs.roster.place(score.candidate.volume)
+        for number in self._vfs.serving(replicas.keys()):
+            host, live = self._vfs.roster.place(number)
+            if node is None or host is node:
                 self._vfs.roster.chosen(live.number)
                 return Download(path, entry, replicas[live.number], host, live)
         raise errors.Unavailable(shown(path))
@@ -382,13 +392,16 @@ class Files:
             raise errors.Unavailable(f"{shown(path)} is arriving at another node")
         return Download(path, entry, None, storing.node, storing.live, storing)
 
-    def plan_upload(self, path: TreePath, *, node: Node | None = None, appending: bool = False) -> Storing:
+    def plan_upload(
+        self, path: TreePath, *, node: Node | None = None, appending: bool = False, ahead: bool = False
+    ) -> Storing:
         """Choose the volume that takes an upload.
 
         Args:
             path: The file, new or to be replaced.
             appending: The bytes are to go behind those that are there.
             node: Only this node will do: the client is connected to it.
+            ahead: As in `plan_download`.
 
         Raises:
             NameNotAllowed: No file may be called so.
@@ -397,6 +410,13 @@ class Files:
             NoSpace: No node that is there has room.
             Unavailable: No node is there, or not the one with the beginning.
         """
+        basis: Basis = (path, self.account, self._catalogue.version(), appending)
+        storing = self._ahead.take(basis, node, Storing) or self._choose_volume(path, node, appending)
+        if ahead:
+            self._ahead.keep(basis, storing)
+        return storing
+
+    def _choose_volume(self, path: TreePath, node: Node | None, appending: bool) -> Storing:
         path = self._to_change(path, None, follow=True)
         entry = self._catalogue.find_or_none(path)
         self._check(path, needed_to_store(entry, self.account.name, appending=appending))

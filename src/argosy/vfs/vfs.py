@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -142,6 +142,18 @@ class Vfs:
             readers=self.readers(replicas),
             writers=self.writers(leads_to, replicas),
         )
+
+    def serving(self, good: Collection[int]) -> list[int]:
+        """Give the numbers of those volumes that can serve now, the best first.
+
+        Args:
+            good: The volumes with a good copy; if there is but one, nothing has to be weighed.
+        """
+        if len(good) == 1:
+            return [number for number in good if self.roster.reaches(number)]
+        known = [one for one in self.roster.candidates(set(good)) if one.holds]
+        ranked = placement.rank_readers(known, self.config.placement)
+        return [score.candidate.volume for score in ranked if score.eligible]
 
     def readers(self, replicas: Iterable[Replica]) -> list[Score]:
         """Rank the volumes with a good copy for a download."""

@@ -138,6 +138,13 @@ class Engine:
 
         return self.read(together)
 
+    def version(self) -> int:
+        """Give a number that is another one after each commit, by whoever; on one thread: others have others.
+
+        SQLite's `PRAGMA data_version`.
+        """
+        return self.read(_version)
+
     async def write(self, change: Callable[..., _T], *arguments: object, durable: bool = False) -> _T:
         """Run a change in the writer's next transaction; it is committed when this returns.
 
@@ -214,6 +221,11 @@ class Engine:
             group.append(waiting.popleft())
             _run(db, group[-1])
         db.execute("COMMIT")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    number: int = db.execute("PRAGMA data_version").fetchone()[0]
+    return number
 
 
 def _run(db: sqlite3.Connection, change: _Change) -> None:

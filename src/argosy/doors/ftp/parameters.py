@@ -58,13 +58,13 @@ def announce(client: Client, command: Command) -> Reply:
     path = client.path(upcoming.argument)
     match upcoming.verb:
         case "RETR":
-            client.plan = Plan(client.tree.plan_download(path).node)
+            client.plan = Plan(client.tree.plan_download(path, ahead=True).node)
         case "STOU":  # one name is as good as another
             path = client.path(b"%b.new" % (upcoming.argument or b"stou"))
             client.plan = Plan(client.tree.plan_upload(path).node)
         case "STOR" | "APPE":
             appending = upcoming.verb == "APPE"
-            client.plan = Plan(client.tree.plan_upload(path, appending=appending).node)
+            client.plan = Plan(client.tree.plan_upload(path, appending=appending, ahead=True).node)
         case _:
             client.plan = Plan(None)
     return Reply.of(200, f"Planned for {upcoming.verb}")
