@@ -209,6 +209,21 @@ async def test_a_small_upload_that_is_cancelled_ends_at_once(tmp_path: Path) -> 
                 await asyncio.to_thread(client.recv, 1)
 
 
+async def test_an_order_that_is_repeated_while_a_small_upload_arrives_costs_no_byte(tmp_path: Path) -> None:
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        for upload in range(1, 11):  # two who take from one socket need luck to be found out
+            order = taking(await drawn(far), volume.store_id, upload)
+            assert isinstance(order.meet, link.Expect)
+            with await dialled(order.meet.port) as client:
+                client.sendall(b"some ")
+                far.tell(order)
+                far.tell(order)  # as a master does when the link was broken and is back
+                await asyncio.sleep(0.02)
+                client.sendall(b"more")
+            done = await far.outcome(order.ticket)
+            assert (done.refusal, done.size, done.crc32) == ("", 9, zlib.crc32(b"some more"))
+
+
 async def test_many_small_uploads_are_put_in_place_together_and_all_are_told_of(tmp_path: Path) -> None:
     async with master(tmp_path) as far, node(tmp_path, far) as volume:
         await far.ask(link.Feed(volume.store_id, 0, False))

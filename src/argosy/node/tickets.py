@@ -219,6 +219,8 @@ class Tickets:
 
     def receive(self, order: link.Receive) -> None:
         """Take a file from a ticket's connection."""
+        if (known := self._tickets.get(order.ticket)) and known.whole:
+            return  # a repeated order: a thread beside `Whole` would share the bytes out between the two
         if order.ticket in self._tickets or not self._await_whole(order):
             self._arrives(order, self._begin(order, lambda ticket: partial(self._receive, ticket, order)))
 
