@@ -296,6 +296,22 @@ def test_an_upload_that_would_pass_the_quota_is_cut(site: Site, name: str, place
         assert holdings(site, name) == (1, 1000)
 
 
+def test_uploads_that_end_at_the_same_time_do_not_share_the_last_room(
+    site: Site, name: str, place: str
+) -> None:
+    site.argosy("user", "set", name, "quota_files=2")
+    with contextlib.ExitStack() as stack:
+        talks = [stack.enter_context(Talk(site, name)) for _ in range(12)]
+        ways = [stack.enter_context(talk.data()) for talk in talks]
+        for number, talk in enumerate(talks):
+            assert talk.ask(f"STOR {place}/{number}").code == 150
+        for data in ways:
+            data.close()
+        codes = sorted(talk.hear().code for talk in talks)
+    assert codes == [226] * 2 + [552] * 10
+    assert holdings(site, name) == (2, 0)
+
+
 def test_an_upload_that_is_announced_too_long_is_refused_at_once(site: Site, name: str, place: str) -> None:
     site.argosy("user", "set", name, "quota_bytes=1000")
     with Talk(site, name) as talk:

@@ -90,6 +90,22 @@ async def test_the_smallest_of_the_limits_counts(catalogue: Catalogue) -> None:
         ledger.room([Limit(group, 0, 1)], Use())
 
 
+async def test_room_that_a_file_is_just_getting_is_not_given_to_another(catalogue: Catalogue) -> None:
+    await put(catalogue, (b"video", b"a"), "ann", "staff", 60)
+    ledger, place = Ledger(catalogue, SECTIONS), Place("ann", "staff", "video")
+    await ledger.ready()
+    held = [Limit(Holder("user", "ann"), 100, 0)]
+    with ledger.promised(held, place, Use(), Use(1, 30)):
+        assert ledger.room(held, Use()) == 10
+        with pytest.raises(errors.OverQuota), ledger.promised(held, place, Use(), Use(1, 11)):
+            pytest.fail("it doesn't fit")
+        with pytest.raises(OSError, match="disk"), ledger.promised(held, place, Use(), Use(1, 10)):
+            raise OSError("disk")
+        assert ledger.room(held, Use()) == 10
+    assert ledger.use(Holder("user", "ann")) == Use(2, 90)
+    assert ledger.room(held, Use()) == 10
+
+
 def test_who_replaces_anothers_file_is_held_to_the_sections_quota() -> None:
     ann = Account(name="ann", groups=("staff",), quota_bytes=5, total_files=7)
     own, others = Place("ann", "staff", "video"), Place("bob", "crew", "video")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,6 +65,8 @@ class Ledger:
         self._sections = {name: parts(section.path.encode()) for name, section in sections.items()}
         self._uses: dict[Holder, Use] = {}
         self._meanwhile: list[tuple[Place, Use]] = []
+        self._promised: dict[Holder, Use] = {}
+        """What is being stored for good right now, and isn't in `_uses` yet."""
         self._counting = asyncio.Lock()
         self.counted = False
 
@@ -116,7 +119,7 @@ class Ledger:
         """
         room = UNLIMITED
         for limit in limits:
-            use = self.use(limit.holder)
+            use = self.use(limit.holder) + self._promised.get(limit.holder, Use())
             if limit.files and use.files - before.files + 1 > limit.files:
                 raise errors.OverQuota(f"{_said(limit.holder)} has {use.files} of {limit.files} files")
             if limit.bytes:
@@ -135,6 +138,38 @@ class Ledger:
         room = self.room(limits, before)
         if room != UNLIMITED and size > room:
             raise errors.OverQuota(f"there is room for {room} bytes")
+
+    @contextmanager
+    def promised(self, limits: Iterable[Limit], place: Place, before: Use, after: Use) -> Iterator[None]:
+        """Keep room for a file while the catalogue takes it, and note it if that works.
+
+        Without that, all who come while one waits for the disk would be let into the same room.
+
+        Args:
+            limits: What it is held against.
+            place: Whom it counts for.
+            before: What is there in its place now.
+            after: What will be.
+
+        Raises:
+            OverQuota: It doesn't fit.
+        """
+        self.hold(limits, before, after.bytes)
+        change = after + -before
+        self._promise(place, change)
+        try:
+            yield
+            self.note(place, change)
+        finally:
+            self._promise(place, -change)
+
+    def _promise(self, place: Place, change: Use) -> None:
+        for holder in place.holders():
+            promised = self._promised.get(holder, Use()) + change
+            if promised == Use():
+                self._promised.pop(holder, None)
+            else:
+                self._promised[holder] = promised
 
     def _add(self, place: Place, change: Use) -> None:
         for holder in place.holders():

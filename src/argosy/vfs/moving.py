@@ -187,16 +187,19 @@ class Storing:
         if done.refusal or not alive:
             await self._cut(None if done.size == UNKNOWN else done.size)
             raise refusal(done.refusal or errors.TransferCut.__name__, done.subject)
-        await self._measure_again(done.size)
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
         try:
-            entry, replica, discards = await self._vfs.catalogue.commit(
-                self._upload.id, sealed, epoch=self.node.epoch
-            )
+            # Others were stored meanwhile, so it may not fit any more.
+            with self._vfs.ledger.promised(self._limits, self._place, self._before, Use(1, done.size)):
+                entry, replica, discards = await self._vfs.catalogue.commit(
+                    self._upload.id, sealed, epoch=self.node.epoch
+                )
+        except errors.OverQuota:
+            await self._cut(0)
+            raise
         except Exception:
             await self._cut(done.size)
             raise
-        self._note(Use(1, entry.size))
         self._settled(kept=True)
         self.node.tell(
             link.Commit(
@@ -229,18 +232,6 @@ class Storing:
             # Who appends brings a byte at least, and what is there already makes no room for that.
             least = self._before.bytes + max(announced, 1) if offset is None else offset + announced
             self._vfs.ledger.hold(self._limits, self._before, least)
-
-    async def _measure_again(self, size: int) -> None:
-        """See that what has arrived still fits: others were stored meanwhile.
-
-        Raises:
-            OverQuota: It doesn't, and is forgotten.
-        """
-        try:
-            self._vfs.ledger.hold(self._limits, self._before, size)
-        except errors.OverQuota:
-            await self._cut(0)
-            raise
 
     def _note(self, after: Use) -> None:
         self._vfs.ledger.note(self._place, after + -self._before)
