@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from door.conftest import SETTINGS, WRITER
-from running import PASSWORD, Site
+from running import PASSWORD, USER, Site
 from talking import Talk, everything
 
 
@@ -137,6 +137,17 @@ def test_wrong_passwords_have_their_address_turned_away_and_no_other(narrow: Sit
     assert narrow.argosy("unban", "127.0.0.9") == {"lifted": True}
     assert knock(narrow, "127.0.0.9").startswith(b"220 ")
     assert narrow.argosy("bans") == {"bans": []}
+
+
+def test_who_came_before_the_ban_has_no_further_guess(narrow: Site) -> None:
+    place = ("127.0.0.7", 0)
+    early = [socket.create_connection((narrow.host, narrow.port), 10.0, place) for _ in range(2)]
+    with early[0] as waiting, early[1] as guessing:
+        guessing.sendall(b"USER ann\r\nPASS wrong\r\n" * 3)
+        assert everything(guessing).endswith(b"421 Too many wrong passwords\r\n")
+        waiting.sendall(f"USER {USER}\r\nPASS {PASSWORD}\r\n".encode())
+        assert everything(waiting).splitlines()[-1] == b"421 Too many wrong passwords"
+    assert narrow.argosy("unban", "127.0.0.7") == {"lifted": True}
 
 
 def test_one_address_and_all_together_have_a_limit_of_sessions(narrow: Site) -> None:

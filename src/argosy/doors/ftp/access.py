@@ -23,11 +23,21 @@ async def user(client: Client, command: Command) -> Replies:
 
 
 async def password(client: Client, command: Command) -> Replies:
-    """PASS: a wrong one is answered later each time, and in the end not at all. RFC 2577 section 5."""
+    """PASS: a wrong one is answered later each time, and in the end not at all. RFC 2577 section 5.
+
+    A ban counts for sessions that were here before it, too: else each that a guesser has opened in advance
+    would have its guesses. One whose hash was on its way when the ban came doesn't hear that it was right.
+    """
+    if _banned(client):
+        yield _NO_MORE
+        return
     try:
         login = await _admitted(client, command.text)
     except errors.LoginFailed as refused:
         yield await _refuse(client, refused)
+        return
+    if _banned(client):
+        yield _NO_MORE
         return
     client.failures = 0
     try:
@@ -69,9 +79,16 @@ async def _refuse(client: Client, refused: errors.LoginFailed) -> Reply:
     client.failures += 1
     count = client.hall.bans.failed(client.control.remote[0])
     await asyncio.sleep(config.failure_pause_seconds * 2 ** (min(count, config.login_failures) - 1))
-    if client.failures >= config.login_failures or client.hall.bans.seconds_left(client.control.remote[0]):
-        return Reply.of(421, "Too many wrong passwords")
+    if client.failures >= config.login_failures or _banned(client):
+        return _NO_MORE
     return Reply.of(530, str(refused))
+
+
+_NO_MORE = Reply.of(421, "Too many wrong passwords")
+
+
+def _banned(client: Client) -> bool:
+    return client.hall.bans.seconds_left(client.control.remote[0]) > 0
 
 
 async def account(client: Client, command: Command) -> Replies:
