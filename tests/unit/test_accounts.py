@@ -21,6 +21,8 @@ from argosy.catalogue.people import LOOKING, Grant, Right, Settings, User
 
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """As weak as it gets: these tests aren't about argon2."""
+SLOW = argon2.PasswordHasher(time_cost=40, memory_cost=19_456, parallelism=1)
+"""Takes long enough for other things to happen meanwhile."""
 
 
 @pytest.fixture
@@ -207,6 +209,33 @@ async def test_a_password_of_weaker_parameters_is_not_renewed_for_who_is_not_let
         await strong.login("ann", "secret")
     strong.close()
     assert catalogue.user("ann") == made
+
+
+async def test_renewing_a_hash_brings_no_old_password_back(catalogue: Catalogue) -> None:
+    weak = Accounts(catalogue, hasher=QUICK)
+    await weak.add("ann", "old")
+    weak.close()
+    slow, strong = Accounts(catalogue, hasher=SLOW), Accounts(catalogue)
+    coming = asyncio.create_task(slow.login("ann", "old"))
+    await asyncio.sleep(0.1)
+    await strong.set_password("ann", "new")
+    await asyncio.wait([coming])
+    assert (await strong.login("ann", "new")).account.name == "ann"
+    slow.close()
+    strong.close()
+
+
+async def test_who_is_locked_while_a_hash_is_renewed_is_not_let_in(catalogue: Catalogue) -> None:
+    weak = Accounts(catalogue, hasher=QUICK)
+    await weak.add("ann", "secret")
+    weak.close()
+    slow = Accounts(catalogue, hasher=SLOW)
+    coming = asyncio.create_task(slow.login("ann", "secret"))
+    await asyncio.sleep(0.1)
+    await slow.change("ann", lambda user: at(user, locked=True))
+    with pytest.raises(errors.LoginFailed):
+        await coming
+    slow.close()
 
 
 # --- changes while somebody is logged in

@@ -7,6 +7,7 @@ its own, few enough that a storm of logins leaves the processors to the rest.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import weakref
@@ -89,8 +90,18 @@ class Accounts:
         # Read again: much can be changed while a password is hashed.
         login = self.enter(name, address=address, secure=secure)
         if self._hasher.check_needs_rehash(user.password):
-            await self.set_password(name, password)
+            await self._renew(user, password)
+        if login.ended:  # while that was hashed, when nobody could be hung up on yet
+            raise errors.LoginFailed
         return login
+
+    async def _renew(self, user: User, password: str) -> None:
+        """Hash a password with our parameters, unless the user has another one, or is gone, by then."""
+        hashed = await self._apart(self._hasher.hash, _plain(password))
+        with contextlib.suppress(errors.NoSuchAccount):
+            await self._catalogue.change_user(
+                user.name, lambda now: replace(now, password=hashed) if now.password == user.password else now
+            )
 
     def enter(self, name: str, *, address: str = "", secure: bool = True, looking: bool = False) -> Login:
         """Let a user in without a password: for anonymous logins, which have an account behind them.
