@@ -44,6 +44,26 @@ def told(site: Site, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+def test_settings_count_wherever_they_stand_among_the_options(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--dir", str(site.directory)]
+    secret = ["--password-file", write_password(site)]
+    assert say("group", "add", "staff", *where, "uploads=4") == 0
+    assert (
+        say("user", "add", "ann", "up_rate=1M", "--group", "staff", "uploads=2", *secret, *where, "note=x")
+        == 0
+    )
+    capsys.readouterr()
+    assert told(site, capsys, "group", "show", "staff")["settings"] == {"uploads": 4, "grants": []}
+    ann = told(site, capsys, "user", "show", "ann")["settings"]
+    assert ann == {"up_bytes_per_second": 1 << 20, "uploads": 2, "note": "x", "grants": []}
+    for misuse in (["user", "add", "bob", *where, "--uploads"], ["user", "lock", "ann", *where, "uploads=2"]):
+        with pytest.raises(SystemExit) as misused:
+            say(*misuse)
+        assert misused.value.code == 2
+
+
 def test_a_user_is_added_listed_changed_and_deleted(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--dir", str(site.directory)]
     secret = ["--password-file", write_password(site)]

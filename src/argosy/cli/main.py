@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     Args:
         words: The command line without the program's name; default: this process's.
     """
-    arguments = parser().parse_args(words)
+    arguments = _parsed(words)
     word: Word = arguments.word
     try:
         code = word(arguments)
@@ -182,6 +182,17 @@ def _grant(add: Add) -> None:
 def _family(add: Add, name: str, about: str) -> Add:
     family = add(name, help=about, description=about)
     return family.add_subparsers(title="words", required=True, metavar="WORD").add_parser
+
+
+def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
+    """Take words apart; settings count behind options, too, where argparse expects no more of them."""
+    whole = parser()
+    arguments, rest = whole.parse_known_args(words)
+    if rest:
+        if "settings" not in arguments or any(one.startswith("-") for one in rest):
+            whole.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.settings = [*arguments.settings, *rest]
+    return arguments
 
 
 def _settings(word: argparse.ArgumentParser, count: str) -> None:
