@@ -1,4 +1,4 @@
-"""Names, directories, times and checksums."""
+"""Names and directories."""
 
 from __future__ import annotations
 
