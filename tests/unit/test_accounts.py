@@ -13,6 +13,7 @@ import argon2
 import msgspec
 import pytest
 
+import record
 from argosy import config, errors
 from argosy.accounts.accounts import Accounts
 from argosy.accounts.rules import resolve
@@ -27,10 +28,8 @@ SLOW = argon2.PasswordHasher(time_cost=40, memory_cost=19_456, parallelism=1)
 
 @pytest.fixture
 async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
-    catalogue = Catalogue(config.Catalogue(directory=str(tmp_path)))
-    await catalogue.open()
-    yield catalogue
-    await catalogue.close()
+    async with record.opened(tmp_path) as catalogue:
+        yield catalogue
 
 
 @pytest.fixture

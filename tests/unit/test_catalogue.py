@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import record
 from argosy import config, errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import ROOT_ID, Found, Kind, Sealed, State, TreePath
@@ -25,13 +26,8 @@ SUMS = (7, b"d" * 16)
 
 @pytest.fixture
 async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
-    catalogue = Catalogue(config.Catalogue(directory=str(tmp_path)))
-    await catalogue.open()
-    for number in (1, 2):
-        await catalogue.register(f"n{number}", "boot")
-        await catalogue.attach(str(number) * 32, f"n{number}")
-    yield catalogue
-    await catalogue.close()
+    async with record.opened(tmp_path, nodes=2) as catalogue:
+        yield catalogue
 
 
 async def put(catalogue: Catalogue, path: TreePath, volume: int = 1, size: int = 5) -> int:

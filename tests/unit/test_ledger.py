@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import record
 from argosy import config, errors
 from argosy.accounts.ledger import UNLIMITED, Holder, Ledger, Limit, Place, limits
 from argosy.accounts.rules import Account
@@ -24,14 +25,10 @@ SECTIONS = {
 
 @pytest.fixture
 async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
-    catalogue = Catalogue(config.Catalogue(directory=str(tmp_path)))
-    await catalogue.open()
-    await catalogue.register("n1", "boot")
-    await catalogue.attach("1" * 32, "n1")
-    for path in ((b"video",), (b"video", b"old"), (b"video", b"new"), (b"other",)):
-        await catalogue.make_directory(path, owner="ann")
-    yield catalogue
-    await catalogue.close()
+    async with record.opened(tmp_path, nodes=1) as catalogue:
+        for path in ((b"video",), (b"video", b"old"), (b"video", b"new"), (b"other",)):
+            await catalogue.make_directory(path, owner="ann")
+        yield catalogue
 
 
 async def put(catalogue: Catalogue, path: TreePath, user: str, group: str, size: int) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argosy import config, errors
+import record
+from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import ROOT_ID, Found, Kind, Sealed, TreePath
 from argosy.catalogue.store import schema, tree
@@ -21,15 +22,11 @@ D = b"d" * 16
 @pytest.fixture
 async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
     """Lay a tree: /a/b/f, and room for links."""
-    catalogue = Catalogue(config.Catalogue(directory=str(tmp_path)))
-    await catalogue.open()
-    await catalogue.register("n1", "boot")
-    await catalogue.attach("1" * 32, "n1")
-    for path in ((b"a",), (b"a", b"b")):
-        await catalogue.make_directory(path, owner="ann")
-    await put(catalogue, (b"a", b"b", b"f"))
-    yield catalogue
-    await catalogue.close()
+    async with record.opened(tmp_path, nodes=1) as catalogue:
+        for path in ((b"a",), (b"a", b"b")):
+            await catalogue.make_directory(path, owner="ann")
+        await put(catalogue, (b"a", b"b", b"f"))
+        yield catalogue
 
 
 async def put(catalogue: Catalogue, path: TreePath) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy import config
+import record
 from argosy.catalogue import model
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Found, Sealed, Standing, State, TreePath
@@ -33,14 +33,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def catalogue(tmp_path: Path, clock: Clock) -> AsyncIterator[Catalogue]:
-    table = config.Catalogue(directory=str(tmp_path), upkeep_seconds=5)
-    catalogue = Catalogue(table, clock_ns=clock)
-    await catalogue.open()
-    for number in (1, 2, 3):
-        await catalogue.register(f"n{number}", "boot")
-        await catalogue.attach(str(number) * 32, f"n{number}")
-    yield catalogue
-    await catalogue.close()
+    async with record.opened(tmp_path, nodes=3, clock_ns=clock) as catalogue:
+        yield catalogue
 
 
 async def put(catalogue: Catalogue, path: TreePath, volume: int = 1) -> int:

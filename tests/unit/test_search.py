@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import record
 from argosy import config, errors
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
@@ -30,21 +31,17 @@ ADMIN = Account(name="ann", admin=True)
 @pytest.fixture
 async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
     """Lay a tree out of two disks, and a link."""
-    catalogue = Catalogue(config.Catalogue(directory=str(tmp_path)))
-    await catalogue.open()
-    for number in (1, 2):
-        await catalogue.register(f"n{number}", "boot")
-        await catalogue.attach(str(number) * 32, f"n{number}")
-    first = [
-        *(Found(b"a/big.iso", 5_000, 500), Found(b"a/deep/er/Small.ISO", 5, 100), Found(b"b/x[1]", 7, 300)),
-        *(Found(b"b/\xff\xfe", 7, 300), Found("b/Ärger".encode(), 7, 300), Found(b"top", 9, 900)),
-    ]
-    await catalogue.merge(1, sorted(first, key=lambda found: found.loc), seq=1, whole=False)
-    await catalogue.merge(2, [Found(b"b/two", 8, 400)], seq=1, whole=False)
-    await catalogue.make_directory((b"c",), owner="bob", group="staff")
-    await catalogue.make_link((b"c", b"iso"), b"../a", owner="bob")
-    yield catalogue
-    await catalogue.close()
+    async with record.opened(tmp_path, nodes=2) as catalogue:
+        first = [
+            *(Found(b"a/big.iso", 5_000, 500), Found(b"a/deep/er/Small.ISO", 5, 100)),
+            *(Found(b"b/x[1]", 7, 300), Found(b"b/\xff\xfe", 7, 300)),
+            *(Found("b/Ärger".encode(), 7, 300), Found(b"top", 9, 900)),
+        ]
+        await catalogue.merge(1, sorted(first, key=lambda found: found.loc), seq=1, whole=False)
+        await catalogue.merge(2, [Found(b"b/two", 8, 400)], seq=1, whole=False)
+        await catalogue.make_directory((b"c",), owner="bob", group="staff")
+        await catalogue.make_link((b"c", b"iso"), b"../a", owner="bob")
+        yield catalogue
 
 
 def files(catalogue: Catalogue, account: Account = ADMIN) -> Files:

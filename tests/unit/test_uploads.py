@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import record
 from argosy import config, errors
 from argosy.catalogue import model
 from argosy.catalogue.catalogue import Catalogue
@@ -19,13 +20,8 @@ NOW = 1_800_000_000_000_000_000
 
 @pytest.fixture
 async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
-    catalogue = Catalogue(config.Catalogue(directory=str(tmp_path)), clock_ns=lambda: NOW)
-    await catalogue.open()
-    for number in (1, 2):
-        await catalogue.register(f"n{number}", "boot")
-        await catalogue.attach(str(number) * 32, f"n{number}")
-    yield catalogue
-    await catalogue.close()
+    async with record.opened(tmp_path, nodes=2, clock_ns=lambda: NOW) as catalogue:
+        yield catalogue
 
 
 async def begin(
