@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -143,11 +145,36 @@ async def test_a_disk_that_is_not_mounted_loses_nothing(tmp_path: Path) -> None:
     async with master(tmp_path) as far, node(tmp_path, far) as volume:
         await far.ask(link.Feed(volume.store_id, 0, False))
         await far.until(b"f")
+        await far.ask(link.Scan(volume.store_id, False))  # the scan at the start is over
         (tmp_path / "root").rename(tmp_path / "elsewhere")
         (tmp_path / "root").mkdir()
         with pytest.raises(errors.Failed, match="store id"):
             await far.ask(link.Scan(volume.store_id, True))
         assert set(far.files) == {b"f"}
+
+
+async def test_a_scan_ordered_while_the_trash_is_emptied_reads_the_disk_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emptying, go_on = threading.Event(), threading.Event()
+
+    def slowly(*_: object, **__: object) -> None:
+        emptying.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(shutil, "rmtree", slowly)
+    put(tmp_path / "root/.argosy/trash/1-1/old", b"x")
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        assert await asyncio.to_thread(emptying.wait, 10)
+        put(tmp_path / "root/new", b"x")
+
+        async def release() -> None:
+            await far.ask(link.Feed(volume.store_id, 0, False))  # answered when the other has arrived
+            go_on.set()
+
+        scanned, _ = await asyncio.gather(far.ask(link.Scan(volume.store_id, False)), release())
+        assert isinstance(scanned, link.Scanned)
+        assert scanned.files == 1
 
 
 async def test_a_client_reads_a_file_from_any_offset(tmp_path: Path) -> None:
@@ -624,22 +651,20 @@ async def test_who_reads_an_upload_gets_what_is_there_and_what_comes(tmp_path: P
         writer = await dialled(port)
         far.tell(link.Receive(ticket, volume.store_id, 7, 0, None, False, -1, True))
         early, port = await far.expect()
-        first = await dialled(port)
-        far.tell(link.Send(early, volume.store_id, b"", 7, link.ARRIVING, 0, False))
-        writer.sendall(b"first ")
-        assert await asyncio.to_thread(first.recv, 100) == b"first "
-        reading, port = await far.expect()
-        reader = await dialled(port)
-        far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 2, False))
-        assert await asyncio.to_thread(reader.recv, 100) == b"rst "
-        writer.sendall(b"second")
-        writer.close()
-        assert await asyncio.to_thread(rest_of, first) == b"second"
-        assert await asyncio.to_thread(rest_of, reader) == b"second"
-        first.close()
-        assert (await far.outcome(ticket)).refusal == ""
-        assert (await far.outcome(reading)).refusal == ""
-        reader.close()
+        with await dialled(port) as reader, writer:
+            far.tell(link.Send(early, volume.store_id, b"", 7, link.ARRIVING, 0, False))
+            writer.sendall(b"first ")
+            assert await asyncio.to_thread(reader.recv, 100) == b"first "
+            late, port = await far.expect()
+            with await dialled(port) as later:
+                far.tell(link.Send(late, volume.store_id, b"", 7, link.ARRIVING, 2, False))
+                assert await asyncio.to_thread(later.recv, 100) == b"rst "
+                writer.sendall(b"second")
+                writer.close()
+                assert await asyncio.to_thread(rest_of, reader) == b"second"
+                assert await asyncio.to_thread(rest_of, later) == b"second"
+        for number in (ticket, early, late):
+            assert (await far.outcome(number)).refusal == ""
         # Who comes when it has just ended gets it too, before it is in place and after.
         for _ in range(2):
             reading, port = await far.expect()

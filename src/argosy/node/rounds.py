@@ -48,7 +48,10 @@ class Rounds:
             while True:
                 begin = time.monotonic()
                 try:
-                    await self._scan(accept_losses=False)
+                    try:
+                        await self._scan(accept_losses=False)
+                    finally:
+                        self._tried.set()  # who orders a scan from here on wants another
                     await loop.run_in_executor(self._thread, self._volume.empty_trash)
                 except InterruptedError:
                     return
@@ -56,8 +59,6 @@ class Rounds:
                     log.error("volume %s: %s", self._volume.store_id, refused)  # noqa: TRY400 - a refusal, no accident
                 except Exception:  # an accident on one disk mustn't take the others along
                     log.exception("volume %s can't be read", self._volume.store_id)
-                finally:
-                    self._tried.set()
                 await asyncio.sleep(max(self._settings.scan_seconds, _REST * (time.monotonic() - begin)))
         finally:
             self._scanner.stop()
