@@ -6,8 +6,13 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 STRICT = os.environ.get("CI") == "true"
+
+# How fast an example runs says more about the machine's other work than about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def _as_failure(report: pytest.TestReport | pytest.CollectReport) -> None:

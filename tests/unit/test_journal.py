@@ -82,7 +82,7 @@ def test_listeners_hear_of_changes_until_they_stop_listening(journal: Journal) -
 names = st.binary(min_size=1, max_size=3)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(names, st.booleans()), max_size=20), st.integers(1, 5))
 def test_following_the_changes_gives_what_is_there(steps: list[tuple[bytes, bool]], limit: int) -> None:
     journal = Journal(":memory:")

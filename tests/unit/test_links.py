@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import record
@@ -182,7 +182,6 @@ NAMES = st.sampled_from(["a", "b", "c", "d", "..", ".", ""])
     ),
     st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=4),
 )
-@settings(deadline=None)
 def test_links_lead_where_they_do_on_a_disk(
     tmp_path_factory: pytest.TempPathFactory, links: dict[str, str], path: list[str]
 ) -> None:

@@ -204,7 +204,7 @@ def disks(draw: st.DrawFn, versions: bool = True) -> list[Found]:
 
 
 histories = st.lists(st.tuples(st.integers(1, 3), disks()), max_size=5)
-a_while = settings(max_examples=40, deadline=None)
+a_while = settings(max_examples=40)
 """Other work on the machine is no failure."""
 
 cuttings = st.lists(st.integers(1, 7), max_size=3)

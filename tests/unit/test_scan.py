@@ -45,7 +45,7 @@ name = st.sampled_from([b"a", b"a!", b"a.b", b"a0", b"b", b"\xff", b"A", "ä".en
 loc = st.lists(name, min_size=1, max_size=3).map(b"/".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.tuples(loc, st.integers(0, 3)), max_size=8), min_size=1, max_size=3))
 def test_after_a_scan_the_journal_says_what_is_on_the_disk(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[list[tuple[bytes, int]]]

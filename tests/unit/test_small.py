@@ -31,14 +31,21 @@ def sending(
     return link.Send(ticket, volume, loc, 0, size, offset, False, meet)
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a file that looks old, before there is a node: the scan at its start finds it at once."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
 async def scanned(far: Master, store_id: str) -> None:
     await far.ask(link.Feed(store_id, 0, False))
     await far.ask(link.Scan(store_id, False))
 
 
 async def test_a_small_file_is_sent_by_the_order_that_names_the_port(tmp_path: Path) -> None:
+    put(tmp_path / "root/a", b"0123456789")
     async with master(tmp_path) as far, node(tmp_path, far) as volume:
-        (tmp_path / "root/a").write_bytes(b"0123456789")
         await scanned(far, volume.store_id)
         for offset in (0, 4, 10):
             port = await drawn(far)
@@ -51,8 +58,8 @@ async def test_a_small_file_is_sent_by_the_order_that_names_the_port(tmp_path: P
 
 
 async def test_a_client_that_comes_after_the_order_is_waited_for(tmp_path: Path) -> None:
+    put(tmp_path / "root/a", b"0123456789")
     async with master(tmp_path) as far, node(tmp_path, far) as volume:
-        (tmp_path / "root/a").write_bytes(b"0123456789")
         await scanned(far, volume.store_id)
         port = await drawn(far)
         order = sending(port, volume.store_id, b"a", 10)
@@ -64,8 +71,8 @@ async def test_a_client_that_comes_after_the_order_is_waited_for(tmp_path: Path)
 
 
 async def test_a_stranger_who_came_first_gets_nothing_and_the_client_all(tmp_path: Path) -> None:
+    put(tmp_path / "root/a", b"secret")
     async with master(tmp_path) as far, node(tmp_path, far) as volume:
-        (tmp_path / "root/a").write_bytes(b"secret")
         await scanned(far, volume.store_id)
         port = await drawn(far)
         with await dialled(port) as stranger:  # TEST-NET is expected, and we aren't that
@@ -79,8 +86,8 @@ async def test_a_stranger_who_came_first_gets_nothing_and_the_client_all(tmp_pat
 
 async def test_a_client_that_reads_late_gets_the_whole_small_file(tmp_path: Path) -> None:
     content = os.urandom(60_000)
+    put(tmp_path / "root/a", content)
     async with master(tmp_path) as far, node(tmp_path, far) as volume:
-        (tmp_path / "root/a").write_bytes(content)
         await scanned(far, volume.store_id)
         port = await drawn(far)
         with socket.socket() as client:
@@ -96,8 +103,8 @@ async def test_a_client_that_reads_late_gets_the_whole_small_file(tmp_path: Path
 
 
 async def test_a_file_that_was_changed_by_hand_is_sent_as_it_is_now(tmp_path: Path) -> None:
+    put(tmp_path / "root/a", b"before")
     async with master(tmp_path) as far, node(tmp_path, far, scan_seconds=1000.0) as volume:
-        (tmp_path / "root/a").write_bytes(b"before")
         await scanned(far, volume.store_id)
         (tmp_path / "root/a").write_bytes(b"behind")
         port = await drawn(far)
@@ -108,8 +115,8 @@ async def test_a_file_that_was_changed_by_hand_is_sent_as_it_is_now(tmp_path: Pa
 
 async def test_a_link_in_the_place_of_a_file_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(b"secret")
+    put(tmp_path / "root/a", b"public")
     async with master(tmp_path) as far, node(tmp_path, far, scan_seconds=1000.0) as volume:
-        (tmp_path / "root/a").write_bytes(b"public")
         await scanned(far, volume.store_id)
         (tmp_path / "root/a").unlink()
         (tmp_path / "root/a").symlink_to(tmp_path / "outside")
