@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,6 +24,7 @@ Graph = Mapping[str, set[str]]
 """Module to the modules of ours that it imports."""
 
 
+@functools.cache
 def modules() -> dict[str, ast.Module]:
     """Read every module of ours, by its dotted name."""
     return {

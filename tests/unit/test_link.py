@@ -27,16 +27,18 @@ BODIES = st.one_of(
                 link.Group,
                 st.binary(),
                 st.lists(
-                    st.builds(link.File, st.binary(), st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
+                    st.builds(link.File, st.binary(), st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1)),
+                    max_size=3,
                 ),
-            )
+            ),
+            max_size=3,
         ),
     ),
 )
 FRAMES = st.builds(link.Frame, st.integers(0, 2**63 - 1), st.booleans(), BODIES)
 
 
-@given(st.lists(FRAMES, max_size=8), st.integers(1, 50))
+@given(st.lists(FRAMES, max_size=4), st.integers(1, 50))
 def test_where_the_network_cuts_makes_no_difference(frames: list[link.Frame], cut: int) -> None:
     data = b"".join(link.encode(frame) + link.ALIVE for frame in frames)
     reader, heard = link.FrameReader(), []
