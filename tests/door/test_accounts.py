@@ -324,6 +324,24 @@ def test_an_upload_that_is_announced_too_long_is_refused_at_once(site: Site, nam
         assert talk.put(f"APPE {place}/a", bytes(400)).code == 226
 
 
+def test_a_user_is_told_what_the_quotas_leave(site: Site, name: str, place: str) -> None:
+    with Talk(site, name) as talk:
+        assert b"0 quotas" in talk.ask("SITE QUOTA").text
+        site.argosy("user", "set", name, "quota_bytes=10000", "quota_files=2")
+        assert talk.ask(f"AVBL {place}").text == b"213 10000\r\n"
+        talk.store(f"{place}/a", bytes(4000))
+        assert talk.ask(f"AVBL {place}").text == b"213 6000\r\n"
+        told = talk.ask("SITE QUOTA")
+        assert told.code == 200
+        row = next(line.split() for line in told.text.splitlines() if name.encode() in line)
+        assert row == [b"user", name.encode(), *b"1 2 3.9 KiB 9.8 KiB".split()]
+        talk.store(f"{place}/b", b"")
+        assert talk.ask(f"AVBL {place}").text == b"213 0\r\n", "no further file goes in"
+        site.argosy("user", "set", name, "quota_bytes=1000T", "quota_files=0")
+        assert 0 < int(talk.ask(f"AVBL {place}").text[4:]) < 1000 * 2**40, "the disks are smaller"
+        assert talk.codes(f"AVBL {place}/a", "SITE QUOTA x", "PWD") == [550, 501, 257]
+
+
 def test_a_groups_files_are_limited_together(site: Site, name: str, place: str) -> None:
     group, other = f"{name}-group", f"{name}-other"
     site.argosy("group", "add", group, "total_files=2")

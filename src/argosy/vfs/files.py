@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from argosy import errors
-from argosy.accounts.ledger import limits
+from argosy.accounts.ledger import UNLIMITED, Limit, limits
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import (
@@ -323,8 +323,26 @@ class Files:
             self._vfs.sums.note(entry, algorithm, answer.values[algorithm])
         return answer.values[algorithm]
 
-    def room(self, path: TreePath) -> int:
-        """Give the bytes that could be stored in a directory now, on all nodes that would take them.
+    async def room(self, path: TreePath) -> int:
+        """Give the bytes that could be stored in a directory now, on all nodes and within the quotas.
+
+        Raises:
+            NotFound: Nothing is there.
+            NotADirectory: A file is.
+        """
+        quotas = await self.quotas(path)
+        upload = (*self._reach(path)[0], b"file")
+        reserve = self._vfs.config.placement.reserve_bytes
+        eligible = [score.candidate for score in self._vfs.writers(upload, ()) if score.eligible]
+        free = sum(max(0, candidate.free - reserve) for candidate in eligible)
+        try:
+            left = self._vfs.ledger.room([limit for limit, _ in quotas], Use())
+        except errors.OverQuota:
+            return 0
+        return free if left == UNLIMITED else min(free, left)
+
+    async def quotas(self, path: TreePath) -> list[tuple[Limit, Use]]:
+        """Give the quotas that a new file in a directory is held against, each with what is used of it.
 
         Raises:
             NotFound: Nothing is there.
@@ -332,9 +350,13 @@ class Files:
         """
         true = self._reach(path)[0]
         self.directory(true)
-        reserve = self._vfs.config.placement.reserve_bytes
-        eligible = [score.candidate for score in self._vfs.writers((*true, b"file"), ()) if score.eligible]
-        return sum(max(0, candidate.free - reserve) for candidate in eligible)
+        upload = (*true, b"file")
+        found = limits(
+            self.account, self._vfs.place(upload, None, self.account), self._vfs.section(upload)[1]
+        )
+        if found:
+            await self._vfs.ledger.ready()
+        return [(limit, self._vfs.ledger.use(limit.holder)) for limit in found]
 
     # --- moving bytes
 

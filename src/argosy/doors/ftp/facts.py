@@ -62,9 +62,12 @@ async def set_facts(client: Client, command: Command) -> Replies:
     yield replies.facts_set({fact: value for fact, value in done.items() if value}, wish.path)
 
 
-def available(client: Client, command: Command) -> Reply:
-    """AVBL: how many bytes can be stored in a directory. draft-peterson-streamlined-..."""
-    return replies.size(client.tree.room(client.path(command.argument)))
+async def available(client: Client, command: Command) -> Replies:
+    """AVBL: how many bytes this user can store in a directory.
+
+    draft-peterson-streamlined-ftp-command-extensions-10 section 4.
+    """
+    yield replies.size(await client.tree.room(client.path(command.argument)))
 
 
 def _shown(ns: int) -> str:

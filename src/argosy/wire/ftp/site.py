@@ -81,6 +81,7 @@ SITE_VERBS: Mapping[str, SiteVerb] = {
         _REQUIRED, "no RFC", "path: where it lies, and who would serve it", admin=True, verbatim=True
     ),
     "DF": SiteVerb(_NONE, "no RFC, DrFTPD", "how much room there is"),
+    "QUOTA": SiteVerb(_NONE, "no RFC", "what you may still store where you are"),
     "HELP": SiteVerb(_OPTIONAL, "no RFC", "verb: this text"),
 }
 """Every verb of SITE's that we answer."""

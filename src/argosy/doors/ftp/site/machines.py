@@ -37,6 +37,21 @@ async def room(client: Client, command: Command) -> Replies:
     yield Reply.of(200, f"{tables.size(free)} free of {tables.size(total)} on {len(live)} volumes")
 
 
+async def quota(client: Client, command: Command) -> Replies:
+    """SITE QUOTA: what a new file where the client is counts for, and how much of that is used."""
+    del command
+    rows = [
+        (
+            *(limit.holder.kind, limit.holder.name, use.files, limit.files or "-"),
+            *(tables.size(use.bytes), tables.size(limit.bytes) if limit.bytes else "-"),
+        )
+        for limit, use in await client.tree.quotas(client.cwd)
+    ]
+    head = ("what", "name", "files", "of", "bytes", "of them")
+    right = ("files", "of", "bytes", "of them")
+    yield replies.told(f"{len(rows)} quotas", tables.aligned(head, rows, right=right) if rows else "")
+
+
 async def why(client: Client, command: Command) -> Replies:
     """SITE WHY: where a path lies, who would serve it and who would take it, with points and reasons."""
     told = client.hall.vfs.explain(client.path(command.argument))

@@ -58,6 +58,7 @@ HANDLERS: Mapping[str, Handler] = {
     "KILL": sessions.kill,
     "NODES": machines.nodes,
     "PASSWD": people.set_own_password,
+    "QUOTA": machines.quota,
     "SEARCH": finding.search,
     "SLAVES": machines.nodes,
     "STATS": sessions.stats,
