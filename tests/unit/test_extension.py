@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -91,6 +92,30 @@ def assert_old(volume: Volume, path: Path) -> None:
     mark = disks.read_mark(os.fsencode(path), 3, OLD)
     assert mark is None or mark.ver == 1  # None: a file system without attributes
     assert list((path.parent.parent / ".argosy/staging").iterdir()) == []
+
+
+def test_an_append_waits_for_what_it_goes_on_from_to_be_put_in_place(tmp_path: Path, opened: Opener) -> None:
+    volume, path = opened(), tmp_path / "d/log"
+    append(volume, b" and new")
+    placing = threading.Timer(0.1, commit, (volume, 2))
+    placing.start()
+    descriptor = volume.receive(3, 11, link.Base(b"d/log", 2, 11), flush=True)
+    placing.join()
+    assert os.fstat(descriptor).st_ino == path.stat().st_ino
+    os.close(descriptor)
+    volume.release(3)
+
+
+def test_an_append_to_what_is_not_put_in_place_begins_with_a_copy(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("argosy.node.volume.PLACED_SECONDS", 0.05)
+    volume = opened()
+    append(volume, b" and new")
+    descriptor = volume.receive(3, 11, link.Base(b"d/log", 2, 11), flush=True)
+    assert os.pread(descriptor, 100, 0) == b"old and new"
+    os.close(descriptor)
+    volume.release(3)
 
 
 def test_an_append_copies_nothing(tmp_path: Path, opened: Opener) -> None:

@@ -27,6 +27,9 @@ from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
 
+PLACED_SECONDS = 1.0
+"""An append waits so long for what it goes on from to be put in place; then it begins with a copy."""
+
 _AT_ONCE = 64
 """Orders that are carried out under one lock, in one transaction of the journal: some milliseconds."""
 
@@ -100,10 +103,8 @@ class Volume:
         """
         check_loc(loc)
         with self.journal.lock:
-            part = self.journal.part(ver) if ver else None
-            waits = part is not None and part.sealed and self.root.file(part_loc(ver))
             try:
-                descriptor = self.root.open(part_loc(ver) if waits else self._where(loc, ver))
+                descriptor = self.root.open(part_loc(ver) if self._waits(ver) else self._where(loc, ver))
             except NotFound as error:
                 raise Damaged(loc) from error
         if os.fstat(descriptor).st_size < size:
@@ -131,6 +132,12 @@ class Volume:
             except NotFound:
                 pass  # taken away by hand
         raise TransferCut("the upload of this file was cut")
+
+    def _waits(self, ver: int) -> bool:
+        """Whether a version is whole and not in its place yet."""
+        with self.journal.lock:
+            part = self.journal.part(ver) if ver else None
+            return part is not None and bool(part.sealed) and self.root.file(part_loc(ver)) is not None
 
     def _where(self, loc: bytes, ver: int) -> bytes:
         """Find a version that may have been moved since the master knew where it is."""
@@ -171,6 +178,9 @@ class Volume:
                 raise Busy(f"{upload:x}")
             self._receiving.add(upload)
         try:
+            end = time.monotonic() + PLACED_SECONDS
+            while base and self._waits(base.ver) and time.monotonic() < end:
+                time.sleep(PLACED_SECONDS / 200)  # its order is here, or on its way
             return self._open_part(upload, offset, base, flush=flush, noted=noted)
         except OSError as error:
             self.release(upload)
@@ -202,6 +212,8 @@ class Volume:
 
     def _extend(self, upload: int, base: link.Base) -> int | None:
         """Have an upload go on in the file that it begins with; None: it must be copied."""
+        if self._waits(base.ver):
+            return None
         row = self.journal.find(self._where(base.loc, base.ver))
         if row is None or row.size != base.size or self.root.file(part_loc(upload)):
             return None
