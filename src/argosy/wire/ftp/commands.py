@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from argosy import errors
 
 
@@ -40,8 +42,7 @@ SECRETIVE = frozenset({"PASS", "ACCT", "ADDUSER", "GADDUSER", "CHPASS", "PASSWD"
 """Verbs, some of SITE's, whose argument has a password in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """One line of the client's. `argument` is byte for byte what came."""
 
     verb: str

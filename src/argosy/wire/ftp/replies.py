@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from argosy.wire.ftp import addresses, times
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What we say to a command. `lines` has at least one line and none holds CR or LF."""
 
     code: int
@@ -19,8 +19,11 @@ class Reply:
     def __post_init__(self) -> None:
         if not 100 <= self.code <= 599:
             raise ValueError(f"no such reply code: {self.code}")
-        if not self.lines or any("\r" in line or "\n" in line for line in self.lines):
+        if not self.lines:
             raise ValueError(f"a reply is whole lines: {self.lines!r}")
+        for line in self.lines:
+            if "\r" in line or "\n" in line:
+                raise ValueError(f"a reply is whole lines: {self.lines!r}")
 
     @classmethod
     def of(cls, code: int, *lines: str) -> Self:
@@ -43,11 +46,10 @@ class Reply:
         b'211-Features\r\n UTF8\r\n211 End\r\n'
         """
         *body, last = self.lines
-        first, middle = body[:1], body[1:]
-        text = [f"{self.code}-{line}" for line in first]
-        text += [f" {line}" for line in middle]
-        text += [f"{self.code} {last}", ""]
-        return "\r\n".join(text).encode(errors="surrogateescape").replace(b"\xff", b"\xff\xff")
+        text = f"{self.code} {last}\r\n"
+        if body:
+            text = f"{self.code}-" + "\r\n ".join(body) + "\r\n" + text
+        return text.encode(errors="surrogateescape").replace(b"\xff", b"\xff\xff")
 
 
 def shown(name: bytes) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import Enum, auto
+from collections.abc import Callable, Mapping
+from enum import Enum, IntEnum, auto
 
 from argosy.wire.ftp.commands import NOT_IMPLEMENTED, PLANNABLE, VERBS, Argument, Command, Verb
 from argosy.wire.ftp.replies import Reply
 
 
-class State(Enum):
+class State(IntEnum):
     """What the client may expect from us."""
 
     GREETING = auto()
@@ -24,20 +24,14 @@ class State(Enum):
     """No more: 221 or 421 was said."""
 
 
-class Said(Enum):
-    """What kind of reply was given."""
-
-    PRELIMINARY = auto()
-    FINAL = auto()
-
-
-AFTER_REPLY: Mapping[tuple[State, Said], State] = {
-    (State.GREETING, Said.FINAL): State.IDLE,
-    (State.ANSWERING, Said.PRELIMINARY): State.TRANSFER,
-    (State.ANSWERING, Said.FINAL): State.IDLE,
-    (State.TRANSFER, Said.FINAL): State.IDLE,
+AFTER_REPLY: Mapping[tuple[State, bool], State] = {
+    (State.GREETING, False): State.IDLE,
+    (State.ANSWERING, True): State.TRANSFER,
+    (State.ANSWERING, False): State.IDLE,
+    (State.TRANSFER, False): State.IDLE,
 }
-"""Every reply that makes sense, but 421, which may always come. Any other is our own bug, and raises."""
+"""By the state and whether the reply is preliminary: every reply that makes sense, but 421, which may always
+come. Any other is our own bug, and raises."""
 
 
 class Login(Enum):
@@ -60,6 +54,11 @@ LOGIN_AFTER: Mapping[tuple[str, int], Login] = {
     ("HOST", 220): Login.NOBODY,  # another host may have other users: RFC 7151 section 4
 }
 """Verb and reply code to what that makes of the client."""
+
+TEACHING = frozenset(
+    {*LOGIN_AFTER, ("RNFR", 350), ("QUIT", 221), ("EPSV", 200), ("PBSZ", 200), ("PROT", 200)}
+)
+"""Verbs and final replies that change what may come next; most don't, and cost nothing."""
 
 
 class Session:
@@ -120,22 +119,25 @@ class Session:
         if reply.code == 421:
             self.state = State.CLOSED
             return reply.encode()
-        said = Said.PRELIMINARY if reply.preliminary else Said.FINAL
-        try:
-            after = AFTER_REPLY[self.state, said]
-        except KeyError:
-            raise RuntimeError(f"nobody asked for {reply.code} in {self.state.name}") from None
-        if said is Said.FINAL:
+        preliminary = reply.code < 200
+        after = AFTER_REPLY.get((self.state, preliminary))
+        if after is None:
+            raise RuntimeError(f"nobody asked for {reply.code} in {self.state.name}")
+        if not preliminary:
             self._owed -= 1
-        self.state = self.state if said is Said.FINAL and self._owed else after
+        if preliminary or not self._owed:
+            self.state = after
         if self.state is State.IDLE:
-            self._learn(self._command, reply.code)
+            self.renaming = False
+            if (event := (self._command.verb, reply.code)) in TEACHING:
+                self._learn(*event)
         return reply.encode()
 
-    def _learn(self, command: Command, code: int) -> None:
-        self.login = LOGIN_AFTER.get((command.verb, code), self.login)
-        self.renaming = (command.verb, code) == ("RNFR", 350)
-        match command.verb, code:
+    def _learn(self, verb: str, code: int) -> None:
+        self.login = LOGIN_AFTER.get((verb, code), self.login)
+        match verb, code:
+            case "RNFR", 350:
+                self.renaming = True
             case "QUIT", 221:
                 self.state = State.CLOSED
             case "EPSV", 200:
@@ -143,7 +145,7 @@ class Session:
             case "PBSZ", 200:
                 self.buffered = True
             case "PROT", 200:
-                self.protected = command.argument.upper() == b"P"
+                self.protected = self._command.argument.upper() == b"P"
             case "AUTH", 234:
                 self.secure, self.buffered, self.protected, self.extended_only = True, False, False, False
             case "REIN", 220:
@@ -177,24 +179,36 @@ def _unfit(verb: Verb, command: Command) -> Reply | None:
 def _out_of_order(verb: str, session: Session) -> Reply | None:
     if session.require_data_tls and verb in PLANNABLE and not session.protected:
         return Reply.of(521, "PROT P first: data doesn't go in clear here")
-    reply = None
-    match verb:
-        case "USER" if session.require_tls and not session.secure:
-            reply = Reply.of(530, "AUTH TLS first: passwords aren't taken in clear here")
-        case "PASS" if session.login is not Login.NAMED:
-            reply = Reply.of(503, "USER first")
-        case "HOST" if session.login is Login.LOGGED_IN:
-            reply = Reply.of(503, "HOST comes before the login, say REIN")
-        case "AUTH" if session.secure:
-            reply = Reply.of(503, "This connection is encrypted already")
-        case "CCC" if not session.secure:
-            reply = Reply.of(533, "This connection is in clear already")  # RFC 4217 section 5
-        case "PBSZ" | "MIC" | "CONF" | "ENC" if not session.secure:
-            reply = Reply.of(503, "AUTH first")
-        case "PROT" if not session.buffered:
-            reply = Reply.of(503, "PBSZ first")
-        case "RNTO" if not session.renaming:
-            reply = Reply.of(503, "RNFR first")
-        case "PORT" | "EPRT" | "PASV" if session.extended_only:
-            reply = Reply.of(503, "You said EPSV ALL, so only EPSV is left")
-    return reply
+    early, refusal = ORDER.get(verb, _ANYTIME)
+    return refusal if early(session) else None
+
+
+ORDER: Mapping[str, tuple[Callable[[Session], bool], Reply]] = {
+    "USER": (
+        lambda session: session.require_tls and not session.secure,
+        Reply.of(530, "AUTH TLS first: passwords aren't taken in clear here"),
+    ),
+    "PASS": (lambda session: session.login is not Login.NAMED, Reply.of(503, "USER first")),
+    "HOST": (
+        lambda session: session.login is Login.LOGGED_IN,
+        Reply.of(503, "HOST comes before the login, say REIN"),
+    ),
+    "AUTH": (lambda session: session.secure, Reply.of(503, "This connection is encrypted already")),
+    # RFC 4217 section 5
+    "CCC": (lambda session: not session.secure, Reply.of(533, "This connection is in clear already")),
+    **dict.fromkeys(
+        ("PBSZ", "MIC", "CONF", "ENC"), (lambda session: not session.secure, Reply.of(503, "AUTH first"))
+    ),
+    "PROT": (lambda session: not session.buffered, Reply.of(503, "PBSZ first")),
+    "RNTO": (lambda session: not session.renaming, Reply.of(503, "RNFR first")),
+    **dict.fromkeys(
+        ("PORT", "EPRT", "PASV"),
+        (
+            lambda session: session.extended_only,
+            Reply.of(503, "You said EPSV ALL, so only EPSV is left"),
+        ),
+    ),
+}
+"""By verb, when it may not come now, and what is said then."""
+
+_ANYTIME = (lambda _: False, Reply.of(500, "Command not understood"))
