@@ -263,6 +263,30 @@ def test_fxp_is_granted_by_path(site: Site, name: str, place: str) -> None:
         assert talk.codes(elsewhere, f"CWD {place}", elsewhere) == [550, 250, 200]
 
 
+def test_a_link_tells_nothing_of_what_may_not_be_seen(site: Site, name: str, place: str) -> None:
+    with Talk(site) as talk:
+        assert talk.codes(f"MKD {place}/hidden", f"MKD {place}/hidden/there") == [257, 257]
+        talk.store(f"{place}/hidden/file", b"secret")
+    site.argosy("grant", f"{place}/hidden", "none", "--user", name)
+    with Talk(site, name) as talk:
+        told = set()
+        for target in ("there", "file", "missing", "there/x", "file/x", "missing/x"):
+            assert talk.ask(f"SITE SYMLINK {place}/hidden/{target} {place}/link").code == 200
+            for line in (
+                "SIZE %s",
+                "CWD %s",
+                "MKD %s/a",
+                "DELE %s/a",
+                "MFMT 20200101000000 %s",
+                "PRET STOR %s",
+            ):
+                answer = talk.ask(line % f"{place}/link")
+                told.add((line, answer.code, answer.text))
+            assert talk.ask(f"DELE {place}/link").code == 250
+    assert len(told) == 6, told
+    assert not any(b"hidden" in text for _, _, text in told), told
+
+
 # --- quotas
 
 

@@ -537,10 +537,30 @@ class Files:
         """
         if not self.account.sees(path):
             raise errors.NotFound(shown(path))
-        true, entry = self._catalogue.resolve(path, follow=follow)
-        if entry is None or not self.account.sees(true):
+        true, entry = self._resolved(path, follow=follow)
+        if entry is None:
             raise errors.NotFound(shown(path))
         return true, self._vfs.as_it_arrives(entry)
+
+    def _resolved(self, path: TreePath, *, follow: bool) -> tuple[TreePath, Entry | None]:
+        """Give the true path of what a path leads to, and what is there, which may be nothing.
+
+        A link may lead to where the user sees nothing: whatever is there, the answer is the same, and names
+        the path that was asked for.
+
+        Raises:
+            NotFound: A directory on the way isn't there, or the user may not see where it leads.
+            NotADirectory: A file stands in the way.
+        """
+        try:
+            true, entry = self._catalogue.resolve(path, follow=follow)
+        except errors.NotADirectory as refused:
+            if self.account.grants and not self.account.admin:
+                raise errors.NotFound(shown(path)) from refused
+            raise
+        if not self.account.sees(true):
+            raise errors.NotFound(shown(path))
+        return true, entry
 
     def _to_change(self, path: TreePath, right: Right | None, *, follow: bool = False) -> TreePath:
         """Give the true path of what shall change, without links, if the user has the right to do so there.
@@ -552,7 +572,7 @@ class Files:
         """
         check_path(path)
         try:
-            true = self._catalogue.resolve(path, follow=follow)[0]
+            true = self._resolved(path, follow=follow)[0]
         except (errors.NotFound, errors.NotADirectory):
             # Who may not change anything here hears nothing of what is here.
             self._check(path, right or Right.WRITE)
