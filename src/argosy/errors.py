@@ -78,6 +78,10 @@ class TooMany(Refused):
     """As many as may be at once, try again later."""
 
 
+class Banned(Refused):
+    """Turned away for wrong passwords."""
+
+
 class Unavailable(Refused):
     """No node can serve this now, try again."""
 

@@ -40,6 +40,16 @@ def test_anybody_may_read_and_nobody_may_write(public: Site, name: str) -> None:
         assert talk.ask("SITE PASSWD mine").code == 550
 
 
+def test_nobody_without_an_account_sees_more_than_is_public(public: Site) -> None:
+    with Talk(public) as talk:
+        talk.store("private", b"secret")
+    with Talk(public, login=False) as talk:
+        assert talk.codes("USER ftp", "PASS x", "TYPE I") == [331, 230, 200]
+        assert talk.codes("SIZE /private", "MLST /private", "CWD /pub") == [550, 550, 250]
+        assert talk.refused("RETR /private") == 550
+        assert b"private" not in talk.get("NLST /")
+
+
 def test_a_change_of_the_account_leaves_them_readers(public: Site) -> None:
     with Talk(public, login=False) as talk:
         assert talk.codes("USER ftp", "PASS x") == [331, 230]

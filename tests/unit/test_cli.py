@@ -68,7 +68,7 @@ def test_a_user_is_added_listed_changed_and_deleted(site: Site, capsys: pytest.C
     where = ["--dir", str(site.directory)]
     secret = ["--password-file", write_password(site)]
     assert say("user", "add", "ann", "--home", "/video", "--fxp", *secret, *where) == 0
-    assert say("user", "add", "bob", "uploads=2", "--read-only", *secret, *where) == 0
+    assert say("user", "add", "bob", "--read-only", *secret, *where, "uploads=2") == 0
     assert say("user", "passwd", "ann", *secret, *where) == 0
     assert say("user", "set", "bob", "quota_bytes=1.5G", "uploads=", "masks=*@192.0.2.*,::1", *where) == 0
     assert say("user", "lock", "bob", *where) == 0

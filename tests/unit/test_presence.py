@@ -110,7 +110,7 @@ def test_hanging_up_is_by_id_or_by_name() -> None:
     )
     assert told == ["bye"] * 4
     for nobody in ("bob", "99", "", "²"):
-        with pytest.raises(errors.NotFound):
+        with pytest.raises(errors.NoSuchAccount):
             visitors.hang_up(nobody, "bye")
 
 

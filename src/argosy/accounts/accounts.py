@@ -88,7 +88,7 @@ class Accounts:
             log.info("login of %s from %s refused: %s", name, address or "nowhere", why)
             raise errors.LoginFailed
         # Read again: much can be changed while a password is hashed.
-        login = self.enter(name, address=address, secure=secure)
+        login = self._enter(name, address=address, secure=secure, anonymous=False, looking=False)
         if self._hasher.check_needs_rehash(user.password):
             await self._renew(user, password)
         if login.ended:  # while that was hashed, when nobody could be hung up on yet
@@ -103,21 +103,32 @@ class Accounts:
                 user.name, lambda now: replace(now, password=hashed) if now.password == user.password else now
             )
 
-    def enter(self, name: str, *, address: str = "", secure: bool = True, looking: bool = False) -> Login:
-        """Let a user in without a password: for anonymous logins, which have an account behind them.
+    def enter(self, name: str, *, address: str = "", secure: bool = True, looking: bool) -> Login:
+        """Let somebody in without a password, as the user that stands behind anonymous logins.
+
+        Args:
+            name: That user.
+            address: Where the login comes from.
+            secure: Whether it came over TLS.
+            looking: Whether it may list and read and no more.
 
         Raises:
             LoginFailed: As `login`.
         """
+        return self._enter(name, address=address, secure=secure, anonymous=True, looking=looking)
+
+    def _enter(self, name: str, *, address: str, secure: bool, anonymous: bool, looking: bool) -> Login:
         user = self._catalogue.user(name)
         if user is None:
             log.warning("login of %s from %s refused: no such user", name, address or "nowhere")
             raise errors.LoginFailed
-        login = Login(self._resolved(user), address=address, secure=secure, looking=looking)
+        account = self._resolved(user)
+        login = Login(account, address=address, secure=secure, anonymous=anonymous, looking=looking)
         if bar := rules.bar(login.account, address=address, secure=secure, now_ns=time.time_ns()):
             log.info("login of %s from %s refused: %s", user.name, address or "nowhere", bar)
             raise errors.LoginFailed("say AUTH TLS first" if bar is Bar.IN_CLEAR else "")
         self._logins.add(login)
+        log.info("%s logged in from %s", user.name, address or "nowhere")
         return login
 
     # --- while they are logged in

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from argosy.accounts.rules import Account, only_looking
+from argosy.accounts.rules import Account, at_home, only_looking
 
 
 class Login:
     """One login of one user; `Accounts` changes what is in it when a user or a group is changed."""
 
     def __init__(
-        self, account: Account, *, address: str = "", secure: bool = True, looking: bool = False
+        self,
+        account: Account,
+        *,
+        address: str = "",
+        secure: bool = True,
+        anonymous: bool = False,
+        looking: bool = False,
     ) -> None:
         """Begin.
 
@@ -19,8 +25,10 @@ class Login:
             account: What is in force now.
             address: Where it comes from; empty: from nowhere that masks could be held against.
             secure: Whether it came over TLS.
+            anonymous: Whether it came without a password: then it sees its home only, unless granted more.
             looking: Whether it may list and read and no more, whatever the account may.
         """
+        self._anonymous = anonymous
         self._looking = looking
         self.account = account
         self.address = address
@@ -37,6 +45,8 @@ class Login:
 
     @account.setter
     def account(self, account: Account) -> None:
+        if self._anonymous:
+            account = at_home(account)
         self._account = only_looking(account) if self._looking else account
 
     def end(self, why: str) -> None:

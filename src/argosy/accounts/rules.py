@@ -13,7 +13,18 @@ import msgspec
 from argosy import errors
 from argosy.accounts import masks
 from argosy.catalogue.model import TreePath
-from argosy.catalogue.people import EVERYTHING, LOOKING, USUAL, Group, Right, Rights, Settings, User, parts
+from argosy.catalogue.people import (
+    EVERYTHING,
+    LOOKING,
+    NOTHING,
+    USUAL,
+    Group,
+    Right,
+    Rights,
+    Settings,
+    User,
+    parts,
+)
 
 _T = TypeVar("_T")
 
@@ -169,6 +180,13 @@ def only_looking(account: Account) -> Account:
     grants = {path: rights & LOOKING for path, rights in account.grants.items()}
     root = account.rights(()) & LOOKING
     return replace(account, admin=False, grants={(): root, **grants} if not account.admin else {(): root})
+
+
+def at_home(account: Account) -> Account:
+    """Give an account that sees its home and nothing else, unless grants say what it sees."""
+    if account.grants and not account.admin:
+        return account
+    return replace(account, admin=False, grants={(): NOTHING, parts(account.home): USUAL})
 
 
 def check(settings: Settings) -> Settings:

@@ -231,7 +231,10 @@ def _password(arguments: argparse.Namespace) -> str:
         return lines.splitlines()[0] if lines else ""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
+    try:
+        password, again = getpass.getpass("Password: "), getpass.getpass("Again: ")
+    except EOFError:
+        raise BadArgument("no password was given") from None
+    if password != again:
         raise BadArgument("the two passwords differ")
     return password

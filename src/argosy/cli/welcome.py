@@ -73,7 +73,6 @@ class Welcome:
         curl = shlex.quote(f"{name}:{password}" if password else name)
         opened = f'open -u "{name},{password}" ' if password else f'open -u "{name}" '
         url, trusted = f"ftp://{self.ftp}/", self.authority
-        file = shlex.quote(str(self.site.master_config))
         # `open` comes last: an address on lftp's own command line is dialled before -e is heard. What is
         # inside is quoted once more.
         plain = shlex.quote(f"set ftp:ssl-allow no; {opened}{url}")
@@ -82,7 +81,7 @@ class Welcome:
         if not self.master.ftp.require_tls:
             lines += [
                 "Try it:",
-                f"  curl -u {curl} --ftp-pret -T {file} {url}",
+                f"  curl -u {curl} -T /etc/services {url}",
                 f"  curl -u {curl} {url}",
                 f"  lftp -e {plain}",
                 "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from argosy.accounts.rules import Account
 from argosy.cluster import pacing
 from argosy.cluster.transfers import Transfer
 from argosy.net.origin import origin
+
+log = logging.getLogger("argosy.presence")
 
 KICKED = "An administrator hung up"
 """What is told to who is hung up on without a reason."""
@@ -210,13 +213,14 @@ class Visitors:
             sentence: What the user is told.
 
         Raises:
-            NotFound: Nobody of that id or name is here.
+            NoSuchAccount: Nobody of that id or name is here.
         """
         one = self._here.get(int(who)) if who.isdecimal() and who.isascii() else None
         found = [one] if one else self.named(who)
         if not found:
-            raise errors.NotFound(f"nobody here is {who}")
+            raise errors.NoSuchAccount(f"nobody called {who} is logged in")
         for visitor in found:
+            log.info("session %d of %s is hung up on: %s", visitor.id, visitor.address, sentence)
             visitor.hang_up(sentence)
         return found
 

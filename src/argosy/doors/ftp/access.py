@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 
 from argosy import errors
 from argosy.accounts.login import Login
@@ -13,6 +14,8 @@ from argosy.tables import printable
 from argosy.wire.ftp import arguments
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
+
+log = logging.getLogger("argosy.ftp")
 
 
 async def user(client: Client, command: Command) -> Replies:
@@ -78,6 +81,8 @@ async def _refuse(client: Client, refused: errors.LoginFailed) -> Reply:
     config = client.hall.config
     client.failures += 1
     count = client.hall.bans.failed(client.control.remote[0])
+    if left := client.hall.bans.seconds_left(client.control.remote[0]):
+        log.warning("%s is banned for %.0f s: too many wrong passwords", client.control.remote[0], left)
     await asyncio.sleep(config.failure_pause_seconds * 2 ** (min(count, config.login_failures) - 1))
     if client.failures >= config.login_failures or _banned(client):
         return _NO_MORE

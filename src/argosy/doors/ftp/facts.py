@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argosy import errors
+from argosy.catalogue.model import State
 from argosy.doors.ftp.client import Client, Replies
 from argosy.wire.ftp import arguments, replies, times
 from argosy.wire.ftp.arguments import Type
@@ -17,6 +18,9 @@ def size(client: Client, command: Command) -> Reply:
         raise errors.IsADirectory(command.argument)
     if client.type is Type.ASCII:
         return Reply.of(550, "SIZE isn't known in TYPE A, say TYPE I first")
+    if entry.state is State.UPLOADING:
+        # A size would be believed: curl reads no further than that, though RETR would go on to the end.
+        return Reply.of(450, "It is still arriving, so its size isn't known yet")
     return replies.size(entry.size)
 
 

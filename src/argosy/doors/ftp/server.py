@@ -24,6 +24,7 @@ log = logging.getLogger("argosy.ftp")
 
 CODE_FOR: Mapping[type[errors.Refused], int] = {
     errors.BadArgument: 501,
+    errors.Banned: 421,
     errors.Busy: 450,
     errors.ConfigError: 451,
     errors.Damaged: 550,
@@ -99,7 +100,7 @@ class FtpDoor:
     def _connected(self, control: Control) -> None:
         try:
             visit = self._let_in(control)
-        except errors.TooMany as refused:
+        except (errors.Banned, errors.TooMany) as refused:
             control.say(Reply.of(421, str(refused)))
             control.close()
             return
@@ -110,12 +111,13 @@ class FtpDoor:
         """Begin a session.
 
         Raises:
-            TooMany: Too many sessions are here, or too many wrong passwords came from there.
+            Banned: Too many wrong passwords came from there.
+            TooMany: Too many sessions are here.
         """
         assert self._tasks is not None, "the server runs"
         hall, address = self._hall, control.remote[0]
         if seconds := hall.bans.seconds_left(address):
-            raise errors.TooMany(f"wrong passwords from {address}, come back in {seconds:.0f} s")
+            raise errors.Banned(f"come back in {seconds:.0f} s")
         if len(self._visits) >= hall.config.session_limit:
             raise errors.TooMany(f"{len(self._visits)} sessions")
         visitor = hall.visitors.arrive(

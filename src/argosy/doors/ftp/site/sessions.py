@@ -37,7 +37,7 @@ async def kick(client: Client, command: Command) -> Replies:
     """SITE KICK: hang up on all sessions of a user."""
     name, _, sentence = command.text.partition(" ")
     if not client.hall.visitors.named(name):
-        raise errors.NotFound(f"nobody here is {name}")
+        raise errors.NoSuchAccount(f"nobody called {name} is logged in")
     yield _hang_up(client, name, sentence)
 
 
