@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,40 +15,20 @@ from argosy.node.disks import part_loc
 from argosy.node.scan import Limits, Scanner
 from argosy.node.volume import Volume
 from argosy.wire import link
+from volumes import Opener, bring, reopened
 
 OLD, NEW = 1_600_000_000 * 10**9, 1_700_000_000 * 10**9
 BASE = link.Base(b"d/log", 1, 3)
-Opener = Callable[[], Volume]
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opener]:
-    """Open the volume, with a file of three bytes at its first time; again: as if the process was killed."""
-    disks.prepare(tmp_path)
-    volumes: list[Volume] = []
-
-    def again() -> Volume:
-        fresh = not volumes
-        for volume in volumes:
-            volume.close()
-        volumes.clear()
-        volumes.append(Volume.open(tmp_path, trash_seconds=60))
-        if fresh:
-            bring(volumes[0], 1, b"old")
-            commit(volumes[0], 1, mtime_ns=OLD)
-        return volumes[0]
-
-    yield again
-    for volume in volumes:
-        volume.close()
-
-
-def bring(volume: Volume, upload: int, data: bytes) -> None:
-    descriptor = volume.receive(upload, 0, None, flush=True)
-    os.write(descriptor, data)
-    volume.seal(upload, descriptor, flush=True, crc32=1, digest=b"d")
-    os.close(descriptor)
-    volume.release(upload)
+    """Open the volume, which has a file of three bytes; again: as if the process was killed."""
+    with reopened(tmp_path) as opener:
+        volume = opener()
+        bring(volume, 1, b"old")
+        commit(volume, 1, mtime_ns=OLD)
+        yield opener
 
 
 def append(volume: Volume, data: bytes, *, seal: bool = True) -> None:

@@ -2,47 +2,26 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from argosy import errors
 from argosy.node import disks
-from argosy.node.journal import PartRow
 from argosy.node.scan import Limits, Scanner
 from argosy.node.volume import Volume
 from argosy.wire import link
+from volumes import Opener, bring, reopened
 
 WHEN = 1_600_000_000 * 10**9
-Opener = Callable[[], Volume]
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opener]:
     """Open the volume; again: as if the process had been killed."""
-    disks.prepare(tmp_path)
-    volumes: list[Volume] = []
-
-    def again() -> Volume:
-        for volume in volumes:
-            volume.close()
-        volumes.clear()
-        volumes.append(Volume.open(tmp_path, trash_seconds=60))
-        return volumes[0]
-
-    yield again
-    for volume in volumes:
-        volume.close()
-
-
-def bring(volume: Volume, upload: int, data: bytes) -> PartRow:
-    descriptor = volume.receive(upload, 0, None, flush=True)
-    os.write(descriptor, data)
-    row = volume.seal(upload, descriptor, flush=True, crc32=1, digest=b"d")
-    os.close(descriptor)
-    volume.release(upload)
-    return row
+    with reopened(tmp_path) as opener:
+        yield opener
 
 
 def commit(volume: Volume, upload: int, loc: bytes) -> None:
