@@ -164,6 +164,18 @@ async def test_giving_up_resets_a_client_that_came_early() -> None:
             await asyncio.to_thread(client.recv, 1)
 
 
+async def test_giving_up_in_the_moment_a_client_comes_is_a_reset_and_no_end() -> None:
+    for turns in range(6):
+        connection, port = expecting()
+        await asyncio.sleep(0.01)
+        with socket.create_connection(("127.0.0.1", port), 5) as client:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            connection.cut()
+            with pytest.raises(ConnectionResetError):
+                await asyncio.to_thread(client.recv, 1)
+
+
 async def test_cutting_wakes_a_sending_thread_and_the_client_sees_a_reset_not_an_end() -> None:
     connection, port = expecting(stall=30.0)
     with await dialled(port) as client:
@@ -288,6 +300,7 @@ ON_UVLOOP = (
     test_nobody_comes_and_we_hear_of_it_in_time,
     test_giving_up_before_the_client_came_shuts_the_port,
     test_giving_up_resets_a_client_that_came_early,
+    test_giving_up_in_the_moment_a_client_comes_is_a_reset_and_no_end,
     test_cutting_wakes_a_sending_thread_and_the_client_sees_a_reset_not_an_end,
     test_a_closed_port_is_no_data_connection,
 )

@@ -363,9 +363,13 @@ def _admission(peer: str) -> Callable[[str], bool]:
 
 
 async def _accept(listener: socket.socket, admitted: Callable[[str], bool]) -> socket.socket:
-    loop = asyncio.get_running_loop()
     while True:
-        made, address = await loop.sock_accept(listener)
+        try:  # not `loop.sock_accept`: cancelled in the moment that somebody comes, it loses the connection
+            made, address = listener.accept()
+        except (BlockingIOError, InterruptedError):
+            await _until_ready(listener, writing=False)
+            continue
+        made.setblocking(False)
         if admitted(address[0]):
             return made
         _reset(made)
