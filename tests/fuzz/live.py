@@ -29,7 +29,7 @@ SETTINGS: Settings = {
     "ftp": {
         "connect_seconds": 0.3,
         "stall_seconds": 3.0,
-        "login_seconds": 30.0,
+        "login_seconds": 120.0,
         "failure_pause_seconds": 0.01,
         "login_failures": 1_000_000,
         "ban_failures": 0,
