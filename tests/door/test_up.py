@@ -52,7 +52,7 @@ def test_the_curl_lines_that_are_printed_work(site: Site) -> None:
     for line in lines:
         done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}\n{site.logs()}"
-    assert "master.toml" in done.stdout  # the first line stored it, the last one lists it over TLS
+    assert "os-release" in done.stdout  # the first line stored it, the last one lists it over TLS
 
 
 @needs_lftp

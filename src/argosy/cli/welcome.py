@@ -81,7 +81,7 @@ class Welcome:
         if not self.master.ftp.require_tls:
             lines += [
                 "Try it:",
-                f"  curl -u {curl} -T /etc/services {url}",
+                f"  curl -u {curl} -T /etc/os-release {url}",
                 f"  curl -u {curl} {url}",
                 f"  lftp -e {plain}",
                 "",
