@@ -194,7 +194,8 @@ def pyftpdlib(directory: Path) -> Iterator[Contestant]:
     (directory / f"root{FOLDER}").mkdir(parents=True)
     port = _free_port()
     command = [sys.executable, "-W", "ignore", "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", str(port), "-w"]
-    command += ["-d", str(root), "-u", "bench", "-P", guests.PASSWORD, "--max-cons", str(_SESSIONS)]
+    command += ["-d", str(root), "-u", "bench", "-P", guests.PASSWORD]
+    command += ["--max-cons", str(_SESSIONS), "--max-cons-per-ip", str(_SESSIONS)]
     has_tls = importlib.util.find_spec("OpenSSL") is not None
     if has_tls:
         certificate, key = _certificate(directory)

@@ -16,7 +16,7 @@ from took import timed
 
 CLIENTS = (1, 4)
 
-_DOORS = 8
+_DOORS = 40
 """Clients that log in at once to make the idle sessions."""
 
 _SETTLE_SECONDS = 1.0

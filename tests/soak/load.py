@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import random
 import socket
@@ -31,6 +32,9 @@ TURNS = 40
 STRANGER = "127.0.0.2"
 """Where wrong passwords come from, so that a ban for them isn't ours."""
 
+TROUBLED_SECONDS = 30.0
+"""For so long after a node was stopped or killed the site may put deeds off, and at no other time."""
+
 _BLOB = os.urandom(40 << 20)
 
 Digest = bytes | None
@@ -47,6 +51,8 @@ class Record:
     wrong: list[str] = field(default_factory=list)
     moved: int = 0
     """Bytes."""
+    troubled: float = -math.inf
+    """When a node was stopped or killed last, by the monotonic clock."""
 
 
 class Worker:
@@ -90,7 +96,7 @@ class Worker:
             except Turned as turned:
                 self._turned(name, turned)
             except (OSError, EOFError, AssertionError) as error:
-                self._record.wrong.append(f"{self._folder}: {name}: {type(error).__name__}: {error}")
+                self._wrong(name, f"{type(error).__name__}: {error}")
                 self._leave()
         self._leave()
 
@@ -128,13 +134,18 @@ class Worker:
         self._visitor = None
 
     def _turned(self, name: str, turned: Turned) -> None:
-        """A "no" may be for now; one for good is wrong, for we ask for nothing that can't be."""
-        if 400 <= turned.code < 500:
+        """A "no" may be for now, while a node is away; any other is wrong: we ask for nothing impossible."""
+        if 400 <= turned.code < 500 and time.monotonic() - self._record.troubled < TROUBLED_SECONDS:
             self._record.refused[f"{name}: {turned.code}"] += 1
         else:
-            self._record.wrong.append(f"{self._folder}: {name}: {turned}")
+            self._wrong(name, str(turned))
         if turned.code == 421:
             self._leave()
+
+    def _wrong(self, name: str, what: str) -> None:
+        since = time.monotonic() - self._record.troubled
+        when = time.strftime("%H:%M:%S")
+        self._record.wrong.append(f"{self._folder}: {name}: {what} ({when}, {since:.0f} s after the trouble)")
 
     @property
     def _here(self) -> Visitor:
@@ -311,15 +322,14 @@ DEEDS: Mapping[str, tuple[int, Callable[[Worker], None]]] = {
 """What visitors do, and how often."""
 
 
-def trouble(site: Site, name: str, seconds: float, stop: threading.Event, seed: int) -> int:
-    """Stop or kill a node now and then, as happens in life; `argosy up` starts it again. Give how often."""
-    chance = random.Random(seed)
-    times = 0
+def trouble(
+    site: Site, name: str, seconds: float, stop: threading.Event, record: Record, chance: random.Random
+) -> None:
+    """Stop or kill a node now and then, as happens in life; `argosy up` starts it again."""
     while not stop.wait(seconds):
+        record.troubled = time.monotonic()
         with contextlib.suppress(OSError, ValueError):
             os.kill(site.pid(name), chance.choice((15, 9)))
-            times += 1
-    return times
 
 
 def together(workers: list[Worker], stop: threading.Event) -> list[threading.Thread]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import random
 import shutil
 import sys
 import tempfile
@@ -101,7 +102,9 @@ class Soak:
         ]
         threads = load.together(workers, stop)
         trouble = threading.Thread(
-            target=load.trouble, args=(self._site, TROUBLED, wanted.trouble, stop, wanted.seed), daemon=True
+            target=load.trouble,
+            args=(self._site, TROUBLED, wanted.trouble, stop, self.record, random.Random(wanted.seed)),
+            daemon=True,
         )
         trouble.start()
         end = self._began + wanted.seconds

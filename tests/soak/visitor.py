@@ -143,10 +143,16 @@ class Visitor(Talk):
             if offset:
                 self.want(f"REST {offset}", 350)
             self.want(line, 150, 125)
-            if isinstance(data, _Listener):
-                data = stack.enter_context(data.accept())
-            if self._context:
-                data = stack.enter_context(self._context.wrap_socket(data, server_hostname=self._at))
+            try:
+                if isinstance(data, _Listener):
+                    data = stack.enter_context(data.accept())
+                if self._context:
+                    data = stack.enter_context(self._context.wrap_socket(data, server_hostname=self._at))
+            except OSError as error:
+                # The data connection came to nothing: what that means, the control connection says.
+                ended = self.hear()
+                said = ended.text.decode(errors="replace").strip()
+                raise Turned(ended.code, f"{line}: {error}: {said}") from error
             stack.pop_all()
         return data
 
@@ -156,7 +162,10 @@ class Visitor(Talk):
         answer = self.ask("PASV" if self.way is Way.DIRECT else "EPSV")
         if answer.code not in (227, 229):
             raise Turned(answer.code, f"{line}: {answer.text.decode(errors='replace').strip()}")
-        return stack.enter_context(socket.create_connection(address(answer, self._at), SECONDS))
+        try:
+            return stack.enter_context(socket.create_connection(address(answer, self._at), SECONDS))
+        except ConnectionError as error:
+            raise Turned(425, f"{line}: {error}") from error
 
     def _active(self, stack: contextlib.ExitStack) -> _Listener:
         listener = stack.enter_context(_Listener(self.socket.getsockname()[0]))
