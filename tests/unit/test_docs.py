@@ -34,6 +34,12 @@ TABLES: dict[str, type[config.Table]] = {
     "`[search]`": config.Search,
     "`[sections.NAME]`": config.Section,
     "The node's file": config.Node,
+    "`[state]`": config.State,
+    "`[nfs]`": config.NfsDoor,
+    "`[remote]`": config.Remote,
+    "`[cache]`": config.Cache,
+    "`[journal]`": config.Journal,
+    "`[sites.NAME]`": config.SiteOf,
 }
 
 
@@ -105,9 +111,11 @@ def spoken(word: argparse.ArgumentParser) -> Iterator[str]:
 WORDS = {word.prog: word for word in words(parser())}
 
 
-def test_every_table_of_the_master_is_in_the_list_above() -> None:
-    types = {field.type for field in msgspec.structs.fields(config.Master)} - {dict[str, config.Section]}
-    assert types | {config.Section, config.Node} == set(TABLES.values())
+def test_every_table_of_master_and_gateway_is_in_the_list_above() -> None:
+    files = (config.Master, config.Gateway)
+    types = {field.type for file in files for field in msgspec.structs.fields(file)}
+    types -= {dict[str, config.Section], dict[str, config.SiteOf]}
+    assert types | {config.Section, config.SiteOf, config.Node} == set(TABLES.values())
 
 
 @pytest.mark.parametrize("title", TABLES)

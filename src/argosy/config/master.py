@@ -1,26 +1,14 @@
-"""One TOML file into frozen structs; an unknown key, a wrong type or a senseless value is named.
-
-`docs/operations/configuration.md` names every key; a test holds the two together. Durations are seconds,
-sizes are bytes, addresses are `host:port` with IPv6 hosts in brackets. Paths in a file are relative to
-the file's own directory.
-"""
+"""A master's file."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
+from argosy.config.tables import Table, check_ports, load, split_address
 from argosy.errors import ConfigError
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file."""
-
-
-_T = TypeVar("_T", bound=Table)
 
 
 class Link(Table, frozen=True, kw_only=True):
@@ -217,62 +205,7 @@ class Master(Table, frozen=True, kw_only=True):
     quota: Quota = Quota()
     placement: Placement = Placement()
     search: Search = Search()
-    sections: dict[str, Section] = {}
-
-
-class Node(Table, frozen=True, kw_only=True):
-    """A node's whole file."""
-
-    name: str
-    """What the master calls it; the certificate says the same."""
-    master: str
-    """The master's link, `host:port`."""
-    roots: tuple[str, ...]
-    """Directories that hold the files, a volume each."""
-    keys: str = "keys"
-    """Where the node's certificate and key lie."""
-    advertise: str = ""
-    """The address that clients are told; empty: the one that the master sees."""
-    listen: str = ""
-    """The local address for data connections; empty: all."""
-    ports: tuple[int, int] = (0, 0)
-    """First and last port for data connections; 0 to 0: any free one."""
-    labels: tuple[str, ...] = ()
-    """For the sections' `prefer` and `require`."""
-    listeners: int = 8
-    """Ports held open in advance, so that PASV costs no round trip."""
-    transfer_threads: int = 512
-    """Transfers at once; a further one waits."""
-    small_bytes: int = 65_536
-    """Files up to this size are moved without a thread where nothing has to be waited for."""
-    block_bytes: int = 262_144
-    """Read from a socket or a file in pieces of this size where sendfile can't serve."""
-    scan_seconds: float = 60.0
-    """How often the disks are read for changes made by hand; never more than a twentieth of the time."""
-    scan_loss_share: float = 0.05
-    """A scan that would lose a greater share of a volume's files stops and asks."""
-    scan_loss_files: int = 10_000
-    """A scan that would lose more files stops and asks."""
-    scan_loss_ignored: int = 100
-    """A scan that would lose no more files than this never asks."""
-    trash_seconds: float = 86_400.0
-    """How long deleted files stay in the volume's trash; 0: not at all."""
-    batch_files: int = 2_000
-    """Files in one merge batch."""
-    batch_seconds: float = 0.1
-    """Changes gather for so long before they are told to the master."""
-    retry_first_seconds: float = 0.2
-    """Pause before the first try to reach a lost master; it doubles with each try."""
-    retry_most_seconds: float = 30.0
-    """The longest of those pauses."""
-    outcome_seconds: float = 900.0
-    """How long the outcome of a transfer is kept for a master that is away."""
-    request_seconds: float = 30.0
-    """How long connecting to the master, and each report to it, may take."""
-    lost_seconds: float = 15.0
-    """A master not heard of for so long is lost, and dialled again."""
-    stop_seconds: float = 3.0
-    """How long running transfers may go on when the node is told to stop."""
+    sections: dict[str, Section] = msgspec.field(default_factory=dict)
 
 
 def load_master(path: Path) -> Master:
@@ -281,7 +214,7 @@ def load_master(path: Path) -> Master:
     Raises:
         ConfigError: It can't be read, or says something that can't be; the message names the key.
     """
-    master = _load(path, Master)
+    master = load(path, Master)
     at = path.resolve().parent
     ftp, link = master.ftp, master.link
     if ftp.idle_seconds <= 0 or ftp.stall_seconds <= 0 or ftp.connect_seconds <= 0:
@@ -294,7 +227,7 @@ def load_master(path: Path) -> Master:
         raise ConfigError("link.lost_seconds: want more than link.beat_seconds")
     if bool(ftp.certificate) != bool(ftp.key):
         raise ConfigError("ftp: certificate and key go together")
-    _check_ports("ftp.passive_ports", ftp.passive_ports)
+    check_ports("ftp.passive_ports", ftp.passive_ports)
     for key, address in (
         ("ftp.listen", ftp.listen),
         ("ftp.implicit_listen", ftp.implicit_listen or ftp.listen),
@@ -314,64 +247,3 @@ def load_master(path: Path) -> Master:
             key=str(at / ftp.key) if ftp.key else "",
         ),
     )
-
-
-def load_node(path: Path) -> Node:
-    """Read a node's file.
-
-    Raises:
-        ConfigError: It can't be read, or says something that can't be; the message names the key.
-    """
-    node = _load(path, Node)
-    at = path.resolve().parent
-    if not node.roots:
-        raise ConfigError("roots: want at least one directory")
-    split_address("master", node.master)
-    _check_ports("ports", node.ports)
-    return msgspec.structs.replace(
-        node, roots=tuple(str(at / root) for root in node.roots), keys=str(at / node.keys)
-    )
-
-
-def split_address(key: str, address: str) -> tuple[str, int]:
-    """Split `host:port`, or `[host]:port` for IPv6.
-
-    Raises:
-        ConfigError: It isn't that; the message names `key`.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigError(f"{key}: want host:port, got {address!r}")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    """Write `host:port`, with brackets for IPv6."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _load(path: Path, table: type[_T]) -> _T:
-    try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
-        _check_keys(content, table, "")
-        return msgspec.convert(content, table)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
-def _check_keys(content: dict[str, object], table: type[Table], where: str) -> None:
-    """Name an unknown key beside the known ones; msgspec, which checks all else, names it alone."""
-    known = {field.name: field.type for field in msgspec.structs.fields(table)}
-    for key, value in content.items():
-        if key not in known:
-            raise ConfigError(f"unknown key {where}{key}; known: {', '.join(sorted(known))}")
-        inner = known[key]
-        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, Table):
-            _check_keys(value, inner, f"{where}{key}.")
-
-
-def _check_ports(key: str, ports: tuple[int, int]) -> None:
-    first, last = ports
-    if ports != (0, 0) and not 1024 <= first <= last <= 65_535:
-        raise ConfigError(f"{key}: want 1024 to 65535 in order, or 0 to 0, got {first} to {last}")

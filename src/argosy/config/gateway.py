@@ -1,0 +1,105 @@
+"""A gateway's file: FTP sites as directories by NFS. All of it may be left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from argosy.config.tables import Table, load, split_address
+from argosy.errors import ConfigError
+
+
+class NfsDoor(Table, frozen=True, kw_only=True):
+    """`[nfs]`: the NFS door."""
+
+    listen: str = "127.0.0.1:12049"
+    """Address and port of MOUNT and NFS, both by TCP."""
+    networks: tuple[str, ...] = ()
+    """Networks whose clients may mount, as `192.168.1.0/24`; empty: this machine's own addresses."""
+
+
+class Remote(Table, frozen=True, kw_only=True):
+    """`[remote]`: how FTP sites are treated."""
+
+    connections: int = 8
+    """Control connections to one site, for one mount, at the most."""
+    connect_seconds: float = 20.0
+    """How long connecting, by control or data connection, may take."""
+    reply_seconds: float = 60.0
+    """How long a site may take to answer a command."""
+    stall_seconds: float = 60.0
+    """How long a data connection may stand still."""
+    idle_seconds: float = 60.0
+    """A control connection unused for so long is closed."""
+    listing_seconds: float = 10.0
+    """How long a listing, and that a name isn't there, is believed."""
+
+
+class Cache(Table, frozen=True, kw_only=True):
+    """`[cache]`: what was read is kept."""
+
+    memory_bytes: int = 256 * 1024 * 1024
+    """In memory, for all mounts."""
+    disk_bytes: int = 0
+    """On disk, for all mounts; 0: none."""
+
+
+class Journal(Table, frozen=True, kw_only=True):
+    """`[journal]`: what was written is kept until the site has it."""
+
+    disk_bytes: int = 16 * 1024 * 1024 * 1024
+    """What may lie in it; a writer waits when it is full."""
+
+
+class SiteOf(Table, frozen=True, kw_only=True):
+    """`[sites.NAME]`: a site that can be mounted by its name, as `gateway:/NAME`."""
+
+    url: str
+    """`ftp://user@host:port/directory`, or `ftps://` for implicit TLS."""
+    password_file: str = ""
+    """The file whose first line is the password; empty: none is needed."""
+    tls: Literal["", "off", "wanted", "needed", "implicit"] = ""
+    """TLS; empty: wanted where the site offers it, its certificate checked; implicit for `ftps://`."""
+
+
+class State(Table, frozen=True, kw_only=True):
+    """`[state]`: what outlives the gateway."""
+
+    directory: str = ""
+    """Where file handles, the journal and the cache on disk lie; empty: among the user's state."""
+
+
+class Gateway(Table, frozen=True, kw_only=True):
+    """A gateway's whole file."""
+
+    state: State = State()
+    nfs: NfsDoor = NfsDoor()
+    remote: Remote = Remote()
+    cache: Cache = Cache()
+    journal: Journal = Journal()
+    sites: dict[str, SiteOf] = msgspec.field(default_factory=dict)
+
+
+def load_gateway(path: Path) -> Gateway:
+    """Read a gateway's file.
+
+    Raises:
+        ConfigError: It can't be read, or says something that can't be; the message names the key.
+    """
+    gateway = load(path, Gateway)
+    at = path.resolve().parent
+    split_address("nfs.listen", gateway.nfs.listen)
+    if gateway.remote.connections < 1:
+        raise ConfigError("remote.connections: want at least 1")
+    return msgspec.structs.replace(
+        gateway,
+        state=State(directory=str(at / gateway.state.directory) if gateway.state.directory else ""),
+        sites={
+            name: msgspec.structs.replace(
+                site, password_file=str(at / site.password_file) if site.password_file else ""
+            )
+            for name, site in gateway.sites.items()
+        },
+    )

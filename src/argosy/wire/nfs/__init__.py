@@ -1,0 +1,1 @@
+"""NFS version 3, MOUNT, RPC and XDR: bytes to messages and back."""
