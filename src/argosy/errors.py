@@ -74,6 +74,10 @@ class Busy(Refused):
     """In use by another transfer, try again."""
 
 
+class Changed(Refused):
+    """It changed meanwhile, try again."""
+
+
 class TooMany(Refused):
     """As many as may be at once, try again later."""
 

@@ -33,6 +33,14 @@ class Remote(Table, frozen=True, kw_only=True):
     """How long a data connection may stand still."""
     idle_seconds: float = 60.0
     """A control connection unused for so long is closed."""
+    away_seconds: float = 30.0
+    """How long a call is held for a site that is away, or whose connections are busy."""
+    retry_first_seconds: float = 0.5
+    """The first pause before a site that let nobody in is tried again; each is twice the one before."""
+    retry_most_seconds: float = 30.0
+    """The longest such pause."""
+    limit_seconds: float = 60.0
+    """A site that said it has too many of our connections is asked for one more after so long."""
     listing_seconds: float = 10.0
     """How long a listing, and that a name isn't there, is believed."""
 

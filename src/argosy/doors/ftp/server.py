@@ -26,6 +26,7 @@ CODE_FOR: Mapping[type[errors.Refused], int] = {
     errors.BadArgument: 501,
     errors.Banned: 421,
     errors.Busy: 450,
+    errors.Changed: 450,
     errors.ConfigError: 451,
     errors.Damaged: 550,
     errors.Denied: 550,
