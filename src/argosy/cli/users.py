@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 
@@ -16,7 +14,7 @@ from argosy.accounts import words
 from argosy.accounts.accounts import Accounts
 from argosy.accounts.rules import Account
 from argosy.catalogue.people import INHERITED, LOOKING, USUAL, Right, Rights, Settings, User, parts
-from argosy.cli import tables
+from argosy.cli import passwords, tables
 from argosy.cli.catalogues import alter, look
 from argosy.errors import BadArgument
 
@@ -224,17 +222,8 @@ def _no_yes(value: bool) -> str:
 
 def _password(arguments: argparse.Namespace) -> str:
     if arguments.password_file:
-        try:
-            lines = Path(arguments.password_file).read_text()
-        except OSError as error:
-            raise BadArgument(f"{arguments.password_file}: {error.strerror}") from error
-        return lines.splitlines()[0] if lines else ""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    try:
-        password, again = getpass.getpass("Password: "), getpass.getpass("Again: ")
-    except EOFError:
-        raise BadArgument("no password was given") from None
-    if password != again:
+        return passwords.of_file(arguments.password_file)
+    password = passwords.asked("Password: ")
+    if sys.stdin.isatty() and passwords.asked("Again: ") != password:
         raise BadArgument("the two passwords differ")
     return password

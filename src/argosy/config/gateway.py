@@ -10,6 +10,9 @@ import msgspec
 from argosy.config.tables import Table, load, split_address
 from argosy.errors import ConfigError
 
+TICKET = "ticket-"
+"""How the names of exports begin that are good for one mount."""
+
 
 class NfsDoor(Table, frozen=True, kw_only=True):
     """`[nfs]`: the NFS door."""
@@ -18,6 +21,8 @@ class NfsDoor(Table, frozen=True, kw_only=True):
     """Address and port of MOUNT and NFS, both by TCP."""
     networks: tuple[str, ...] = ()
     """Networks whose clients may mount, as `192.168.1.0/24`; empty: this machine's own addresses."""
+    ticket_seconds: float = 60.0
+    """How long a ticket of `argosy mount` waits to be used; it is good for one mount."""
 
 
 class Remote(Table, frozen=True, kw_only=True):
@@ -77,6 +82,8 @@ class State(Table, frozen=True, kw_only=True):
 
     directory: str = ""
     """Where file handles, the journal and the cache on disk lie; empty: among the user's state."""
+    stop_seconds: float = 10.0
+    """How long uploads that run may take to end when the gateway is told to stop."""
 
 
 class Gateway(Table, frozen=True, kw_only=True):
@@ -99,11 +106,18 @@ def load_gateway(path: Path) -> Gateway:
     gateway = load(path, Gateway)
     at = path.resolve().parent
     split_address("nfs.listen", gateway.nfs.listen)
+    if gateway.nfs.ticket_seconds <= 0 or gateway.state.stop_seconds <= 0:
+        raise ConfigError("nfs.ticket_seconds and state.stop_seconds want more than 0")
+    for name in gateway.sites:
+        _check_name(name)
     if gateway.remote.connections < 1:
         raise ConfigError("remote.connections: want at least 1")
     return msgspec.structs.replace(
         gateway,
-        state=State(directory=str(at / gateway.state.directory) if gateway.state.directory else ""),
+        state=msgspec.structs.replace(
+            gateway.state,
+            directory=str(at / gateway.state.directory) if gateway.state.directory else "",
+        ),
         sites={
             name: msgspec.structs.replace(
                 site, password_file=str(at / site.password_file) if site.password_file else ""
@@ -111,3 +125,11 @@ def load_gateway(path: Path) -> Gateway:
             for name, site in gateway.sites.items()
         },
     )
+
+
+def _check_name(name: str) -> None:
+    """See that a site can be mounted by its name, and that the name can't be taken for anything else."""
+    if not name.isprintable() or set(name) & set("/:@ ") or name in (".", "..") or name.startswith(TICKET):
+        raise ConfigError(
+            f"sites.{name}: want a name without '/', ':', '@' and spaces that doesn't begin with {TICKET!r}"
+        )

@@ -6,8 +6,6 @@ It answers `argosy nodes`, `status`, `why`, `who` and the like with JSON documen
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,7 +23,7 @@ from argosy.catalogue.query import Hit, Mark, Query
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
-from argosy.net.peer import Peer
+from argosy.net.peer import serve_local
 from argosy.presence import report
 from argosy.presence.bans import Bans
 from argosy.presence.visitors import KICKED, Visitors
@@ -75,42 +73,19 @@ class AdminDoor:
         self._visitors = visitors
         self._bans = bans
         self._since = time.monotonic()
-        self._tasks: asyncio.TaskGroup | None = None
         self._counted: Counts | None = None
         self._count_again = 0.0
         self._standings: list[Standing] = []
 
     async def serve(self) -> None:
         """Answer until cancelled."""
-        path = Path(self._config.paths.run) / "master.sock"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                server = await asyncio.get_running_loop().create_unix_server(self._peer, str(path))
-                os.umask(before)
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    server.close()
-        finally:
-            os.umask(before)
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-
-    def _peer(self) -> Peer:
         settings = self._config.link
-        return Peer(
+        await serve_local(
+            Path(self._config.paths.run) / "master.sock",
+            self._answer,
             request_seconds=settings.request_seconds,
             silent_seconds=settings.checksum_seconds,
-            connected=self._connected,
         )
-
-    def _connected(self, peer: Peer) -> None:
-        assert self._tasks is not None, "the server runs"
-        self._tasks.create_task(peer.run(self._answer))
 
     async def _answer(self, question: link.Body) -> link.Body:
         match question:

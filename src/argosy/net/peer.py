@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -359,11 +361,55 @@ async def connect(
     return peer
 
 
+async def serve_local(path: Path, answer: Answer, *, request_seconds: float, silent_seconds: float) -> None:
+    """Answer at a local socket, which its owner alone can open, until cancelled.
+
+    Args:
+        path: Of the socket. One that is there already is taken for a dead process's.
+        answer: What is done with each message.
+        request_seconds: See `Peer`.
+        silent_seconds: See `Peer`.
+    """
+    over = asyncio.Event()
+
+    def connected(peer: Peer) -> None:
+        if over.is_set():
+            peer.close()  # it came while we were being stopped
+        else:
+            tasks.create_task(peer.run(answer))
+
+    def end() -> Peer:
+        return Peer(request_seconds=request_seconds, silent_seconds=silent_seconds, connected=connected)
+
+    with _place_for_socket(path):
+        async with asyncio.TaskGroup() as tasks:
+            before = os.umask(0o177)
+            try:
+                server = await asyncio.get_running_loop().create_unix_server(end, str(path))
+            finally:
+                os.umask(before)
+            try:
+                await over.wait()
+            finally:
+                over.set()
+                server.close()
+
+
+@contextmanager
+def _place_for_socket(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
 async def connect_local(path: Path, *, seconds: float) -> Peer:
-    """Dial a master's local socket for administration.
+    """Dial a local socket for administration.
 
     Raises:
-        Unavailable: No master runs there.
+        Unavailable: Nobody answers there.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -372,5 +418,5 @@ async def connect_local(path: Path, *, seconds: float) -> Peer:
                 lambda: Peer(request_seconds=seconds, silent_seconds=seconds), str(path)
             )
     except (OSError, TimeoutError) as error:
-        raise errors.Unavailable(f"no master at {path} ({error})") from error
+        raise errors.Unavailable(f"nobody answers at {path} ({error})") from error
     return peer

@@ -19,7 +19,6 @@ FRAME_LIMIT = 16 * 1024 * 1024
 
 _LENGTH = struct.Struct(">I")
 
-
 ALIVE = _LENGTH.pack(0)
 """A frame of nothing: says only that the sender is alive."""
 
@@ -439,7 +438,7 @@ class Held(Message, tag="held"):
     files: int
 
 
-# --- administration, over the master's local socket -----------------------------------------------------
+# --- administration, over the local sockets of master and gateway ---------------------------------------
 
 
 class AskStatus(Message, tag="ask-status"):
@@ -508,6 +507,20 @@ class AskRefresh(Message, tag="ask-refresh"):
     """Users or groups were changed: hold those logged in against that now. Answered by `Report`."""
 
 
+class AskSites(Message, tag="ask-sites"):
+    """Which sites are mounted, and how are they? Answered by `Report`."""
+
+
+class AskTicket(Message, tag="ask-ticket"):
+    """Log in at a site for a ticket to mount it once, with an owner for its files. Answered by `Report`."""
+
+    export: bytes
+    """As in a mount line behind the gateway's name, `/NAME` or an address, but without a password."""
+    password: str
+    uid: int
+    gid: int
+
+
 class Report(Message, tag="report"):
     """An answer for people and scripts: a JSON document."""
 
@@ -518,7 +531,8 @@ Body = (
     Ok | No | Enrol | Enrolled | AskAuthority | Authority | Renew | Hello | Welcome | Commit | Forget
     | Discard | Settle | Feed | Scan | Scanned | Checksum | Checksums | Expect | Dial | Send | Receive
     | Certificate | Pace | Cancel | Done | Ports | Beat | Changes | Merged | Held | AskStatus | AskNodes
-    | AskWhy | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban | AskRefresh | Report
+    | AskWhy | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban | AskRefresh
+    | AskSites | AskTicket | Report
 )  # fmt: skip
 
 
