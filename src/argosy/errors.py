@@ -118,5 +118,13 @@ class Incomplete(Refused):
     """Fewer bytes arrived than were announced."""
 
 
+class Stale(Refused):
+    """The file of this handle is gone."""
+
+
+class BadCookie(Refused):
+    """The directory can't be read on from there, begin anew."""
+
+
 class ConfigError(Refused):
     """Configuration not understood."""

@@ -24,6 +24,7 @@ log = logging.getLogger("argosy.ftp")
 
 CODE_FOR: Mapping[type[errors.Refused], int] = {
     errors.BadArgument: 501,
+    errors.BadCookie: 550,
     errors.Banned: 421,
     errors.Busy: 450,
     errors.Changed: 450,
@@ -44,6 +45,7 @@ CODE_FOR: Mapping[type[errors.Refused], int] = {
     errors.NotEmpty: 550,
     errors.NotFound: 550,
     errors.OverQuota: 552,
+    errors.Stale: 550,
     errors.TooMany: 450,
     errors.TransferCut: 426,
     errors.Unavailable: 450,
