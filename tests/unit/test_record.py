@@ -1,0 +1,134 @@
+"""File handles mean the same after a restart and a rename, and nothing once their file is gone."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from argosy.errors import ConfigError, Stale
+from argosy.sites.model import Kind
+from argosy.sites.record import ROOT, Record
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "record.db"
+
+
+@pytest.fixture
+def record(path: Path) -> Iterator[Record]:
+    record = Record(path)
+    yield record
+    record.close()
+
+
+@pytest.fixture
+def mount(record: Record) -> int:
+    return record.mount(b"ftp.example.org:ann:secret")
+
+
+def test_a_mount_and_its_files_are_known_after_a_restart(path: Path) -> None:
+    record = Record(path)
+    mount = record.mount(b"export")
+    record.learn(mount, home=b"/home/ann")
+    minted = record.mint(mount, ROOT, [(b"a", Kind.FILE), (b"d", Kind.DIRECTORY)])
+    key = record.key
+    record.close()
+    record = Record(path)
+    assert record.key == key
+    assert record.learned(mount).home == b"/home/ann"
+    assert record.told(mount) == b"export"
+    assert record.mount(b"export") == mount
+    assert {name: row.id for name, row in record.children(mount, ROOT).items()} == minted
+    record.close()
+
+
+def test_two_mounts_share_no_file(record: Record, mount: int) -> None:
+    other = record.mount(b"another")
+    (file,) = record.mint(mount, ROOT, [(b"a", Kind.FILE)]).values()
+    assert record.find(other, file) is None
+    record.forget(mount)
+    assert record.find(mount, file) is None
+    assert record.mounts() == [other]
+    assert record.told(mount) is None
+    with pytest.raises(Stale):
+        record.learned(mount)
+
+
+def test_an_id_is_never_used_again(record: Record, mount: int) -> None:
+    first = record.mint(mount, ROOT, [(b"a", Kind.FILE)])[b"a"]
+    record.drop(mount, [(first, ROOT, b"a")])
+    assert record.find(mount, first) is None
+    assert record.mint(mount, ROOT, [(b"a", Kind.FILE)])[b"a"] > first > ROOT
+
+
+def test_a_name_keeps_its_id_and_loses_it_with_its_kind(record: Record, mount: int) -> None:
+    names = [(b"%d" % number, Kind.DIRECTORY) for number in range(5_000)]
+    first = record.mint(mount, ROOT, names)
+    again = record.mint(mount, ROOT, [*names, (b"new", Kind.FILE)])
+    assert again.pop(b"new") > max(first.values())
+    assert again == first
+    below = record.mint(mount, first[b"7"], [(b"x", Kind.FILE)])[b"x"]
+    assert record.mint(mount, ROOT, [(b"7", Kind.FILE)])[b"7"] != first[b"7"]
+    assert record.find(mount, below) is None
+    assert len(record.children(mount, ROOT)) == 5_001
+
+
+def test_a_handle_follows_its_file_to_another_directory(record: Record, mount: int) -> None:
+    top = record.mint(mount, ROOT, [(b"from", Kind.DIRECTORY), (b"to", Kind.DIRECTORY)])
+    file = record.mint(mount, top[b"from"], [(b"f", Kind.FILE)])[b"f"]
+    old = record.mint(mount, top[b"to"], [(b"g", Kind.FILE)])[b"g"]
+    record.move(mount, file, top[b"to"], b"g")
+    assert record.way(mount, file) == [(top[b"to"], b"to"), (file, b"g")]
+    assert record.find(mount, old) is None
+    record.move(mount, top[b"to"], top[b"from"], b"in")
+    assert [name for _, name in record.way(mount, file)] == [b"from", b"in", b"g"]
+    assert record.way(mount, ROOT) == []
+
+
+def test_what_lies_below_a_directory_goes_with_it(record: Record, mount: int) -> None:
+    top = record.mint(mount, ROOT, [(b"d", Kind.DIRECTORY)])[b"d"]
+    inner = record.mint(mount, top, [(b"e", Kind.DIRECTORY)])[b"e"]
+    file = record.mint(mount, inner, [(b"f", Kind.FILE)])[b"f"]
+    record.drop(mount, [(top, ROOT, b"another name")])
+    assert record.find(mount, file) is not None
+    record.drop(mount, [(top, ROOT, b"d")])
+    assert record.find(mount, file) is None
+    with pytest.raises(Stale):
+        record.way(mount, file)
+    with pytest.raises(Stale):
+        record.move(mount, file, ROOT, b"f")
+
+
+def test_times_that_were_told_and_exclusive_creations_are_kept(record: Record, mount: int) -> None:
+    file = record.mint(mount, ROOT, [(b"a", Kind.FILE)], exclusive=b"verifier")[b"a"]
+    record.claim(mount, file, told_ns=1_000_000_007, changed_ns=2_000_000_009, seen_size=3, seen_ns=None)
+    row = record.find(mount, file)
+    assert row is not None
+    assert row.exclusive == b"verifier"
+    assert row[5:] == (1_000_000_007, 2_000_000_009, 3, None)
+
+
+def test_nobody_else_may_read_the_passwords(path: Path, record: Record) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_record_of_a_later_version_is_refused(path: Path, record: Record) -> None:
+    db = sqlite3.connect(path)
+    db.execute("UPDATE meta SET value = 99 WHERE key = 'schema'")
+    db.commit()
+    db.close()
+    with pytest.raises(ConfigError, match="version 99"):
+        Record(path)
+
+
+def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "record.db"
+    path.write_bytes(b"something else entirely, and long enough to be looked at")
+    with pytest.raises(ConfigError, match=r"record\.db"):
+        Record(path)
