@@ -48,6 +48,10 @@ class Remote(Table, frozen=True, kw_only=True):
     """A site that said it has too many of our connections is asked for one more after so long."""
     listing_seconds: float = 10.0
     """How long a listing, and that a name isn't there, is believed."""
+    listed_names: int = 300_000
+    """Names of listings that are kept in memory for one mount, beside the largest directory."""
+    large_directory: int = 2_000
+    """A directory of more names isn't listed anew to learn of one file."""
 
 
 class Cache(Table, frozen=True, kw_only=True):
