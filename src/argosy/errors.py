@@ -66,6 +66,10 @@ class LoginFailed(Refused):
     """Login incorrect."""
 
 
+class Untrusted(Refused):
+    """The site's certificate isn't trusted."""
+
+
 class NoSuchAccount(Refused):
     """No such user or group."""
 

@@ -52,6 +52,12 @@ class Remote(Table, frozen=True, kw_only=True):
     """Names of listings that are kept in memory for one mount, beside the largest directory."""
     large_directory: int = 2_000
     """A directory of more names isn't listed anew to learn of one file."""
+    listing_bytes: int = 128 * 1024 * 1024
+    """How long one listing may be, as it comes over the wire."""
+    certificates: Literal["checked", "any"] = "checked"
+    """Whether a site with TLS has to show a certificate that we trust."""
+    trust_file: str = ""
+    """Certificates of further authorities to trust, PEM; empty: those of the system alone."""
 
 
 class Cache(Table, frozen=True, kw_only=True):
@@ -79,6 +85,8 @@ class SiteOf(Table, frozen=True, kw_only=True):
     """The file whose first line is the password; empty: none is needed."""
     tls: Literal["", "off", "wanted", "needed", "implicit"] = ""
     """TLS; empty: wanted where the site offers it, its certificate checked; implicit for `ftps://`."""
+    encoding: str = ""
+    """What the site's names are written in, as `latin-1` or `cp1251`; empty: UTF-8."""
 
 
 class State(Table, frozen=True, kw_only=True):
@@ -118,6 +126,10 @@ def load_gateway(path: Path) -> Gateway:
         raise ConfigError("remote.connections: want at least 1")
     return msgspec.structs.replace(
         gateway,
+        remote=msgspec.structs.replace(
+            gateway.remote,
+            trust_file=str(at / gateway.remote.trust_file) if gateway.remote.trust_file else "",
+        ),
         state=msgspec.structs.replace(
             gateway.state,
             directory=str(at / gateway.state.directory) if gateway.state.directory else "",

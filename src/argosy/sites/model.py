@@ -39,6 +39,8 @@ class Address:
     directory: bytes = b""
     """Where to begin: absolute, or below the directory of the login; empty: that directory."""
     tls: Tls = Tls.WANTED
+    encoding: str = ""
+    """What the site's names are written in, as Python calls it; empty: UTF-8, or whatever they are."""
 
     def __repr__(self) -> str:
         """Say where, and never the password."""

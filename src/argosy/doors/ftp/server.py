@@ -50,6 +50,7 @@ CODE_FOR: Mapping[type[errors.Refused], int] = {
     errors.TransferCut: 426,
     errors.Unavailable: 450,
     errors.Unsupported: 504,
+    errors.Untrusted: 534,
 }
 """The reply code for every refusal. 4yz says "try again", 5yz says "don't". RFC 959 section 4.2."""
 

@@ -1,0 +1,222 @@
+"""A control connection: commands out, replies in, each wait with its limit.
+
+Blocking; for one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import time
+
+from argosy import errors
+from argosy.config import Remote
+from argosy.sites import refusals
+from argosy.wire.ftp.answers import Answer, AnswerReader
+
+log = logging.getLogger(__name__)
+
+_MARK = "PWD"
+"""Said after ABOR: only its reply has the code 257, so whatever came before it is done with."""
+
+
+class Control:
+    """The conversation. `usable` is false once it can't go on; then every word raises `Unavailable`."""
+
+    def __init__(self, host: str, port: int, settings: Remote) -> None:
+        """Connect; the greeting is still to be heard.
+
+        Raises:
+            Unavailable: Nobody is there.
+        """
+        self._settings = settings
+        self._where = f"{host}:{port}"
+        self._host = host
+        self._answers: list[Answer] = []
+        self._reader = AnswerReader()
+        self.usable = True
+        try:
+            self.socket: socket.socket = socket.create_connection((host, port), settings.connect_seconds)
+        except OSError as error:
+            self.usable = False
+            raise errors.Unavailable(f"{self._where}: {_said(error)}") from error
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    @property
+    def peer(self) -> str:
+        """The site's address, numeric."""
+        return _unmapped(self._name(self.socket.getpeername))
+
+    @property
+    def own(self) -> str:
+        """Our address as the site sees it, if nothing is between us."""
+        return _unmapped(self._name(self.socket.getsockname))
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The TLS session, which data connections go on with; None: there is no TLS."""
+        return self.socket.session if isinstance(self.socket, ssl.SSLSocket) else None
+
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Go over to TLS; what was heard and not read before counts as never said.
+
+        Raises:
+            Untrusted: The certificate isn't one that we trust.
+            Unavailable: It doesn't come about.
+        """
+        self._reader.forget()
+        self._answers.clear()
+        try:
+            self.socket.settimeout(self._settings.connect_seconds)
+            self.socket = context.wrap_socket(self.socket, server_hostname=self._host)
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise errors.Untrusted(f"{self._where}: {error.verify_message}") from error
+        except OSError as error:
+            raise self.lost(error) from error
+
+    def ask(self, *words: str | bytes, seconds: float | None = None) -> Answer:
+        """Say a command and give its reply.
+
+        Args:
+            words: The verb, and what follows it, each after a blank.
+            seconds: How long to wait; as the settings say.
+
+        Raises:
+            Unavailable: The connection is lost, or no reply comes in time.
+            NameNotAllowed: A word can't be said in one line.
+        """
+        self.say(words)
+        return self.hear(seconds)
+
+    def say(self, *commands: tuple[str | bytes, ...]) -> None:
+        """Say commands, all in one piece.
+
+        Raises:
+            Unavailable: The connection is lost.
+            NameNotAllowed: A word can't be said in one line: with CR or LF it would be a second command.
+        """
+        said = b""
+        for words in commands:
+            line = b" ".join(word.encode() if isinstance(word, str) else word for word in words)
+            if any(sign in line for sign in b"\r\n\0"):
+                raise errors.NameNotAllowed(line)
+            said += line.replace(b"\xff", b"\xff\xff") + b"\r\n"  # Telnet's byte: RFC 959 section 4.1.3
+        if not self.usable:
+            raise errors.Unavailable(f"{self._where}: the connection is lost")
+        try:
+            self.socket.settimeout(self._settings.reply_seconds)
+            self.socket.sendall(said)
+        except OSError as error:
+            raise self.lost(error) from error
+
+    def hear(self, seconds: float | None = None) -> Answer:
+        """Wait for the next reply.
+
+        Raises:
+            Unavailable: The connection is lost, or no reply comes in time.
+            TooMany: 421 came, for the site has as many connections as it wants.
+        """
+        limit = self._settings.reply_seconds if seconds is None else seconds
+        until = time.monotonic() + limit
+        while not self._answers:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise self.lost(TimeoutError(f"no reply within {limit:g} s"))
+            self._receive(left)
+        answer = self._answers.pop(0)
+        if answer.code == 421:  # RFC 959 section 4.2.2: it closes the connection
+            self.close()
+            raise refusals.refusal(answer, f"{self._where}: {answer.text}")
+        return answer
+
+    def heard(self, seconds: float) -> Answer | None:
+        """Wait a short while for a reply; None: none came, which is no harm.
+
+        Raises:
+            Unavailable: The connection is lost.
+        """
+        until = time.monotonic() + seconds
+        while not self._answers:
+            left = until - time.monotonic()
+            if left <= 0:
+                return None
+            try:
+                self._receive(left, patient=True)
+            except TimeoutError:
+                return None
+        return self.hear(0.0)
+
+    def abort(self, seconds: float) -> None:
+        """Stop the transfer, and read until all that is owed has been said. RFC 959 section 4.1.3.
+
+        Some sites answer ABOR once, some twice; a command whose reply is like no other comes after it.
+
+        Raises:
+            Unavailable: The connection is lost, or the site doesn't come to an end.
+        """
+        try:
+            if not isinstance(self.socket, ssl.SSLSocket):
+                self.socket.settimeout(self._settings.reply_seconds)
+                self.socket.sendall(b"\xff\xf4\xff")  # Telnet's IP, and the Data Mark as urgent data
+                self.socket.send(b"\xf2", socket.MSG_OOB)
+        except OSError as error:
+            raise self.lost(error) from error
+        self.say(("ABOR",), (_MARK,))
+        until = time.monotonic() + seconds
+        while True:
+            answer = self.hear(max(0.0, until - time.monotonic()))
+            if answer.code == 257:
+                return
+
+    def lost(self, error: Exception) -> errors.Unavailable:
+        """Give up the connection, and give the refusal that says why."""
+        self.close()
+        return errors.Unavailable(f"{self._where}: {_said(error)}")
+
+    def close(self) -> None:
+        """Hang up; harmless when done already."""
+        self.usable = False
+        with contextlib.suppress(OSError):
+            self.socket.close()
+
+    def _receive(self, seconds: float, *, patient: bool = False) -> None:
+        try:
+            self.socket.settimeout(seconds)
+            data = self.socket.recv(65_536)
+        except TimeoutError as error:
+            if patient:
+                raise
+            raise self.lost(TimeoutError(f"no reply within {seconds:g} s")) from error
+        except (OSError, ValueError) as error:
+            raise self.lost(error) from error
+        if not data:
+            raise self.lost(ConnectionError("the site hung up"))
+        try:
+            self._answers += self._reader.feed(data)
+            if refused := self._reader.taken_refusals():
+                self.socket.sendall(refused)
+        except errors.Failed as error:
+            raise self.lost(error) from error
+        except OSError as error:
+            raise self.lost(error) from error
+
+    def _name(self, ask: object) -> str:
+        try:
+            assert callable(ask)
+            return str(ask()[0])
+        except OSError as error:
+            raise self.lost(error) from error
+
+
+def _unmapped(host: str) -> str:
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, errors.Refused):
+        return str(error)
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -1,0 +1,219 @@
+"""How a transfer begins: the way to a data connection, PRET, REST, the command, and TLS on the data."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_address
+
+from argosy import errors
+from argosy.config import Remote
+from argosy.sites import refusals
+from argosy.sites.control import Control
+from argosy.sites.data import Dialled, dial
+from argosy.sites.dialect import Dialect, Opening
+from argosy.wire.ftp import addresses, answers
+from argosy.wire.ftp.answers import Answer
+
+log = logging.getLogger(__name__)
+
+_NOT_SO = frozenset({202, 500, 501, 502, 504, 522})
+"""The site opens no data connection in this way. RFC 959 section 4.2.2, RFC 2428 section 2."""
+
+_LAST_WORD_SECONDS = 2.0
+"""How long a site may take to say why TLS failed."""
+
+Refusing = Callable[[Answer], errors.Refused]
+"""Gives what a "no" to the command means."""
+
+
+class Transfers:
+    """Begins the transfers of one control connection, one after the other."""
+
+    def __init__(self, control: Control, dialect: Dialect, settings: Remote, host: str) -> None:
+        self._control = control
+        self._dialect = dialect
+        self._settings = settings
+        self._host = host
+        self.protected = False
+        """Data is encrypted: PROT P."""
+
+    def begin(
+        self,
+        verb: str,
+        path: bytes | None,
+        refusing: Refusing,
+        *,
+        offset: int = 0,
+        window: int | None = None,
+    ) -> socket.socket:
+        """Open a data connection, say the command, and return when the site begins.
+
+        Args:
+            verb: RETR, STOR, APPE, LIST or MLSD.
+            path: What follows it; None: nothing.
+            refusing: Says what a "no" means.
+            offset: For REST.
+            window: How many bytes the site may send ahead of us.
+
+        Raises:
+            Refused: What `refusing` gave.
+            Unsupported: The site can't begin in the middle.
+            NoDataConnection: None comes about.
+            Unavailable: The control connection is lost.
+        """
+        words: tuple[str | bytes, ...] = (verb,) if path is None else (verb, path)
+        if offset and verb == "RETR" and self._dialect.restarts is False:
+            raise errors.Unsupported("the site can't begin in the middle of a file")
+        opened = self._open(words, refusing, window)
+        try:
+            self._command(words, offset, refusing)
+            made = opened.accept() if isinstance(opened, Dialled) else opened
+        except errors.NoDataConnection:
+            opened.close()
+            if self._control.usable:
+                self._control.abort(self._settings.reply_seconds)
+            raise
+        except BaseException:
+            opened.close()
+            raise
+        if isinstance(opened, Dialled):
+            opened.close()
+        return self._protect(made) if self.protected else made
+
+    def _command(self, words: tuple[str | bytes, ...], offset: int, refusing: Refusing) -> None:
+        if not offset:
+            self._control.say(words)
+        else:
+            # In one piece: a round trip less. A site that can't do the first still answers both.
+            self._control.say(("REST", str(offset)), words)
+            answer = self._control.hear()
+            if words[0] == "RETR":
+                self._dialect.learn(restarts=answer.code == 350)
+            if answer.code != 350:
+                if self._control.hear().preliminary:
+                    self._control.abort(self._settings.reply_seconds)
+                raise errors.Unsupported(f"the site can't begin in the middle of a file: {answer.text}")
+        answer = self._control.hear()
+        if not answer.preliminary:
+            raise refusing(answer)
+
+    def _open(
+        self, words: tuple[str | bytes, ...], refusing: Refusing, window: int | None
+    ) -> socket.socket | Dialled:
+        """Try the ways to a data connection until one works, and begin with that one next time."""
+        trouble: errors.Refused = errors.NoDataConnection("the site knows no way to open one")
+        planned = bool(self._dialect.pret)
+        for opening in self._dialect.openings(planned=planned and ":" not in self._control.peer):
+            if planned and opening is not Opening.PORT:  # draft-dd-pret-00: it covers one transfer
+                answer = self._control.ask("PRET", *words)
+                if answer.code in (500, 502):
+                    self._dialect.learn(pret=False)
+                    planned = False
+                elif not answer.good:
+                    raise refusing(answer)
+            try:
+                opened = self._opened(opening, window, planned=planned)
+            except errors.Unsupported:
+                self._dialect.refuse(opening)
+            except errors.NoDataConnection as error:
+                log.info("%s by %s: %s", self._host, opening.value, error)
+                trouble = error
+            else:
+                self._dialect.learn(opening=opening)
+                return opened
+        raise trouble
+
+    def _opened(self, opening: Opening, window: int | None, *, planned: bool) -> socket.socket | Dialled:
+        """Open a data connection in one way.
+
+        Raises:
+            Unsupported: The site knows no such verb.
+            NoDataConnection: It doesn't come about so.
+        """
+        peer = self._control.peer
+        if opening is Opening.PORT:
+            dialled = Dialled(self._control, self._settings, window)
+            try:
+                self._agreed(self._control.ask(*_port_words(dialled.host, dialled.port)))
+            except BaseException:
+                dialled.close()
+                raise
+            return dialled
+        answer = self._agreed(self._control.ask(opening.value))
+        if opening is Opening.EPSV:
+            return dial(peer, answers.extended_passive(answer), self._settings, window)
+        host, port = answers.passive(answer)
+        return dial(host if planned and may_dial(host, peer) else peer, port, self._settings, window)
+
+    def _agreed(self, answer: Answer) -> Answer:
+        if answer.code in _NOT_SO:
+            raise errors.Unsupported(answer.text)
+        if not answer.good:
+            raise refusals.refusal(answer)
+        return answer
+
+    def _protect(self, made: socket.socket) -> socket.socket:
+        """Encrypt a data connection: the control connection's session goes on, as sites ask for."""
+        context = client_context(self._settings)
+        try:
+            made.settimeout(self._settings.connect_seconds)
+            return context.wrap_socket(made, server_hostname=self._host, session=self._control.session)
+        except OSError as error:
+            made.close()
+            why = str(error)
+            answer = self._control.heard(_LAST_WORD_SECONDS)
+            if answer is None:
+                self._control.abort(self._settings.reply_seconds)
+            else:
+                why = f"{answer.text} ({why})"
+            raise errors.NoDataConnection(f"TLS: {why}") from error
+
+
+def may_dial(host: str, peer: str) -> bool:
+    """Whether an address that a site told may be dialled: if it's as public, or as private, as the site's.
+
+    Args:
+        host: What 227 told.
+        peer: The site's own address.
+    """
+    try:
+        told, known = ip_address(host), ip_address(peer)
+    except ValueError:
+        return False
+    if told.is_unspecified or told.is_multicast:
+        return False
+    return (told.is_private, told.is_loopback) == (known.is_private, known.is_loopback)
+
+
+def client_context(settings: Remote) -> ssl.SSLContext:
+    """Give the TLS context for sites, as the settings want certificates to be looked at.
+
+    Raises:
+        ConfigError: `remote.trust_file` can't be read.
+    """
+    return _context(settings.certificates, settings.trust_file)
+
+
+@lru_cache(maxsize=16)
+def _context(certificates: str, trust_file: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if trust_file:
+        try:
+            context.load_verify_locations(trust_file)
+        except (OSError, ssl.SSLError) as error:
+            raise errors.ConfigError(f"remote.trust_file: {trust_file}: {error}") from error
+    if certificates == "any":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _port_words(host: str, port: int) -> tuple[str, str]:
+    """PORT for IPv4, EPRT for IPv6. RFC 2428 section 2."""
+    if ":" in host:
+        return "EPRT", f"|2|{host}|{port}|"
+    return "PORT", addresses.format_port(host, port)
