@@ -34,8 +34,9 @@ check: .venv/.dev
 test: .venv/.dev client-programs
 	.venv/bin/pytest $(TESTS)
 
-client-programs:
+client-programs: .venv/.dev
 	@scripts/clients
+	@PYTHONPATH=tests $(PY) -m kernel.image
 
 clients: .venv/.dev client-programs
 	PYTHONPATH=tests $(PY) -m clients
