@@ -44,7 +44,7 @@ GUEST = "guest"
 
 REST_SECONDS = 30.0
 BURST = 200
-_SECONDS = 30.0
+_SECONDS = 120.0  # a busy machine included
 
 _UNASKED = (b"QUIT", b"AUTH", b"PASS")
 """Verbs that end the session, change the connection, or take long on purpose: they have their own turns."""
