@@ -19,7 +19,7 @@ from argosy.wire import link
 
 
 async def ticket(question: link.AskTicket) -> dict[str, Any]:
-    if question.password != "wind and tide":
+    if question.password != b"wind and tide":
         raise errors.LoginFailed("530 Not logged in")
     return {"export": "/ticket-1" + question.export.decode()}
 
@@ -63,14 +63,14 @@ async def test_only_its_owner_can_open_the_socket(tmp_path: Path) -> None:
 async def test_it_tells_of_sites_and_gives_tickets(tmp_path: Path) -> None:
     async with opened(tmp_path / "gateway.sock") as end:
         assert await told(end, link.AskSites()) == {"mounts": []}
-        asked = link.AskTicket(b"/ftp://ann@host/", "wind and tide", 1000, 1000)
+        asked = link.AskTicket(b"/ftp://ann@host/", b"wind and tide", 1000, 1000)
         assert await told(end, asked) == {"export": "/ticket-1/ftp://ann@host/"}
 
 
 async def test_a_refused_login_is_told_in_the_sites_words(tmp_path: Path) -> None:
     async with opened(tmp_path / "gateway.sock") as end:
         with pytest.raises(errors.LoginFailed, match="530 Not logged in"):
-            await told(end, link.AskTicket(b"/museum", "guess", 0, 0))
+            await told(end, link.AskTicket(b"/museum", b"guess", 0, 0))
         assert await told(end, link.AskSites()) == {"mounts": []}
 
 

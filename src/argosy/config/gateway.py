@@ -87,6 +87,8 @@ class SiteOf(Table, frozen=True, kw_only=True):
     """TLS; empty: wanted where the site offers it, its certificate checked; implicit for `ftps://`."""
     encoding: str = ""
     """What the site's names are written in, as `latin-1` or `cp1251`; empty: UTF-8."""
+    networks: tuple[str, ...] = ()
+    """Networks whose clients may mount it, out of those of `[nfs]`; empty: all of them."""
 
 
 class State(Table, frozen=True, kw_only=True):

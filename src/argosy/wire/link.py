@@ -516,7 +516,7 @@ class AskTicket(Message, tag="ask-ticket"):
 
     export: bytes
     """As in a mount line behind the gateway's name, `/NAME` or an address, but without a password."""
-    password: str
+    password: bytes
     uid: int
     gid: int
 
