@@ -4,14 +4,40 @@ from argosy import errors
 from argosy.doors.ftp.server import CODE_FOR
 from argosy.doors.ftp.site import verbs as site
 from argosy.doors.ftp.verbs import HANDLERS
+from argosy.doors.nfs.procedures import WAYS, Again
+from argosy.doors.nfs.statuses import MOUNT_STATUS_FOR, STATUS_FOR
 from argosy.wire import link
 from argosy.wire.ftp.commands import VERBS
 from argosy.wire.ftp.site import SITE_VERBS
+from argosy.wire.nfs import mount3
+from argosy.wire.nfs.nfs3 import Procedure, Status
+
+REFUSALS = {kind for kind in vars(errors).values() if isinstance(kind, type) and kind is not errors.Refused}
 
 
 def test_the_ftp_door_has_a_code_for_every_refusal() -> None:
-    ours = {kind for kind in vars(errors).values() if isinstance(kind, type) and kind is not errors.Refused}
-    assert CODE_FOR.keys() == ours
+    assert CODE_FOR.keys() == REFUSALS
+
+
+def test_the_nfs_door_has_a_status_for_every_refusal() -> None:
+    assert STATUS_FOR.keys() == REFUSALS
+    assert Status.OK not in STATUS_FOR.values()
+    assert Status.NOTSUPP not in STATUS_FOR.values(), 'Linux shows it as "Unknown error 524"'
+    assert Status.BADHANDLE not in STATUS_FOR.values(), "that is said of handles that we never made"
+
+
+def test_mnt_never_refuses_with_success() -> None:
+    assert mount3.Status.OK not in MOUNT_STATUS_FOR.values()
+    assert Status.OK not in MOUNT_STATUS_FOR
+
+
+def test_every_nfs_procedure_is_carried_out() -> None:
+    assert WAYS.keys() == set(Procedure) - {Procedure.NULL}
+
+
+def test_what_changes_names_is_done_once_however_often_it_is_asked() -> None:
+    once = {procedure.name for procedure, way in WAYS.items() if way.again is Again.ONCE}
+    assert once == {"SETATTR", "CREATE", "MKDIR", "SYMLINK", "REMOVE", "RMDIR", "RENAME"}
 
 
 def test_try_again_codes_are_for_refusals_that_say_so() -> None:
