@@ -48,6 +48,12 @@ class Remote(Table, frozen=True, kw_only=True):
     """How long a site may take to answer a command."""
     stall_seconds: float = 60.0
     """How long a data connection may stand still."""
+    heads: int = 4
+    """Data connections that share the reading of one large file over a long distance, at the most."""
+    read_ahead_bytes: int = 16 * 1024 * 1024
+    """What is fetched ahead of who reads in order, at the most; never more than an eighth of the cache."""
+    park_seconds: float = 10.0
+    """A data connection is kept for so long for who may read on, if nobody else needs it."""
     idle_seconds: float = 60.0
     """A control connection unused for so long is closed."""
     away_seconds: float = 30.0
@@ -79,6 +85,8 @@ class Cache(Table, frozen=True, kw_only=True):
     """In memory, for all mounts."""
     disk_bytes: int = 0
     """On disk, for all mounts; 0: none."""
+    spool_bytes: int = 4 * 1024 * 1024 * 1024
+    """On disk, for files of sites that can't begin in the middle of one: each is fetched once, and kept."""
 
 
 class Journal(Table, frozen=True, kw_only=True):

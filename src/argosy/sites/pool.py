@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 from argosy import config
 from argosy.errors import Busy, Failed, Refused, TooMany, TransferCut, Unavailable
@@ -63,7 +63,7 @@ class PoolReport(NamedTuple):
     """The last one; empty: none yet."""
 
 
-C = TypeVar("C", bound=Session)
+C_co = TypeVar("C_co", bound=Session, covariant=True)
 T = TypeVar("T")
 
 
@@ -76,12 +76,12 @@ class _Away(NamedTuple):
     trouble: Refused
 
 
-class Pool(Generic[C]):
+class Pool(Generic[C_co]):
     """The control connections of one storage."""
 
     def __init__(
         self,
-        connect: Callable[[], C],
+        connect: Callable[[], C_co],
         settings: config.Remote,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -97,9 +97,9 @@ class Pool(Generic[C]):
         self._settings = settings
         self._clock = clock
         self._changed = threading.Condition()
-        self._idle: list[tuple[C, float]] = []
+        self._idle: list[tuple[C_co, float]] = []
         """The last one given back is the last, and taken first."""
-        self._busy: dict[C, Purpose] = {}
+        self._busy: dict[Session, Purpose] = {}
         self._opening: Counter[Purpose] = Counter()
         self._waiting: Counter[Purpose] = Counter()
         self._limit = settings.connections
@@ -127,7 +127,7 @@ class Pool(Generic[C]):
         return any(self._waiting.values())
 
     @contextmanager
-    def borrow(self, purpose: Purpose, seconds: float) -> Iterator[C]:
+    def borrow(self, purpose: Purpose, seconds: float) -> Iterator[C_co]:
         """Lend a connection. One that is broken afterwards is dropped.
 
         Raises:
@@ -140,7 +140,7 @@ class Pool(Generic[C]):
         finally:
             self.give(client)
 
-    def ask(self, purpose: Purpose, work: Callable[[C], T], seconds: float) -> T:
+    def ask(self, purpose: Purpose, work: Callable[[C_co], T], seconds: float) -> T:
         """Do what may be done twice: once more on another connection, if the first was dead.
 
         Raises:
@@ -156,7 +156,7 @@ class Pool(Generic[C]):
         with self.borrow(purpose, seconds) as client:
             return work(client)
 
-    def take(self, purpose: Purpose, seconds: float) -> C:
+    def take(self, purpose: Purpose, seconds: float) -> C_co:
         """Take a connection for long; `give` it back.
 
         Raises:
@@ -176,14 +176,14 @@ class Pool(Generic[C]):
                 self._waiting[purpose] -= 1
                 self._changed.notify_all()
 
-    def give(self, client: C) -> None:
-        """Give a connection back."""
+    def give(self, client: Session) -> None:
+        """Give a connection back, one of ours."""
         usable = client.usable
         with self._changed:
             self._busy.pop(client, None)
             keep = usable and not self._closed
             if keep:
-                self._idle.append((client, self._clock()))
+                self._idle.append((cast("C_co", client), self._clock()))
             elif not usable:
                 self._doubted = self._clock()
             self._changed.notify_all()
@@ -215,7 +215,7 @@ class Pool(Generic[C]):
             busy = len(self._busy)
             return PoolReport(busy + len(self._idle), busy, self._limit, self._logins, away, self._trouble)
 
-    def _try(self, purpose: Purpose, until: float, seconds: float) -> C | None:
+    def _try(self, purpose: Purpose, until: float, seconds: float) -> C_co | None:
         """Get an idle connection or make one; if there can't be one, wait for news. None: try again."""
         with self._changed:
             if self._closed:
@@ -225,7 +225,7 @@ class Pool(Generic[C]):
             if found:
                 self._busy[found[0]] = purpose
         if found:
-            return self._seen_alive(*found)
+            return self._seen_alive(found)
         if any(lender(not free) for lender in self._lenders):
             return None
         with self._changed:
@@ -279,8 +279,9 @@ class Pool(Generic[C]):
             raise Unavailable(f"all {self._limit} connections to the site are busy")
         self._changed.wait(max(0.001, until - now))
 
-    def _seen_alive(self, client: C, since: float) -> C | None:
+    def _seen_alive(self, found: tuple[C_co, float]) -> C_co | None:
         """Give a connection that was idle, if it isn't dead."""
+        client, since = found
         sure = since > self._doubted and self._clock() - since < _TRUST_SECONDS
         if client.usable and (sure or client.is_alive()):
             return client
@@ -291,7 +292,7 @@ class Pool(Generic[C]):
         client.close()
         return None
 
-    def _open(self, purpose: Purpose) -> C | None:
+    def _open(self, purpose: Purpose) -> C_co | None:
         """Make a connection. None: the site doesn't want one now, which is noted."""
         client = None
         try:
