@@ -21,18 +21,6 @@ class NfsDoor(Table, frozen=True, kw_only=True):
     """Address and port of MOUNT and NFS, both by TCP."""
     networks: tuple[str, ...] = ()
     """Networks whose clients may mount, as `192.168.1.0/24`; empty: this machine's own addresses."""
-    connections: int = 256
-    """Clients' connections at once; one more is closed at once."""
-    calls: int = 1024
-    """Calls of one connection that are worked on at once; the next wait their turn."""
-    memory_bytes: int = 128 * 1024 * 1024
-    """What the calls that are worked on may take; then the connections that hold most are read no further."""
-    idle_seconds: float = 900.0
-    """A connection on which nothing was said for so long is closed; clients connect again when they need."""
-    stall_seconds: float = 60.0
-    """How long the rest of a begun call may take to come, and a client to take any of a reply."""
-    replies: int = 4096
-    """Replies kept, so that a change that is asked for again is answered again and not made twice."""
     ticket_seconds: float = 60.0
     """How long a ticket of `argosy mount` waits to be used; it is good for one mount."""
 
@@ -93,7 +81,25 @@ class Journal(Table, frozen=True, kw_only=True):
     """`[journal]`: what was written is kept until the site has it."""
 
     disk_bytes: int = 16 * 1024 * 1024 * 1024
-    """What may lie in it; a writer waits when it is full."""
+    """What may lie in it, for all mounts; a writer waits when it is full."""
+    full_seconds: float = 30.0
+    """How long a writer waits for room before it is told that there is none."""
+    create_seconds: float = 1.0
+    """A new or truncated file to which nothing is written is made on the site after so long."""
+    quiet_seconds: float = 5.0
+    """Written data goes to the site after so long without a write, whether or not a client asks for it."""
+    stream_bytes: int = 8 * 1024 * 1024
+    """When so much was written in order, the upload begins, and goes along with the writer."""
+    whole_bytes: int = 4 * 1024 * 1024
+    """A file of no more is replaced as a whole when it is changed in the middle."""
+    flush_seconds: float = 45.0
+    """How long a client that asks for the data to be on the site is kept waiting while the site is away."""
+    retry_seconds: float = 60.0
+    """The longest pause before an upload that failed is tried again; the first is a second."""
+    refused_seconds: float = 120.0
+    """What a site has refused for good is dropped so long after a program has heard of it last."""
+    progress_seconds: float = 10.0
+    """How often the log tells of an upload that takes long."""
 
 
 class SiteOf(Table, frozen=True, kw_only=True):
@@ -146,12 +152,6 @@ def load_gateway(path: Path) -> Gateway:
         _check_name(name)
     if gateway.remote.connections < 1:
         raise ConfigError("remote.connections: want at least 1")
-    for key in ("connections", "calls", "memory_bytes", "replies"):
-        if getattr(gateway.nfs, key) < 1:
-            raise ConfigError(f"nfs.{key}: want at least 1")
-    for key in ("idle_seconds", "stall_seconds"):
-        if getattr(gateway.nfs, key) <= 0:
-            raise ConfigError(f"nfs.{key}: want more than 0")
     return msgspec.structs.replace(
         gateway,
         remote=msgspec.structs.replace(

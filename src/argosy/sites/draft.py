@@ -315,20 +315,17 @@ class Draft:
         with self.changed:
             self.sending = None
 
-    def settle(self, sending: Sending, base: Version) -> int:
+    def settle(self, sending: Sending, base: Version) -> None:
         """Note that an upload has succeeded.
 
         Args:
             sending: The upload.
             base: What the site has now.
-
-        Returns:
-            How many bytes fewer lie in the journal.
         """
         with self.changed, disk("log"):
-            before = self.runs.total
             end = base.size
-            self.base, self.placed, self.sending = base, sending.generation, None
+            self.base, self.sending = base, None
+            self.placed = self.placed if sending.redo.total else sending.generation
             self.kept = min(end, end if sending.cut is None else sending.cut, self.size)
             self.runs = Extents([*sending.redo, *sending.later])
             self.runs.cut(self.size)
@@ -339,7 +336,6 @@ class Draft:
                 self._rewrite()
                 self._release()
             self.changed.notify_all()
-            return before - self.runs.total
 
     def end(self) -> None:
         """Have a running upload take what is there, and end."""
@@ -362,11 +358,21 @@ class Draft:
                     os.ftruncate(local, self.size)
             yield local
 
-    def fill(self, local: int, offset: int, data: memoryview) -> None:
-        """Put bytes that came from the site where nothing was written since; they don't count as changed."""
+    def fill(self, local: int, offset: int, data: memoryview, *, adopt: bool) -> None:
+        """Put bytes that came from the site where nothing was written since.
+
+        Args:
+            local: The local data.
+            offset: Where they are in the file.
+            data: The bytes.
+            adopt: They count as written: the site's own are about to go.
+        """
         with self.changed, disk("write"):
             for first, last in self.runs.missing(offset, min(offset + len(data), self.kept)):
                 write_all(local, data[first - offset : last - offset], first)
+                if adopt:
+                    self._append(Wrote(first, last - first, self.mtime_ns))
+                    self.runs.add(first, last)
 
     # --- the log
 
@@ -384,6 +390,8 @@ class Draft:
 
     def _append(self, record: Record, *, lasting: bool = False) -> None:
         """Add to the log; under the lock."""
+        if not self._records:
+            self._rewrite()
         self._records += 1
         if self._records > _CROWDED and self._records > 4 * len(self.runs):
             self._rewrite()

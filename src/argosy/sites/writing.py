@@ -1,0 +1,592 @@
+"""A mount's changed files: what is written lies in the journal until the site has it.
+
+The loop decides what is uploaded when; threads write to the disk and speak with the site.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import posixpath
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+from argosy import config, errors
+from argosy.sites.client import Client
+from argosy.sites.draft import Dirty, Draft
+from argosy.sites.journal import Journal
+from argosy.sites.model import Facts, FileId, Version
+from argosy.sites.pool import Pool, Purpose
+from argosy.sites.uploads import Moving, Uploads
+
+_log = logging.getLogger(__name__)
+
+_TEND_SECONDS = 0.2
+_DISK_THREADS = 4
+_SHORTAGE = 0.5
+"""Of its room the journal may be used before files are uploaded that nobody asks for yet."""
+_ADMITTING = 4096
+"""Directories of which it is remembered that they take files."""
+_INCOMPLETE_TIMES = 3
+"""A site that keeps less than it was sent, and says 226, is full or broken."""
+
+PASSING = (
+    errors.Unavailable,
+    errors.TransferCut,
+    errors.NoDataConnection,
+    errors.Failed,
+    errors.Busy,
+    errors.TooMany,
+    errors.LoginFailed,
+    errors.Incomplete,
+    errors.Changed,
+)
+"""What may go well the next time; anything else is the site's last word on a file."""
+
+Base = Callable[[Version, int, int], Awaitable[list[memoryview]]]
+"""Reads what the site has: version, offset, count."""
+_T = TypeVar("_T")
+
+
+class Space:
+    """The room of all journals of a gateway. For the loop."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._freed = asyncio.Event()
+
+    @property
+    def short(self) -> bool:
+        """Whether it is time to bring away what is there."""
+        return self.used > self.limit * _SHORTAGE
+
+    async def take(self, count: int, seconds: float) -> None:
+        """Take room, or wait for some.
+
+        Raises:
+            NoSpace: None came in time.
+        """
+        until = time.monotonic() + seconds
+        while self.used + count > self.limit and self.used:
+            await self.freed(until, "the journal is full, and the site takes nothing")
+        self.used += count
+
+    def give(self, count: int) -> None:
+        """Give room back."""
+        self.used -= count
+        if count:
+            self._freed.set()
+
+    async def freed(self, until: float, why: str) -> None:
+        """Wait until somebody gives room back.
+
+        Raises:
+            NoSpace: Nobody did.
+        """
+        self._freed.clear()
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                await self._freed.wait()
+        except TimeoutError:
+            raise errors.NoSpace(why) from None
+
+
+class Writing(NamedTuple):
+    """What a mount has that its site hasn't got yet."""
+
+    files: int
+    bytes: int
+    moving: list[Moving]
+    sent_bytes: int
+    trouble: list[tuple[FileId, str]]
+
+
+class _Entry:
+    """A changed file, as the loop sees it."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.round: asyncio.Future[Facts] | None = None
+        """The upload that runs."""
+        self.tried = draft.temporary is not None
+        """The site may have something of it."""
+        self.using = 0
+        """Who is about to change it."""
+        self.held = 0
+        """No upload may begin."""
+        self.facts: Facts | None = None
+        self.trouble: errors.Refused | None = None
+        """The site's last word."""
+        self.told = 0.0
+        """When somebody heard of it."""
+        self.passing: errors.Refused | None = None
+        """Why the last upload failed."""
+        self.incomplete = 0
+        self.pause = 0.0
+        self.retry_at = 0.0
+        self.accounted = 0
+        """Bytes of room that are taken for it."""
+        self.left = asyncio.Event()
+        self.leaving = False
+
+    def refuse(self) -> None:
+        """Tell what the site said."""
+        if self.trouble is not None:
+            self.told = time.monotonic()
+            raise type(self.trouble)(self.trouble.subject)
+
+
+class Writer:
+    """A mount's changed files. All of it is for the loop."""
+
+    def __init__(
+        self,
+        pool: Pool[Client],
+        *,
+        directory: str,
+        path_of: Callable[[FileId], bytes],
+        done: Callable[[FileId, Facts | None], None],
+        settings: config.Journal,
+        space: Space,
+        streams: int = 2,
+    ) -> None:
+        """Begin; `open` before anything else.
+
+        Args:
+            pool: The site's connections.
+            directory: The journal's, of this mount alone.
+            path_of: Where a file is on the site; asked from threads. Raises Stale when it is gone.
+            done: Told what the site has now, before the file stops being dirty; None: the changes were
+                dropped, and the site has what it had.
+            settings: The limits.
+            space: The room, shared with other mounts.
+            streams: How many uploads may go along with their writers, each with a connection.
+        """
+        self._pool = pool
+        self._directory = directory
+        self._path_of = path_of
+        self._done = done
+        self._settings = settings
+        self._space = space
+        self._streams = streams
+        self._uploads = Uploads(path_of, settings)
+        self._entries: dict[FileId, _Entry] = {}
+        self._disk = ThreadPoolExecutor(_DISK_THREADS, "journal")
+        self._uploading = ThreadPoolExecutor(8, "upload")
+        self._tending: asyncio.Task[None] | None = None
+        self._closing = False
+        self._admitting: set[bytes] = set()
+
+    async def open(self) -> None:
+        """Take up what a gateway before us left. To be awaited before anything else."""
+        self._journal, drafts = await self._on_disk(self._recovered)
+        for draft in drafts:
+            self._entries[draft.file] = entry = _Entry(draft)
+            self._account(entry)
+        if drafts:
+            _log.info("the journal has %d files that the site hasn't got yet", len(drafts))
+        self._pool.lend(self._lend)
+        self._tending = asyncio.create_task(self._tend())
+
+    async def close(self, seconds: float = 30.0) -> None:
+        """Bring away what can be brought in time; the rest stays in the journal, for the next start."""
+        until = time.monotonic() + seconds
+        self._closing = True
+        if self._tending is not None:
+            self._tending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tending
+        waiting = [asyncio.create_task(self._bring_away(file, until)) for file in list(self._entries)]
+        if waiting:
+            await asyncio.wait(waiting, timeout=seconds)
+        for task in waiting:
+            task.cancel()
+        for entry in self._entries.values():
+            entry.draft.give_up()
+        if self._entries:
+            _log.warning("%d files stay in the journal until the next start", len(self._entries))
+        self._uploading.shutdown(wait=False, cancel_futures=True)
+        self._disk.shutdown(wait=False)
+
+    # --- what is known
+
+    def dirty(self, file: FileId) -> Dirty | None:
+        """Say what a file is to become; None: it is as the site has it."""
+        entry = self._entries.get(file)
+        return None if entry is None or entry.leaving else entry.draft.dirty
+
+    def files(self) -> list[FileId]:
+        """Say which files are dirty."""
+        return [file for file, entry in self._entries.items() if not entry.leaving]
+
+    def report(self) -> Writing:
+        """Say what the site hasn't got yet, and why."""
+        entries = self._entries.values()
+        return Writing(
+            len(self._entries),
+            sum(entry.draft.held for entry in entries),
+            self._uploads.moving,
+            self._uploads.sent_bytes,
+            [(e.draft.file, str(why)) for e in entries if (why := e.trouble or e.passing) is not None],
+        )
+
+    async def read(
+        self, file: FileId, offset: int, count: int, base: Base
+    ) -> tuple[list[memoryview], bool] | None:
+        """Read a changed file: what was written, and around it what the site has.
+
+        Returns:
+            The bytes, and whether the file ends there; None: it isn't dirty any more.
+
+        Raises:
+            Changed, and whatever `base` raises: Ask again.
+        """
+        entry = self._entries.get(file)
+        if entry is None or entry.leaving:
+            return None
+        draft = entry.draft
+        version, size = draft.base, draft.size
+        pieces = await self._using(entry, lambda: draft.read(offset, offset + count))
+        views: list[memoryview] = []
+        for piece in pieces:
+            if piece.data is not None:
+                views.append(memoryview(piece.data))
+                continue
+            if version is None or draft.base is not version:
+                raise errors.Changed(file)
+            want = piece.end - piece.start
+            got = await base(version, piece.start, want)
+            views += got
+            if missing := want - sum(map(len, got)):
+                views.append(memoryview(bytes(missing)))
+        return views, offset + count >= size
+
+    # --- changes
+
+    async def create(self, file: FileId, *, mtime_ns: int | None = None, mode: int | None = None) -> Dirty:
+        """Begin a file that the site hasn't got.
+
+        It gets there with the first flush, or when nothing is written to it; in a directory of which we
+        don't know that it takes files, at once.
+
+        Raises:
+            Denied, NotFound, NoSpace, Unavailable, ...: It can't be made there.
+        """
+        entry = await self._entry(file, None)
+        draft = entry.draft
+
+        def begin() -> None:
+            draft.save()
+            draft.want(mtime_ns, mode)
+
+        await self._using(entry, begin)
+        directory = posixpath.dirname(await self._on_disk(lambda: self._path_of(file)))
+        if directory not in self._admitting:
+            try:
+                await self.flush(file)
+            except errors.Refused:
+                await self.forget(file)
+                raise
+            self.admit(directory)
+        return draft.dirty
+
+    def admit(self, directory: bytes) -> None:
+        """Note that a directory on the site takes files of ours: a file was made there, or we made it."""
+        if len(self._admitting) >= _ADMITTING:
+            self._admitting.clear()
+        self._admitting.add(directory)
+
+    async def write(
+        self, file: FileId, base: Version | None, offset: int, data: bytes | bytearray | memoryview
+    ) -> Dirty:
+        """Take written bytes into the journal.
+
+        Raises:
+            NoSpace: The journal is full, and the site takes nothing.
+            Refused: What the site said of the file before.
+        """
+        until = time.monotonic() + self._settings.full_seconds
+        entry = await self._entry(file, base)
+        entry.refuse()
+        entry.using += 1
+        try:
+            await self._space.take(len(data), self._settings.full_seconds)
+        finally:
+            entry.using -= 1
+        try:
+            while True:
+                try:
+                    await self._using(entry, lambda: entry.draft.write(offset, data))
+                    break
+                except errors.NoSpace as full:
+                    await self._space.freed(until, str(full.subject))
+        finally:
+            self._space.give(len(data))
+        entry.draft.doubtful = False
+        self._perhaps_stream(entry)
+        return entry.draft.dirty
+
+    async def truncate(self, file: FileId, base: Version | None, size: int) -> Dirty:
+        """Cut or lengthen a file."""
+        entry = await self._entry(file, base)
+        if size == 0:
+            entry.trouble = None
+        entry.refuse()
+        await self._using(entry, lambda: entry.draft.resize(size))
+        entry.draft.doubtful = False
+        return entry.draft.dirty
+
+    async def want(self, file: FileId, *, mtime_ns: int | None = None, mode: int | None = None) -> bool:
+        """Have time and permission bits go along with the content.
+
+        Returns:
+            False: The file isn't dirty: set them on the site.
+        """
+        entry = self._entries.get(file)
+        if entry is None or entry.leaving:
+            return False
+        await self._using(entry, lambda: entry.draft.want(mtime_ns, mode))
+        return True
+
+    async def forget(self, file: FileId) -> bool:
+        """Drop the changes of a file that is being removed; its upload stops.
+
+        Returns:
+            Whether the site may have something by its name.
+        """
+        entry = self._entries.get(file)
+        if entry is None:
+            return True
+        entry.draft.give_up()
+        entry.held += 1
+        if entry.round is not None:
+            await asyncio.wait([entry.round])
+        there = entry.draft.base is not None or entry.tried
+        await self._leave(entry)
+        return there
+
+    @contextlib.asynccontextmanager
+    async def holding(self, file: FileId) -> AsyncIterator[None]:
+        """Have no upload of a file run: it is being renamed.
+
+        Raises:
+            Unavailable: One does, and doesn't end.
+        """
+        entry = self._entries.get(file)
+        if entry is None:
+            yield
+            return
+        entry.held += 1
+        try:
+            if entry.round is not None:
+                entry.draft.end()
+                _, late = await asyncio.wait([entry.round], timeout=self._settings.flush_seconds)
+                if late:
+                    raise errors.Unavailable("an upload of this file doesn't end")
+            yield
+        finally:
+            entry.held -= 1
+
+    # --- uploads
+
+    async def flush(self, file: FileId) -> Facts | None:
+        """Return when the site has all that was written before; None: it had.
+
+        Raises:
+            Unavailable: The site has been away for too long; the data stay, and are brought when it is back.
+            NoSpace, OverQuota, Denied, ...: The site doesn't take it.
+        """
+        return await self._flush(file, time.monotonic() + self._settings.flush_seconds)
+
+    async def _flush(self, file: FileId, until: float) -> Facts | None:
+        entry = self._entries.get(file)
+        if entry is None or entry.leaving:
+            return None
+        wanted = entry.draft.generation
+        while entry.draft.placed < wanted and not entry.leaving:
+            entry.refuse()
+            now = time.monotonic()
+            if now > until:
+                raise errors.Unavailable(str(entry.passing or "the upload takes long"))
+            if entry.held or (entry.round is None and now < entry.retry_at):
+                await asyncio.sleep(min(0.05, max(0.001, entry.retry_at - now)))
+                continue
+            running = self._round(entry, ending=True)
+            await asyncio.wait([running], timeout=max(0.05, until - now))
+            if isinstance(entry.passing, errors.LoginFailed):
+                raise errors.LoginFailed(entry.passing.subject)
+            await asyncio.sleep(0)  # what follows from it comes first
+        return entry.facts
+
+    def _round(self, entry: _Entry, *, ending: bool) -> asyncio.Future[Facts]:
+        """Begin an upload, or join the one that runs."""
+        if entry.round is not None:
+            if ending:
+                entry.draft.end()
+            return entry.round
+        entry.draft.ending = ending
+        entry.tried = True
+        running = asyncio.get_running_loop().run_in_executor(self._uploading, self._bring, entry.draft)
+        entry.round = running
+        running.add_done_callback(lambda _: self._ended(entry, running))
+        return running
+
+    def _bring(self, draft: Draft) -> Facts:
+        with self._pool.borrow(Purpose.WRITE, self._settings.flush_seconds) as client:
+            if draft.given_up:
+                raise errors.TransferCut("the file was removed")
+            return self._uploads.bring(client, draft)
+
+    def _ended(self, entry: _Entry, running: asyncio.Future[Facts]) -> None:
+        """Draw the conclusions from an upload."""
+        entry.round = None
+        self._account(entry)
+        if running.cancelled() or entry.leaving:
+            return
+        error = running.exception()
+        if error is None:
+            entry.facts = running.result()
+            entry.passing, entry.pause, entry.retry_at, entry.incomplete = None, 0.0, 0.0, 0
+            self._done(entry.draft.file, entry.facts)
+            self._perhaps_leave(entry)
+            self._perhaps_stream(entry)
+        elif not entry.draft.given_up:
+            self._failed(entry, error)
+
+    def _failed(self, entry: _Entry, error: BaseException) -> None:
+        file, now = entry.draft.file, time.monotonic()
+        if not isinstance(error, errors.Refused):
+            _log.error("file %d: its upload failed by accident", file, exc_info=error)
+            error = errors.Failed(f"by accident: {error}")
+        entry.incomplete += isinstance(error, errors.Incomplete)
+        if isinstance(error, PASSING) and entry.incomplete < _INCOMPLETE_TIMES:
+            entry.passing = error
+            entry.pause = min(self._settings.retry_seconds, max(1.0, 2 * entry.pause))
+            entry.retry_at = now + entry.pause
+            _log.warning("an upload is tried again in %.0f s: %s", entry.pause, error)
+            return
+        entry.trouble, entry.told = error, now
+        _log.warning("an upload of %d bytes was refused: %s", entry.draft.size, error)
+
+    async def _bring_away(self, file: FileId, until: float) -> None:
+        with contextlib.suppress(errors.Refused):
+            await self._flush(file, until)
+
+    # --- in the background
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(_TEND_SECONDS)
+            try:
+                now = time.monotonic()
+                for entry in list(self._entries.values()):
+                    self._tend_to(entry, now)
+            except Exception:  # noqa: BLE001 - the others are tended to all the same
+                _log.exception("tending the journal failed by accident")
+
+    def _tend_to(self, entry: _Entry, now: float) -> None:
+        draft = entry.draft
+        if entry.leaving or entry.held or entry.using or entry.round is not None:
+            return
+        quiet = now - draft.touched
+        if entry.trouble is not None or draft.doubtful:
+            since = max(entry.told, draft.touched)
+            if now - since > self._settings.refused_seconds or (draft.base is None and not draft.size):
+                self._drop(entry)
+            return
+        wait = self._settings.quiet_seconds if draft.held else self._settings.create_seconds
+        if now >= entry.retry_at and (quiet >= wait or (self._space.short and draft.held)):
+            self._round(entry, ending=True)
+
+    def _drop(self, entry: _Entry) -> None:
+        draft = entry.draft
+        why = entry.trouble or "the machine went down before it was on the site"
+        _log.error("file %d: %d written bytes are dropped: %s", draft.file, draft.held, why)
+        self._begin_to_leave(entry, None)
+
+    def _perhaps_stream(self, entry: _Entry) -> None:
+        """Begin an upload that goes along with who writes, when a file is large and written in order."""
+        draft = entry.draft
+        if entry.round or entry.held or entry.trouble or entry.leaving or self._closing:
+            return
+        if time.monotonic() < entry.retry_at:
+            return
+        if draft.kept and (draft.base is None or draft.kept != draft.base.size):
+            return
+        if draft.runs.reach(draft.kept) - draft.kept < self._settings.stream_bytes:
+            return
+        running = sum(other.round is not None for other in self._entries.values())
+        if running < self._streams and self._pool.report().limit > 2:
+            self._round(entry, ending=False)
+
+    def _lend(self, urgent: bool) -> bool:
+        """Have uploads end that wait for who writes: somebody else needs the connection."""
+        if urgent:
+            for entry in list(self._entries.values()):
+                if entry.round is not None:
+                    entry.draft.end()
+        return False
+
+    # --- entries
+
+    async def _entry(self, file: FileId, base: Version | None) -> _Entry:
+        """Give a file's entry; a new one if it isn't dirty."""
+        while (entry := self._entries.get(file)) is not None and entry.leaving:
+            await entry.left.wait()
+        if entry is None:
+            entry = self._entries[file] = _Entry(self._journal.begin(file, base))
+        return entry
+
+    async def _using(self, entry: _Entry, work: Callable[[], _T]) -> _T:
+        entry.using += 1
+        try:
+            return await self._on_disk(work)
+        finally:
+            entry.using -= 1
+            self._account(entry)
+            self._perhaps_leave(entry)
+
+    def _perhaps_leave(self, entry: _Entry) -> None:
+        """Forget a file that the site has."""
+        if entry.draft.clean and not entry.using and not entry.leaving and entry.round is None:
+            self._begin_to_leave(entry, entry.facts)
+
+    def _begin_to_leave(self, entry: _Entry, facts: Facts | None) -> None:
+        if facts is None:
+            self._done(entry.draft.file, None)
+        entry.leaving = True
+        removal = asyncio.get_running_loop().run_in_executor(self._disk, entry.draft.remove)
+        removal.add_done_callback(lambda _: self._gone(entry))
+
+    async def _leave(self, entry: _Entry) -> None:
+        if not entry.leaving:
+            entry.leaving = True
+            await self._on_disk(entry.draft.remove)
+            self._gone(entry)
+        await entry.left.wait()
+
+    def _account(self, entry: _Entry) -> None:
+        """Take room for what lies in the journal, or give it back."""
+        held = 0 if entry.left.is_set() else entry.draft.held
+        entry.accounted, before = held, entry.accounted
+        if held < before:
+            self._space.give(before - held)
+        else:
+            self._space.used += held - before
+
+    def _gone(self, entry: _Entry) -> None:
+        if self._entries.get(entry.draft.file) is entry:
+            del self._entries[entry.draft.file]
+        entry.left.set()
+        self._account(entry)
+
+    def _recovered(self) -> tuple[Journal, list[Draft]]:
+        journal = Journal(self._directory)
+        return journal, journal.recover()
+
+    async def _on_disk(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
