@@ -36,6 +36,8 @@ class NfsDoor(Table, frozen=True, kw_only=True):
     hold_seconds: float = 45.0
     """How long a call is held while the site works, before the client is told to ask again. Less than a
     minute: then Linux repeats it by itself."""
+    rpcbind_seconds: float = 3.0
+    """How long telling rpcbind our port, where there is one, may take; 0: it isn't told."""
     ticket_seconds: float = 60.0
     """How long a ticket of `argosy mount` waits to be used; it is good for one mount."""
 
