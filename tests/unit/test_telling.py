@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from argosy.sites.model import Facts, Kind
 from argosy.sites.record import ROOT, Row
-from argosy.sites.telling import SECOND, Teller, same_moment
+from argosy.sites.telling import SECOND, Teller, as_seen_from, same_moment
 
 TELLER = Teller(1000, 1001, frozenset({b"ann"}), 7 * SECOND, {b"bob": 33}.get, {b"staff": 44}.get)
 
@@ -66,6 +66,22 @@ def test_a_directory_is_as_new_as_our_last_change_in_it() -> None:
     told = TELLER.tell(seen, 9, ROOT, None, 300 * SECOND + 1)
     assert told.mtime_ns == told.ctime_ns == 300 * SECOND + 1
     assert TELLER.tell(seen, 9, ROOT, None, 50 * SECOND).mtime_ns == 100 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("directory", "target", "home", "seen"),
+    [
+        (b"/pub/d", b"../f", b"/pub", b"../f"),
+        (b"/pub/d", b"/pub/f", b"/pub", b"../f"),
+        (b"/pub/d", b"/pub", b"/pub", b".."),
+        (b"/d", b"/e/f", b"/", b"../e/f"),
+        (b"/pub/d", b"/public/f", b"/pub", b"/public/f"),
+    ],
+)
+def test_a_link_leads_in_the_mount_where_it_leads_on_the_site(
+    directory: bytes, target: bytes, home: bytes, seen: bytes
+) -> None:
+    assert as_seen_from(directory, target, home) == seen
 
 
 @given(st.integers(0, 1 << 31))

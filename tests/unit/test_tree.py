@@ -19,7 +19,7 @@ from argosy.sites.record import ROOT, Record
 from argosy.sites.telling import SECOND, Teller
 from argosy.sites.tree import Tree
 
-TTL = 0.2
+TTL = 10.0
 
 
 class Disk:
@@ -31,6 +31,7 @@ class Disk:
         self.hold = threading.Event()
         self.hold.set()
         self.listing = threading.Event()
+        self.now = 1000.0
 
     def add(self, path: bytes, kind: Kind = Kind.FILE, **what: Any) -> None:
         self.files[path] = Facts(name=path.rpartition(b"/")[2], kind=kind, **{"mtime_ns": SECOND, **what})
@@ -73,15 +74,19 @@ def opened(disk: Disk, state: Path, **settings: Any) -> Iterator[Tree]:
     record = Record(state)
     teller = Teller(1000, 1000, frozenset(), 0, lambda _: None, lambda _: None)
     with ThreadPoolExecutor(4) as threads:
+
+        def off(work: Any, *arguments: Any) -> asyncio.Future[Any]:
+            return asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+
         tree = Tree(
             record.mount(b"m"),
             record,
             disk,
             teller=teller,
             settings=config.Remote(listing_seconds=TTL, **settings),
-            off=lambda work, *arguments: asyncio.get_running_loop().run_in_executor(
-                threads, work, *arguments
-            ),
+            off=off,
+            aside=off,
+            clock=lambda: disk.now,
         )
         yield tree
     record.close()
@@ -141,7 +146,7 @@ async def test_changes_made_elsewhere_are_seen_within_the_time_to_live(tree: Tre
     disk.add(b"/a", size=9)
     disk.add(b"/b")
     assert (await tree.attributes(a.file)).size == 1
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     assert tree.known.fresh(a.file) is None
     assert (await tree.attributes(a.file)).size == 9
     assert (await tree.child(ROOT, b"b")).kind is Kind.FILE
@@ -152,11 +157,11 @@ async def test_changes_made_elsewhere_are_seen_within_the_time_to_live(tree: Tre
 async def test_a_handle_is_stale_once_its_file_is_gone_and_means_no_later_one(tree: Tree, disk: Disk) -> None:
     a = await tree.child(ROOT, b"a")
     facts = disk.files.pop(b"/a")
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     with pytest.raises(Stale):
         await tree.attributes(a.file)
     disk.files[b"/a"] = facts
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     assert (await tree.child(ROOT, b"a")).file != a.file
     with pytest.raises(Stale):
         await tree.attributes(a.file)
@@ -202,7 +207,7 @@ async def test_what_we_change_while_the_site_lists_is_not_undone_by_the_listing(
 ) -> None:
     a = await tree.child(ROOT, b"a")
     d = await tree.child(ROOT, b"d")
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     disk.hold.clear()
     disk.listing.clear()
     going_on = asyncio.ensure_future(tree.child(ROOT, b"new"))
@@ -223,12 +228,12 @@ async def test_what_was_written_and_is_not_on_the_site_yet_stays_in_its_listing(
     a = await tree.child(ROOT, b"a")
     new = make(tree, a, b"new")
     tree.known.pinned.add(new.file)
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     assert tree.known.fresh(new.file) == new
     assert sorted(await names(tree)) == [b"a", b"d", b"new"]
     assert disk.asked == [b"list /"] * 2
     tree.known.pinned.discard(new.file)
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     assert sorted(await names(tree)) == [b"a", b"d"]
 
 
@@ -237,7 +242,7 @@ async def test_one_file_of_a_large_directory_costs_no_second_listing(disk: Disk,
         disk.add(b"/n%d" % number, mode=0o600)
     with opened(disk, state, large_directory=20) as tree:
         file = (await tree.child(ROOT, b"n7")).file
-        await asyncio.sleep(TTL)
+        disk.now += TTL
         disk.add(b"/n7", size=77)
         disk.files.pop(b"/n8")
         found = await tree.attributes(file)
@@ -268,7 +273,7 @@ async def test_a_directory_that_may_not_be_listed_is_not_taken_for_gone(tree: Tr
     with pytest.raises(Stale):
         await tree.child(d.file, b"x")
     disk.files[b"/d"] = facts
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     again = await tree.child(below, b"d")
 
     def deny(path: bytes, ask: Any = disk.list) -> list[Facts]:
@@ -295,7 +300,7 @@ async def test_the_owner_of_what_we_made_is_us(tree: Tree, disk: Disk) -> None:
     assert (a.uid, a.gid) == (14, 50)
     make(tree, a, b"ours")
     disk.add(b"/ours", owner=b"14", group=b"50")
-    await asyncio.sleep(TTL)
+    disk.now += TTL
     assert (await tree.attributes(a.file)).uid == 1000
     assert tree._record.learned(tree._mount).owner == b"14"
 

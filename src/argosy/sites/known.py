@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from argosy.errors import NotFound
-from argosy.sites.model import Attributes, FileId, Kind, Named, Page
+from argosy.sites.model import Attributes, FileId, Named, Page
 
 VERIFIER = 1
 """Places in a directory are file ids, which are never lost: so it never changes."""
@@ -137,6 +137,13 @@ class Known:
             raise NotFound(name)
         return None
 
+    def named(self, directory: FileId, name: bytes) -> Attributes | None:
+        """Give what is known of a name, however old."""
+        listing = self.listings.get(directory)
+        file = None if listing is None else listing.names.get(name)
+        node = None if file is None else self.nodes.get(file)
+        return None if node is None else node.attributes
+
     def fresh_listing(self, directory: FileId) -> Listing | None:
         """Give a directory's names if they are known and not too old."""
         listing = self.listings.get(directory)
@@ -213,6 +220,11 @@ class Known:
         attributes = replace(node.attributes, parent=directory, ctime_ns=self.tick())
         self.put(Named(file, name, attributes))
         return attributes
+
+    def empty(self, directory: FileId) -> None:
+        """There is a new directory, and nothing in it."""
+        if directory not in self.listings:
+            self.listings[directory] = Listing({}, [], self.clock())
 
     def absent(self, directory: FileId, name: bytes) -> None:
         """Remember that there is no such name."""
@@ -347,8 +359,3 @@ class Known:
         self.targets.pop(file, None)
         self.changed.pop(file, None)
         self._apart.pop(file, None)
-
-
-def is_directory(attributes: Attributes) -> bool:
-    """Whether there are names below it."""
-    return attributes.kind is Kind.DIRECTORY

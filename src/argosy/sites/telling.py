@@ -6,6 +6,7 @@ after a change of theirs is held on to, for as long as the site doesn't say anyt
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -96,6 +97,19 @@ def same_moment(one_ns: int, precise: bool, other_ns: int, other_precise: bool) 
         return one_ns // SECOND == other_ns // SECOND
     fine, coarse = (one_ns, other_ns) if precise else (other_ns, one_ns)
     return 0 <= fine - coarse < (_DAY if coarse % _DAY == 0 else _MINUTE)
+
+
+def as_seen_from(directory: bytes, target: bytes, home: bytes) -> bytes:
+    """Give where a symbolic link leads, so that it leads there in a mount, too.
+
+    Args:
+        directory: Where the link is, absolute on the site.
+        target: What the site says. Where that is absolute, the mount's root isn't the site's.
+        home: Where the mount begins. What is outside of it can't be reached in the mount.
+    """
+    if not target.startswith(home.rstrip(b"/") + b"/") and target != home:
+        return target
+    return posixpath.relpath(target, directory)
 
 
 def _size(facts: Facts) -> int:

@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from argosy import config
 from argosy.errors import Denied, NotADirectory, NotFound, Stale
-from argosy.sites.known import Brought, Known, Listing, is_directory
+from argosy.sites.known import Brought, Known, Listing
 from argosy.sites.model import Attributes, Facts, FileId, Kind, Named, Page
 from argosy.sites.record import ROOT, Record, Row
-from argosy.sites.telling import Teller
+from argosy.sites.telling import Teller, as_seen_from
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,16 @@ class Tree:
     """The names of one mount."""
 
     def __init__(
-        self, mount: int, record: Record, site: Site, *, teller: Teller, settings: config.Remote, off: Off
+        self,
+        mount: int,
+        record: Record,
+        site: Site,
+        *,
+        teller: Teller,
+        settings: config.Remote,
+        off: Off,
+        aside: Off,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Know nothing yet but the root.
 
@@ -62,20 +71,21 @@ class Tree:
             site: Where names come from.
             teller: Says whose files are.
             settings: Times to live, and how much is kept.
-            off: Calls a function in one of the mount's threads.
+            off: Calls a function in a thread; it may take as long as a site takes.
+            aside: Calls a function in a thread; it takes no time worth mentioning.
+            clock: Seconds, rising.
         """
         self._mount = mount
         self._record = record
         self._site = site
         self.teller = teller
         self._off = off
+        self._aside = aside
         self._large = settings.large_directory
         self.home = b"/"
         """Where the mount begins, absolute on the site; to be set before anything is asked."""
         root = teller.tell(Facts(name=b"", kind=Kind.DIRECTORY), ROOT, ROOT)
-        self.known = Known(
-            root, seconds=settings.listing_seconds, entries=settings.listed_names, clock=time.monotonic
-        )
+        self.known = Known(root, seconds=settings.listing_seconds, entries=settings.listed_names, clock=clock)
         self._listing: dict[FileId, asyncio.Future[Listing]] = {}
         self._made: set[FileId] = set()
         """Files of ours that no listing has shown yet: their owner there is our login."""
@@ -98,7 +108,7 @@ class Tree:
         node = self.known.nodes.get(file)
         if node is not None:
             return node.attributes.parent, node.name
-        row: Row | None = await self._off(self._record.find, self._mount, file)
+        row: Row | None = await self._aside(self._record.find, self._mount, file)
         if row is None:
             raise Stale
         return row.parent, row.name
@@ -161,7 +171,7 @@ class Tree:
         """
         if name in (b".", b".."):
             inside = await self.attributes(directory)
-            if not is_directory(inside):
+            if inside.kind is not Kind.DIRECTORY:
                 raise NotADirectory
             return inside if name == b"." else await self.attributes(inside.parent)
         known = self.known.fresh_child(directory, name)
@@ -170,6 +180,20 @@ class Tree:
         await self.see_directory(directory)
         return await self._ask(directory, name)
 
+    async def kind(self, file: FileId) -> Kind:
+        """Give what a file is; that never changes.
+
+        Raises:
+            Stale: It is gone.
+        """
+        node = self.known.nodes.get(file)
+        if node is not None:
+            return node.attributes.kind
+        row: Row | None = await self._aside(self._record.find, self._mount, file)
+        if row is None:
+            raise Stale
+        return Kind(row.kind)
+
     async def see_directory(self, file: FileId) -> None:
         """See that a handle is one of a directory.
 
@@ -177,15 +201,7 @@ class Tree:
             NotADirectory: It is of something else.
             Stale: It is gone.
         """
-        node = self.known.nodes.get(file)
-        if node is not None:
-            there = is_directory(node.attributes)
-        else:
-            row: Row | None = await self._off(self._record.find, self._mount, file)
-            if row is None:
-                raise Stale
-            there = row.kind == Kind.DIRECTORY.value
-        if not there:
+        if await self.kind(file) is not Kind.DIRECTORY:
             raise NotADirectory
 
     async def page(self, directory: FileId, cookie: int, most: int) -> Page:
@@ -203,13 +219,6 @@ class Tree:
         if listing is None or not cookie:
             listing = await self._list_still(directory)
         return self.known.page(directory, listing, cookie, most)
-
-    async def target(self, file: FileId) -> bytes | None:
-        """Give where a symbolic link leads; None: the site doesn't say."""
-        if file not in self.known.targets:
-            directory, name = await self.place(file)
-            await self._ask_alone(directory, name)
-        return self.known.targets.get(file)
 
     async def listing(self, directory: FileId) -> Listing:
         """List a directory, whatever is known of it; who asks while that goes on gets the same answer.
@@ -299,7 +308,7 @@ class Tree:
             file = minted[name] if row is None else row.id
             nodes[file] = Named(file, name, tell(facts, file, directory, row, changed.get(file, 0)))
             if facts.target is not None:
-                targets[file] = facts.target
+                targets[file] = as_seen_from(path, facts.target, self.home)
         names = {node.name: file for file, node in nodes.items()}
         missing = [(row.id, name) for name, row in rows.items() if name not in found]
         return Brought(Listing(names, sorted(nodes), begun), nodes, targets, missing)
@@ -328,38 +337,48 @@ class Tree:
     def _learn(self, directory: FileId, name: bytes) -> tuple[Attributes, bytes | None]:
         """Ask the site for one name, and give it its id."""
         facts = self._site.facts(self.path_in(directory, name))
+        old = self.known.named(directory, name)
+        if old is not None and old.kind is Kind.LINK and facts.mode is None:
+            return old, None  # SIZE, MDTM and CWD follow a link, and see what it leads to
         file = self._record.mint(self._mount, directory, [(name, facts.kind)])[name]
         row = self._record.find(self._mount, file)
         attributes = self.teller.tell(facts, file, directory, row, self.known.changed.get(file, 0))
-        old = self.known.nodes.get(file)
-        if old is not None and facts.mode is None:  # SIZE and MDTM tell neither mode nor owner
-            before = old.attributes
-            attributes = replace(attributes, mode=before.mode, uid=before.uid, gid=before.gid)
-        return attributes, facts.target
+        if old is not None and old.file == file and facts.mode is None:  # nor do they tell mode and owner
+            attributes = replace(attributes, mode=old.mode, uid=old.uid, gid=old.gid)
+        if facts.target is None:
+            return attributes, None
+        return attributes, as_seen_from(self.path_of(directory), facts.target, self.home)
 
     # --- back on the loop
 
     def _finish(self, directory: FileId, work: asyncio.Future[Brought]) -> None:
         """Put a listing in place, and wake who waits for it."""
-        done = self._listing.pop(directory)
-        if work.cancelled():
-            self.known.cancel(directory)
-            done.cancel()
-            return
-        error = work.exception()
+        error = asyncio.CancelledError() if work.cancelled() else work.exception()
         if error is not None:
             self.known.cancel(directory)
-            done.set_exception(error)
-            done.exception()  # perhaps nobody waits any more
+            self._wake(directory, error)
             return
         brought = work.result()
         gone = self.known.put_listing(directory, brought)
-        done.set_result(brought.listing)
-        if gone:
-            forgotten = self._off(
-                self._record.drop, self._mount, [(file, directory, name) for file, name in gone]
-            )
-            forgotten.add_done_callback(_log_failure)
+        if not gone:
+            self._wake(directory, brought.listing)
+            return
+        # First of all they are forgotten: the next listing may have a new file by the same name.
+        forgotten = self._aside(
+            self._record.drop, self._mount, [(file, directory, name) for file, name in gone]
+        )
+        forgotten.add_done_callback(_log_failure)
+        forgotten.add_done_callback(lambda _: self._wake(directory, brought.listing))
+
+    def _wake(self, directory: FileId, outcome: Listing | BaseException) -> None:
+        done = self._listing.pop(directory)
+        if isinstance(outcome, Listing):
+            done.set_result(outcome)
+        elif isinstance(outcome, asyncio.CancelledError):
+            done.cancel()
+        else:
+            done.set_exception(outcome)
+            done.exception()  # perhaps nobody waits any more
 
 
 def is_hidden(name: bytes) -> bool:
