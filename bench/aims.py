@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import mounts
 from table import Row, Table
 from transfers import STREAMS, streams
 
 DIRECT, RELAYED, ALONE = "argosy direct", "argosy relayed", "argosy"
 SMALL_PEER = "vsftpd"
+GANESHA = "nfs-ganesha"
 
 CPU_FACTOR = 1.2
 RELAY_FACTOR = 0.7
 ADOPTED = 50_000.0
 REJOIN_SECONDS = 2.0
+PIECES_FACTOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ def verdicts(tables: Mapping[str, Table]) -> list[Verdict]:
         found += _small(table)
     if table := tables.get("merge"):
         found += _merge(table)
+    if table := tables.get("mounts"):
+        found += _mounts(table)
+    if table := tables.get("nfs"):
+        found += _nfs(table)
     return found
 
 
@@ -101,6 +108,31 @@ def _merge(table: Table) -> Iterator[Verdict]:
             f"{rejoin:.2f}",
             rejoin <= REJOIN_SECONDS,
         )
+
+
+def _mounts(table: Table) -> Iterator[Verdict]:
+    for row in table.rows:
+        ours = table.median(row, mounts.OURS)
+        others = [column for column in table.columns if column != mounts.OURS]
+        peers = {name: value for name in others if (value := table.median(row, name)) is not None}
+        if ours is None or not peers:
+            continue
+        if row.unit.endswith("/s"):
+            best = max(peers, key=lambda name: peers[name])
+            wanted = peers[best] * (PIECES_FACTOR if mounts.PIECES in row.what else 1)
+            whose = f"{PIECES_FACTOR:g} times {best}'s" if mounts.PIECES in row.what else f"{best}'s"
+            yield _at_least(f"{row.what}, {row.unit}", ours, wanted, whose, digits=0)
+        elif row.unit == "s":
+            best = min(peers, key=lambda name: peers[name])
+            limit = f"at most {peers[best]:.2f}, {best}'s"
+            yield Verdict(f"{row.what}, s", limit, f"{ours:.2f}", ours <= peers[best])
+
+
+def _nfs(table: Table) -> Iterator[Verdict]:
+    for row in (row for row in table.rows if "CPU" in row.unit or "CPU" in row.what):
+        ours, theirs = table.median(row, ALONE), table.median(row, GANESHA)
+        if ours is not None and theirs is not None:
+            yield _at_least(f"{row.what}, {row.unit}", ours, theirs, f"{GANESHA}'s", digits=0)
 
 
 def _at_least(what: str, found: float, wanted: float, whose: str, *, digits: int = 2) -> Verdict:

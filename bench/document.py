@@ -60,6 +60,13 @@ _HOW = """\
   passwords are argon2id, which is slow on purpose; theirs are hashed the way the system does it. pyftpdlib
   compares them in the clear, and its logins show what it costs not to hash. ProFTPD waits at each login, as
   it comes, so that time tells nothing of an account.
+- FTP sites as directories: a gateway or an rclone on this machine, just started, beside the FTP server.
+  Ours and `rclone serve nfs` are used through libnfs, one call after the other; `rclone mount` through the
+  kernel's FUSE, which reads ahead and writes behind. Writing ends when close and fsync have said so; rclone
+  with a cache uploads only after that, so the time until the site has the file stands below it. Reads here
+  and there come before all other reading of the file. What was fetched for them is what vsftpd says it sent.
+- NFS calls: sixteen at once, four of 1 MiB, by libnfs; nfs-ganesha serves a local directory, the gateway a
+  directory of vsftpd's whose files it has in its cache.
 - An aim is judged by the medians of this run. The peer in it is the fastest of the others in that row, and
   its processor time is what ours is compared with.
 
@@ -73,8 +80,9 @@ make bench ARGS=--write                             # and write this page
 make bench ARGS="profile read"                      # where Argosy's time goes, by py-spy and perf
 ```
 
-The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS) and `merge`. `make bench` brings
-ProFTPD and Pure-FTPd below `build/peers`, without installing them, and says what can't be had.
+The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS), `merge`, `mounts` (FTP sites as
+directories) and `nfs` (the protocol alone). `make bench` brings ProFTPD, Pure-FTPd and a current rclone below
+`build/peers`, without installing them, and says what can't be had.
 
 As root it makes a network namespace for itself, where it chooses the congestion control, and a mount
 namespace with an `/etc` of its own, where the peers' accounts are. Without root only pyftpdlib is there to

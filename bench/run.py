@@ -23,13 +23,16 @@ from pathlib import Path
 
 import aims
 import document
+import exports
 import guests
 import lists
 import loopback
 import merge
+import mounts
 import ours
 import peers
 import profiling
+import protocol
 import sessions
 import transfers
 from peers import Contestant
@@ -214,8 +217,10 @@ TABLES: Mapping[str, Measure | None] = {
     "idle": _idle,
     "secure": _secure,
     "merge": None,
+    "mounts": None,
+    "nfs": None,
 }
-"""Every table, in the order of the document; merging has sites of its own."""
+"""Every table, in the order of the document; the last ones have sites of their own."""
 
 
 def _measure(directory: Path, wanted: argparse.Namespace) -> tuple[dict[str, Table], list[str]]:
@@ -239,7 +244,64 @@ def _measure(directory: Path, wanted: argparse.Namespace) -> tuple[dict[str, Tab
         tables["merge"] = _told(
             partial(merge.measure, directory, files=files, rounds=rounds, rejoins=rejoins)
         )
+    if "mounts" in wanted.tables:
+        tables["mounts"] = _told(partial(_mounts, directory, wanted))
+    if "nfs" in wanted.tables:
+        tables["nfs"] = _told(partial(_nfs, directory, wanted))
     return tables, named
+
+
+def _mounts(directory: Path, wanted: argparse.Namespace) -> Table:
+    """Have FTP sites as directories, ours and rclone's ways."""
+    quick = wanted.quick
+    effort = mounts.Effort(
+        rounds=min(wanted.rounds, 2),
+        large_bytes=transfers.GIB >> (4 if quick else 0),
+        small_files=100 if quick else 1000,
+        entries=1000 if quick else 10_000,
+        pieces=50 if quick else 300,
+    )
+    own, absent = directory / "mounts", []
+    own.mkdir(mode=0o755)
+    with ExitStack() as stack:
+        sites = {}
+        for name, start in ((mounts.LOGS_ALL, peers.vsftpd), ("ProFTPD", peers.proftpd)):
+            log = own / f"{name}.transfers"
+            try:
+                server = stack.enter_context(start(own / name, log))
+            except peers.Missing as error:
+                absent.append(f"{name} is missing here: {error}")
+                continue
+            mounts.plant(own / name / "root", effort)
+            sites[name] = (server, own / name / "root" / peers.FOLDER.lstrip("/"), log)
+        table = mounts.measure(sites, effort, own)
+    table.notes += absent
+    shutil.rmtree(own, ignore_errors=True)
+    return table
+
+
+def _nfs(directory: Path, wanted: argparse.Namespace) -> Table:
+    """Have NFS calls answered from memory: our gateway on a site, nfs-ganesha on a directory."""
+    own, absent = directory / "nfs", []
+    own.mkdir(mode=0o755)
+    served = []
+    with ExitStack() as stack:
+        try:
+            site = stack.enter_context(peers.vsftpd(own / "site"))
+            protocol.plant(own / "site" / "root" / peers.FOLDER.lstrip("/"))
+            served.append(stack.enter_context(exports.ours(own / "ours", site, peers.FOLDER)))
+        except peers.Missing as error:
+            absent.append(f"{OURS} is missing here: {error}")
+        try:
+            protocol.plant(own / "files")
+            served.append(stack.enter_context(exports.ganesha(own / "ganesha", own / "files")))
+        except peers.Missing as error:
+            absent.append(f"{aims.GANESHA} is missing here: {error}")
+        effort = protocol.Effort(wanted.rounds, 4_000 if wanted.quick else 40_000)
+        table = protocol.measure(served, effort, aims.GANESHA)
+    table.notes += absent
+    shutil.rmtree(own, ignore_errors=True)
+    return table
 
 
 def _told(measure: Callable[[], Table]) -> Table:
