@@ -13,7 +13,7 @@ from types import ModuleType
 from argosy import errors
 from argosy.wire import link
 from argosy.wire.ftp import addresses, arguments, commands, lines, listing, replies, session, site, times
-from fuzz import making
+from fuzz import making, nfs
 
 _NOW = 1_795_321_522_000_000_000
 """2026-11-22."""
@@ -190,6 +190,7 @@ TARGETS: Mapping[str, Callable[[random.Random], int]] = {
     "conversations": conversations,
     "link frames": link_frames,
     "listings": listings,
+    "NFS calls": nfs.calls,
 }
 """Everything that parses or formats, by name."""
 

@@ -147,29 +147,3 @@ def test_a_client_reads_what_was_answered_or_hears_why_not() -> None:
     ):
         with pytest.raises(rpc.Refused, match=f"^{why}$"):
             rpc.unpack_reply(reply[4:])
-
-
-@given(st.lists(st.binary(max_size=60), max_size=5), st.integers(1, 40), st.data())
-def test_where_the_network_and_the_fragments_cut_makes_no_difference(
-    messages: list[bytes], cut: int, draw: st.DataObject
-) -> None:
-    stream = b""
-    for message in messages:
-        cuts = draw.draw(st.lists(st.integers(0, len(message)), max_size=4).map(sorted))
-        stream += packing.record(message, cuts=cuts)
-    reader, heard = rpc.RecordReader(100), list[bytes]()
-    for start in range(0, len(stream), cut):
-        heard += reader.feed(stream[start : start + cut])
-    assert heard == messages
-
-
-def test_a_record_over_the_limit_is_refused_before_it_has_come() -> None:
-    assert rpc.RecordReader(100).feed(packing.record(bytes(100))) == [bytes(100)]
-    for start in (
-        packing.u32(0x80000065),
-        packing.record(bytes(100), cuts=[60])[:64] + packing.u32(0x80000029),
-        packing.u32(0x7FFFFFFF),
-        packing.u32(0) * 65,
-    ):
-        with pytest.raises(rpc.RecordTooLong):
-            rpc.RecordReader(100).feed(start)

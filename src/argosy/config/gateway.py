@@ -21,6 +21,23 @@ class NfsDoor(Table, frozen=True, kw_only=True):
     """Address and port of MOUNT and NFS, both by TCP."""
     networks: tuple[str, ...] = ()
     """Networks whose clients may mount, as `192.168.1.0/24`; empty: this machine's own addresses."""
+    connections: int = 256
+    """Clients' connections at once; one more is closed at once."""
+    calls: int = 1024
+    """Calls of one connection that are worked on at once; the next wait their turn."""
+    memory_bytes: int = 128 * 1024 * 1024
+    """What the calls that are worked on may take; then the connections that hold most are read no further."""
+    idle_seconds: float = 900.0
+    """A connection on which nothing was said for so long is closed; clients connect again when they need."""
+    stall_seconds: float = 60.0
+    """How long the rest of a begun call may take to come, and a client to take any of a reply."""
+    replies: int = 4096
+    """Replies kept, so that a change that is asked for again is answered again and not made twice."""
+    hold_seconds: float = 45.0
+    """How long a call is held while the site works, before the client is told to ask again. Less than a
+    minute: then Linux repeats it by itself."""
+    rpcbind_seconds: float = 3.0
+    """How long telling rpcbind our port, where there is one, may take; 0: it isn't told."""
     ticket_seconds: float = 60.0
     """How long a ticket of `argosy mount` waits to be used; it is good for one mount."""
 
@@ -152,6 +169,12 @@ def load_gateway(path: Path) -> Gateway:
         _check_name(name)
     if gateway.remote.connections < 1:
         raise ConfigError("remote.connections: want at least 1")
+    for key in ("connections", "calls", "memory_bytes", "replies"):
+        if getattr(gateway.nfs, key) < 1:
+            raise ConfigError(f"nfs.{key}: want at least 1")
+    for key in ("idle_seconds", "stall_seconds", "hold_seconds"):
+        if getattr(gateway.nfs, key) <= 0:
+            raise ConfigError(f"nfs.{key}: want more than 0")
     return msgspec.structs.replace(
         gateway,
         remote=msgspec.structs.replace(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Generator
-from typing import Self
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Self, TypeVar
 
 from argosy import errors
 from argosy.doors.nfs import rights
@@ -18,6 +18,8 @@ from argosy.wire.nfs.rpc import Credential
 
 PACKED_KEPT = 65_536
 """Files whose packed attributes are remembered: some 20 MB."""
+
+_T = TypeVar("_T")
 
 Place = tuple[int, FileId]
 """A mount and a file of it."""
@@ -212,3 +214,10 @@ def aside() -> Generator[None]:
     once by hand (`server.NfsDoor.answer`); that step ends here, or at its end.
     """
     yield
+
+
+@types.coroutine
+def going_on(work: Coroutine[Any, Any, _T]) -> Generator[Any, Any, _T]:
+    """Make work that was stepped to its `aside` awaitable again: `await` takes only fresh coroutines."""
+    answer: _T = yield from work
+    return answer

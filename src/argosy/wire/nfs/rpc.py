@@ -1,7 +1,4 @@
-"""RPC version 2, RFC 5531: calls, replies, AUTH_SYS, and the marks that cut a stream into records.
-
-A reply is given whole, with its mark, ready for the socket.
-"""
+"""RPC version 2, RFC 5531: calls, replies, AUTH_SYS. Replies are given whole, with their marks."""
 
 from __future__ import annotations
 
@@ -14,13 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from argosy.wire.nfs import xdr
+from argosy.wire.nfs.records import LAST_FRAGMENT
 
 RPC_VERSION = 2
 CALL, REPLY = 0, 1
 ACCEPTED, DENIED = 0, 1
-
-LAST_FRAGMENT = 0x8000_0000
-"""The bit of a mark that says: the record ends with this fragment. RFC 5531 section 11."""
 
 AUTH_LIMIT = 400
 """Bytes in the body of a credential or verifier. RFC 5531 section 8.2."""
@@ -117,8 +112,6 @@ _ACCEPTED_SIZE = _ACCEPTED.size - _MARK.size
 _VERSIONS = struct.Struct(">2I")
 _DENIED = struct.Struct(">6I")
 _MISMATCH = struct.Struct(">7I")
-
-MARK_SIZE = _MARK.size
 
 
 def unpack_call(record: xdr.Record) -> Call:
@@ -283,66 +276,3 @@ def unpack_reply(record: xdr.Record) -> tuple[int, xdr.Reader]:
     if status != AcceptStatus.SUCCESS:
         raise Refused(AcceptStatus(status).name if status in set(AcceptStatus) else f"accept_stat {status}")
     return xid, source
-
-
-# --- records
-
-
-class RecordTooLong(Exception):  # noqa: N818 - as the refusals
-    """A record over the limit, or in too many fragments. Hang up: what follows can't be found."""
-
-
-FRAGMENTS_LIMIT = 64
-"""In one record. Clients send one; a record of a million empty ones would keep us busy for nothing."""
-
-
-class RecordReader:
-    """Cut a stream into records, wherever the network cut it. RFC 5531 section 11.
-
-    For small streams and for tests; the server's own, which receives large records in place, is in
-    `doors/nfs/records.py` and follows the same rules.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._buffer = bytearray()
-        self._record = bytearray()
-        self._fragments = 0
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes as they come and give each record that is whole now.
-
-        Raises:
-            RecordTooLong: Close the connection.
-        """
-        self._buffer += data
-        records = []
-        while len(self._buffer) >= MARK_SIZE:
-            (mark,) = _MARK.unpack_from(self._buffer)
-            length = mark & ~LAST_FRAGMENT
-            check_fragment(len(self._record) + length, self._fragments + 1, self.limit)
-            if len(self._buffer) < MARK_SIZE + length:
-                break
-            self._record += self._buffer[MARK_SIZE : MARK_SIZE + length]
-            self._fragments += 1
-            del self._buffer[: MARK_SIZE + length]
-            if mark & LAST_FRAGMENT:
-                records.append(bytes(self._record))
-                self._record.clear()
-                self._fragments = 0
-        return records
-
-
-def check_fragment(size: int, fragments: int, limit: int) -> None:
-    """Let a record grow, or not.
-
-    Args:
-        size: What the record comes to with this fragment, bytes.
-        fragments: How many it has then.
-        limit: The most bytes.
-
-    Raises:
-        RecordTooLong: It would have too many of either.
-    """
-    if size > limit or fragments > FRAGMENTS_LIMIT:
-        raise RecordTooLong(f"a record of {size} bytes in {fragments} fragments, limit {limit}")

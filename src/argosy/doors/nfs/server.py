@@ -1,0 +1,157 @@
+"""The NFS door: it listens, and sees that each call is carried out and answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from argosy import config, errors
+from argosy.doors.nfs.handles import BadHandle
+from argosy.doors.nfs.mount import MountDesk
+from argosy.doors.nfs.networks import Networks
+from argosy.doors.nfs.procedures import WAYS, Again, Way
+from argosy.doors.nfs.records import Listener, Peer
+from argosy.doors.nfs.replies import Replies, key
+from argosy.doors.nfs.statuses import STATUS_FOR, Failure
+from argosy.doors.nfs.storage import Mounts
+from argosy.doors.nfs.visit import House, Visit, going_on
+from argosy.wire.nfs import mount3, nfs3, results, rpc
+from argosy.wire.nfs.arguments import ARGUMENTS, Arguments
+from argosy.wire.nfs.nfs3 import Procedure, Status
+
+log = logging.getLogger("argosy.nfs")
+
+Work = Coroutine[Any, Any, rpc.Reply]
+
+
+class NfsDoor:
+    """All NFS clients of a gateway: MOUNT and NFS on one port."""
+
+    def __init__(self, settings: config.NfsDoor, mounts: Mounts) -> None:
+        """Put it together; `serve` opens it.
+
+        Raises:
+            ConfigError: `nfs.networks` has what is none.
+        """
+        self._settings = settings
+        self._networks = Networks("nfs.networks", settings.networks)
+        self._house = House(mounts)
+        self._desk = MountDesk(mounts, self._house.handles, self._networks)
+        self._house.check = self._desk.check
+        self._replies = Replies(settings.replies)
+        self._listener = Listener(settings, self.answer, lambda peer: peer.host in self._networks)
+        self._tasks = asyncio.TaskGroup()
+        self._calls: Counter[str] = Counter()
+
+    async def serve(self, opened: Callable[[str], None]) -> None:
+        """Take clients until cancelled.
+
+        Args:
+            opened: Told the address in use, once it listens.
+        """
+        async with self._tasks:
+            await self._listener.serve(opened)
+
+    def report(self) -> dict[str, Any]:
+        """Tell who is here, and what was asked."""
+        return {
+            "connections": len(self._listener.connections),
+            "calls": dict(self._calls),
+            "repeated": self._replies.repeated,
+        }
+
+    # --- calls
+
+    def answer(self, peer: Peer, call: rpc.Call) -> rpc.Reply | Work:
+        """Answer a call: at once if all it needs is known, else by what has to be run as a task.
+
+        Raises:
+            GarbageArguments: They aren't the procedure's.
+        """
+        if call.program == nfs3.PROGRAM:
+            if call.version != nfs3.VERSION:
+                return rpc.program_mismatch(call.xid, nfs3.VERSION, nfs3.VERSION)
+            return self._files(peer, call)
+        if call.program == mount3.PROGRAM:
+            if call.version != mount3.VERSION:
+                return rpc.program_mismatch(call.xid, mount3.VERSION, mount3.VERSION)
+            return self._mount(peer, call)
+        return rpc.program_unavailable(call.xid)  # NFSACL, which Linux asks for
+
+    def _files(self, peer: Peer, call: rpc.Call) -> rpc.Reply | Work:
+        if call.procedure not in _NAMES:
+            return rpc.procedure_unavailable(call.xid)
+        procedure = _PROCEDURES[call.procedure]
+        self._calls[_NAMES[call.procedure]] += 1
+        arguments = ARGUMENTS[procedure].unpack(call.arguments())
+        if procedure is Procedure.NULL:
+            return rpc.success(call.xid, b"")
+        way = WAYS[procedure]
+        if way.again is Again.ONCE:
+            return self._once(peer, call, way, arguments)
+        work = self._carry_out(peer, call, way, arguments)
+        try:
+            waiting = work.send(None)
+        except StopIteration as answered:
+            reply: rpc.Reply = answered.value
+            return reply
+        assert waiting is None, "it has come to its `aside`, and goes on when it is stepped again"
+        return going_on(work) if way.again is Again.HELD else self._hold(call, work)
+
+    def _once(self, peer: Peer, call: rpc.Call, way: Way, arguments: Arguments) -> rpc.Reply | Work:
+        """Carry out a change that may have been asked for before."""
+        which = key(peer.host, call)
+        if (reply := self._replies.known(which)) is not None:
+            return reply
+        return self._replies.once(which, lambda: self._carry_out(peer, call, way, arguments))
+
+    async def _carry_out(self, peer: Peer, call: rpc.Call, way: Way, arguments: Arguments) -> rpc.Reply:
+        """Carry out a procedure; refusals become statuses here, and only here."""
+        visit = Visit(self._house, peer.host, call.credential)
+        try:
+            body = await way.carry_out(visit, arguments)
+        except errors.Refused as refused:
+            status = STATUS_FOR[type(refused)]
+            if status in _TROUBLE:
+                log.warning("%s: %s: %s", visit.title, _NAMES[call.procedure], refused)
+        except Failure as failure:
+            status = failure.status
+        except BadHandle:
+            status = Status.BADHANDLE
+        except Exception:
+            log.exception("%s: accident in %s of %s", visit.title, _NAMES[call.procedure], peer.host)
+            status = Status.SERVERFAULT
+        else:
+            if isinstance(body, bytes):
+                return rpc.success(call.xid, body)
+            return rpc.success_pieces(call.xid, body)
+        return rpc.success(call.xid, results.refused(call.procedure, status, way.told(visit)))
+
+    async def _hold(self, call: rpc.Call, work: Work) -> rpc.Reply:
+        """Wait for the answer about as long as the client would, then have it ask again; the work goes on."""
+        task = self._tasks.create_task(work)
+        done, _ = await asyncio.wait({task}, timeout=self._settings.hold_seconds)
+        if done:
+            return task.result()
+        return rpc.success(call.xid, results.refused(call.procedure, Status.JUKEBOX))
+
+    def _mount(self, peer: Peer, call: rpc.Call) -> rpc.Reply | Work:
+        if call.procedure == mount3.Procedure.MNT:
+            return self._mount_one(peer, call)
+        answer = self._desk.at_once.get(call.procedure)
+        if answer is None:
+            return rpc.procedure_unavailable(call.xid)
+        return rpc.success(call.xid, answer(peer.host, call.arguments()))
+
+    async def _mount_one(self, peer: Peer, call: rpc.Call) -> rpc.Reply:
+        return rpc.success(call.xid, await self._desk.mount(peer.host, call.credential, call.arguments()))
+
+
+_PROCEDURES = tuple(Procedure)
+_NAMES = {procedure.value: procedure.name for procedure in Procedure}
+
+_TROUBLE = frozenset({Status.IO, Status.JUKEBOX, Status.NOSPC, Status.DQUOT, Status.SERVERFAULT})
+"""What somebody should read of in the log; the rest is daily life."""
