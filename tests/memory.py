@@ -381,9 +381,10 @@ class MemoryMounts:
         await asyncio.sleep(0)
         if self.trouble:
             raise self.trouble
-        if export not in self.names:
-            raise errors.NotFound(export)
-        return self.names[export], self.storages[self.names[export]]
+        number = self.names.get(export) or self.names.get(export.rstrip(b"/"))
+        if number is None:
+            raise errors.NotFound
+        return number, self.storages[number]
 
     def title(self, mount: int) -> str:
         return next((name.decode() for name, number in self.names.items() if number == mount), "?")
@@ -391,5 +392,5 @@ class MemoryMounts:
     def networks(self, mount: int) -> Sequence[str]:
         return self.only.get(mount, ())
 
-    def listed(self) -> Sequence[bytes]:
-        return list(self.names)
+    def listed(self) -> Sequence[tuple[bytes, Sequence[str]]]:
+        return [(name, self.networks(mount)) for name, mount in self.names.items()]

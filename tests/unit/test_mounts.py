@@ -161,7 +161,7 @@ async def test_a_number_that_nobody_knows_is_stale(gateway: Gateway) -> None:
 
 
 async def test_a_site_of_the_config_is_mounted_by_its_name(gateway: Gateway) -> None:
-    assert gateway.mounts.listed() == [b"/museum", b"/attic"]
+    assert gateway.mounts.listed() == [(b"/museum", ()), (b"/attic", ("192.0.2.0/24",))]
     await gateway.mount(b"/museum")
     assert gateway.last.address == Address(
         "museum.example.org", user="ann", directory=b"pub", tls=Tls.NEEDED, encoding="latin-1"

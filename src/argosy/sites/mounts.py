@@ -226,9 +226,9 @@ class Mounts(Generic[_S]):
         site = self._config.sites.get(self._mounted[mount].name)
         return site.networks if site else ()
 
-    def listed(self) -> list[bytes]:
-        """Give the exports that may be shown to everybody: the config's sites, by name."""
-        return [b"/" + name.encode() for name in self._config.sites]
+    def listed(self) -> list[tuple[bytes, tuple[str, ...]]]:
+        """Give the exports that may be shown to everybody, the config's sites, and their own networks."""
+        return [(b"/" + name.encode(), site.networks) for name, site in self._config.sites.items()]
 
     def report(self) -> list[dict[str, Any]]:
         """Tell of all that are open, without passwords."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from argosy import errors
 from argosy.doors.nfs.handles import Handles
@@ -70,8 +70,7 @@ class MountDesk:
         Raises:
             Denied: Its export is for other networks.
         """
-        written = self._mounts.networks(mount)
-        if host not in (Networks("networks", written) if written else self._everybody):
+        if host not in self._networks(self._mounts.networks(mount)):
             raise errors.Denied(f"{host} isn't in the networks of {self._mounts.title(mount)}")
 
     def dump(self, host: str, source: xdr.Reader) -> bytes:
@@ -100,13 +99,18 @@ class MountDesk:
         """EXPORT: what has a name, and whose clients may mount it. Section 5.2.5."""
         del host
         source.end()
-        return mount3.exports((name, self._everybody.written()) for name in self._mounts.listed())
+        listed = ((name, self._networks(written)) for name, written in self._mounts.listed())
+        return mount3.exports((name, networks.written()) for name, networks in listed)
 
     def null(self, host: str, source: xdr.Reader) -> bytes:
         """NULL: nothing. Section 5.2.0."""
         del host
         source.end()
         return b""
+
+    def _networks(self, written: Sequence[str]) -> Networks:
+        """Give an export's own networks, or those of all."""
+        return Networks("networks", written) if written else self._everybody
 
     @property
     def at_once(self) -> Mapping[int, Callable[[str, xdr.Reader], bytes]]:

@@ -114,5 +114,5 @@ class Mounts(Protocol):
     def networks(self, mount: int) -> Sequence[str]:
         """Give whose clients may use it, where that isn't as for all."""
 
-    def listed(self) -> Sequence[bytes]:
-        """Give the exports that may be shown to everybody."""
+    def listed(self) -> Sequence[tuple[bytes, Sequence[str]]]:
+        """Give the exports that may be shown to everybody, and their networks, as `networks` does."""
