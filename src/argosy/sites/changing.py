@@ -1,7 +1,7 @@
 """Changes of a mount's names: files come, go and are called otherwise, on the site and in what is known.
 
 Each is on the site when it is answered, but for a new file: that one is in the journal, and goes there with
-its content (docs/decisions/0024).
+its content (docs/decisions/0021).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A mount's journal: what was written and the site hasn't got yet, on the gateway's disk.
 
-What outlasts a power cut, and what needn't, is said in docs/decisions/0023.
+What outlasts a power cut, and what needn't, is said in docs/decisions/0020.
 """
 
 from __future__ import annotations
