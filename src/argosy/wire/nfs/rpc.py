@@ -104,6 +104,9 @@ class Denied(Exception):  # noqa: N818 - as the refusals
 _CALL = struct.Struct(">8I")
 """xid, CALL, version of RPC, program, its version, procedure, flavor and length of the credential."""
 _AUTH = struct.Struct(">2I")
+"""Flavor and length of a verifier."""
+_AUTH_PLACE = _CALL.size - _AUTH.size
+"""Where in a call the credential begins."""
 _SYS = struct.Struct(">3I")
 _MARK = struct.Struct(">I")
 _ACCEPTED = struct.Struct(">7I")
@@ -122,37 +125,55 @@ def unpack_call(record: xdr.Record) -> Call:
         Denied: The reply to send is in it: another version of RPC, or a credential that can't be read.
     """
     try:
-        xid, kind, rpc, program, version, procedure, flavor, length = _CALL.unpack_from(record)
+        xid, kind, rpc, program, version, procedure, _, length = _CALL.unpack_from(record)
     except struct.error:
         raise NotACall(f"{len(record)} bytes") from None
     if kind != CALL:
         raise NotACall(f"message type {kind}")
     if rpc != RPC_VERSION:
         raise Denied(version_denied(xid))
-    at = _CALL.size + length + (-length & 3)
     if length > AUTH_LIMIT:
         raise Denied(denied(xid, AuthStatus.BADCRED))
+    at = _CALL.size + length + (-length & 3) + _AUTH.size
     try:
-        _, beyond = _AUTH.unpack_from(record, at)
-    except struct.error:
-        raise Denied(denied(xid, AuthStatus.BADCRED)) from None
-    credential = None
-    if flavor == Flavor.SYS:
-        try:
-            credential = _unpack_sys(bytes(record[_CALL.size : _CALL.size + length]))
-        except xdr.GarbageArguments:
-            raise Denied(denied(xid, AuthStatus.BADCRED)) from None
-    elif flavor != Flavor.NONE:
-        raise Denied(denied(xid, AuthStatus.REJECTEDCRED))
-    at += _AUTH.size
+        credential, beyond = _unpack_auth(bytes(record[_AUTH_PLACE:at]))
+    except _BadAuth as bad:
+        raise Denied(denied(xid, bad.why)) from None
     if beyond:
-        at += beyond + (-beyond & 3)
-        if beyond > AUTH_LIMIT or at > len(record):
+        at += beyond
+        if at > len(record):
             raise Denied(denied(xid, AuthStatus.BADVERF))
     return Call(xid, program, version, procedure, credential, record, at)
 
 
+class _BadAuth(Exception):  # noqa: N818 - as the refusals
+    def __init__(self, why: AuthStatus) -> None:
+        super().__init__()
+        self.why = why
+
+
 @lru_cache(CREDENTIALS_KEPT)
+def _unpack_auth(header: bytes) -> tuple[Credential | None, int]:
+    """Read what stands in a call between procedure and arguments.
+
+    Returns:
+        The credential, and how long the verifier's body is, of which nothing is needed.
+    """
+    source = xdr.Reader(header)
+    try:
+        flavor = source.u32()
+        body = source.opaque(AUTH_LIMIT)
+        credential = _unpack_sys(body) if flavor == Flavor.SYS else None
+        _, beyond = source.run(_AUTH)
+    except xdr.GarbageArguments:
+        raise _BadAuth(AuthStatus.BADCRED) from None
+    if flavor not in (Flavor.SYS, Flavor.NONE):
+        raise _BadAuth(AuthStatus.REJECTEDCRED)
+    if beyond > AUTH_LIMIT:
+        raise _BadAuth(AuthStatus.BADVERF)
+    return credential, beyond + (-beyond & 3)
+
+
 def _unpack_sys(body: bytes) -> Credential:
     """Read the body of an AUTH_SYS credential; its stamp means nothing to us. RFC 5531 appendix A."""
     source = xdr.Reader(body)
