@@ -12,6 +12,8 @@ from argosy import errors
 from argosy.sites.model import Attributes, Changes, Kind, Named, Page, Room
 
 ROOT = 3
+ROOM = 1 << 26
+"""Bytes in a file, at the most."""
 
 
 @dataclass
@@ -135,6 +137,7 @@ class Memory:
     async def write(self, file: int, offset: int, data: memoryview) -> Attributes:
         await self._begin("write")
         node = self._file(file)
+        _check_room(offset + len(data))
         if offset > len(node.data):
             node.data = node.data + bytes(offset - len(node.data))
         # Not in place: a reader may still look at what was there.
@@ -153,6 +156,7 @@ class Memory:
         await self._begin("create")
         there = self._directory(directory).names.get(name)
         if there is None:
+            _check_room(changes.size or 0)
             file = self._new(Kind.FILE, directory, name, changes)
             self.nodes[file].verifier = exclusive
             if changes.size:
@@ -239,6 +243,7 @@ class Memory:
         node = self._node(file)
         if changes.size is not None:
             node = self._file(file)
+            _check_room(changes.size)
             node.data = node.data[: changes.size] + bytes(max(0, changes.size - len(node.data)))
             self._touch(file)
         self._set(node, changes)
@@ -348,6 +353,11 @@ class Memory:
         if known != made:  # the same object as long as nothing changed, as a cache has it
             known = self._packed[file] = made
         return known
+
+
+def _check_room(size: int) -> None:
+    if size > ROOM:
+        raise errors.NoSpace
 
 
 class MemoryMounts:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import selectors
+import socket
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import packing
@@ -158,3 +162,92 @@ def calls(chance: random.Random) -> int:
                 read(record)
             assert reader.held <= LIMIT + 8192 + 4
     return len(messages) + len(pieces)
+
+
+# --- to a door
+
+BATCH = 60
+_SECONDS = 120.0
+"""For a batch; the site of a real gateway is asked for some of it."""
+
+
+def _is_call(record: bytes) -> bool:
+    try:
+        rpc.unpack_call(record)
+    except rpc.NotACall:
+        return False
+    except rpc.Denied:
+        return True
+    return True
+
+
+def converse(
+    address: tuple[str, int], chance: random.Random, count: int, handles: Sequence[bytes]
+) -> Counter[str]:
+    """Make many calls, pipelined and cut anywhere; each must have just one reply. Give what was answered.
+
+    Args:
+        address: Of a door.
+        chance: For the calls.
+        count: How many.
+        handles: Of files that are there.
+    """
+    answers: Counter[str] = Counter()
+    xid = chance.randrange(1 << 31)
+    with socket.create_connection(address, _SECONDS) as made:
+        while count > 0:
+            calls_made: dict[int, bytes] = {}
+            while len(calls_made) < BATCH:
+                xid += 1
+                if _is_call(message := call(chance, xid, handles)):
+                    calls_made[xid] = message
+            stream = b"".join(map(packing.record, calls_made.values()))
+            for number, reply in _exchange(made, list(making.cut(chance, stream)), set(calls_made)).items():
+                answers[_told(calls_made[number], reply)] += 1
+            count -= BATCH
+    return answers
+
+
+def _exchange(made: socket.socket, pieces: list[bytes], wanted: set[int]) -> dict[int, bytes]:
+    """Send pieces and read at the same time, until each call has its reply."""
+    pieces.reverse()
+    unsent = b""
+    reader, replies = RecordReader(1 << 22), dict[int, bytes]()
+    made.setblocking(False)
+    until = time.monotonic() + _SECONDS
+    with selectors.DefaultSelector() as ready:
+        ready.register(made, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        while len(replies) < len(wanted):
+            assert time.monotonic() < until, f"{len(replies)} replies, not {len(wanted)}"
+            unsent = unsent or (pieces.pop() if pieces else b"")
+            ready.modify(made, selectors.EVENT_READ | (selectors.EVENT_WRITE if unsent else 0))
+            ready.select(1.0)
+            with contextlib.suppress(BlockingIOError):
+                unsent = unsent[made.send(unsent) :] if unsent else b""
+            with contextlib.suppress(BlockingIOError):
+                came = made.recv(1 << 18)
+                assert came, f"hung up after {len(replies)} replies"
+                for record in reader.feed(came):
+                    number = int.from_bytes(record[:4], "big")
+                    assert number in wanted, "a reply to nothing"
+                    assert number not in replies, "a second reply"
+                    replies[number] = bytes(record)
+    made.setblocking(True)
+    made.settimeout(_SECONDS)
+    return replies
+
+
+def _told(record: bytes, reply: bytes) -> str:
+    """Say what was answered: a status by its name, or why there is none."""
+    try:
+        _, source = rpc.unpack_reply(reply)
+    except rpc.Refused as refused:
+        return str(refused)
+    asked = rpc.unpack_call(record)
+    if asked.program != nfs3.PROGRAM:
+        return "MOUNT"
+    if asked.procedure == Procedure.NULL:
+        return "NULL"
+    status = nfs3.Status(source.u32())
+    assert status is not nfs3.Status.SERVERFAULT, (Procedure(asked.procedure), record)
+    return status.name
