@@ -73,6 +73,8 @@ def parse_export(export: bytes) -> Address:
     if not text:
         raise errors.BadArgument("want host:user:password or ftp://user:password@host/directory")
     host, rest = _split_host(text)
+    if rest.startswith("//"):
+        raise errors.BadArgument(f"want ftp://, ftpes:// or ftps://, got {_shown(text)}")
     if rest.partition(":")[0].isdecimal():
         port, _, rest = rest.partition(":")
         user, _, rest = rest.partition(":")

@@ -10,6 +10,7 @@ import builtins
 import contextlib
 import logging
 import posixpath
+import re
 import time
 from functools import partial
 
@@ -31,6 +32,15 @@ _UNKNOWN_VERB = frozenset({202, 500, 502, 504})
 """The site has no such verb. RFC 959 section 4.2.2."""
 
 _KINDS = {Type.FILE: Kind.FILE, Type.DIRECTORY: Kind.DIRECTORY, Type.LINK: Kind.LINK, Type.OTHER: Kind.FILE}
+
+_TAKES_BYTES_AS_THEY_ARE = re.compile(r"vsftpd|pure-?ftpd", re.IGNORECASE)
+"""Servers that know nothing of Telnet, whose byte 255 is to be doubled: RFC 959 section 4.1.3, RFC 854."""
+
+_TRIMS = re.compile(r"pure-?ftpd", re.IGNORECASE)
+"""Servers that cut blanks off the end of a path, and so would take another file."""
+
+_MODE_OF_LINKS, _LINK_LIMIT = 0o777, 4096
+"""What Linux gives every symbolic link, and how long its target can be."""
 
 _ANONYMOUS_PASSWORD = "argosy@"  # noqa: S105 - no secret: RFC 1635 asks for an address
 
@@ -55,6 +65,7 @@ class Client:
         self._control = Control(address.host, address.port, settings)
         self._secure = False
         self._transfers = Transfers(self._control, dialect, settings, address.host)
+        self._trims = False
         self.home = b"/"
         try:
             self._begin()
@@ -104,7 +115,9 @@ class Client:
         if self.dialect.mlst:
             answer = self._control.ask("MLST", self._out(path))
             if answer.good:
-                return self._facts(listed.parse_mlst(answers.entry(answer)), name=posixpath.basename(path))
+                entry = listed.parse_mlst(answers.entry(answer))
+                name = posixpath.basename(path)
+                return self._unmasked(path, name, entry) or self._facts(entry, name=name)
             if answer.code not in _UNKNOWN_VERB:
                 raise refusals.kind_of(answer, unclear=errors.NotFound)(path)
             self.dialect.learn(mlst=False)
@@ -210,10 +223,11 @@ class Client:
             NotFound, Denied: As it is there.
             Exists: There is something by the new name, and the site doesn't replace it.
         """
-        answer = self._control.ask("RNFR", self._out(old))
+        before, after = self._out(old), self._out(new)
+        answer = self._control.ask("RNFR", before)
         if not 200 <= answer.code < 400:
             raise self._reason(answer, old, verb="RNFR")
-        answer = self._control.ask("RNTO", self._out(new))
+        answer = self._control.ask("RNTO", after)
         if not answer.good:
             raise self._reason(answer, new, verb="RNTO")
 
@@ -269,14 +283,22 @@ class Client:
         """
         if self.dialect.symlink is None:
             self.dialect.learn(symlink=bool(self.dialect.features and self.dialect.features.site("SYMLINK")))
-        if not self.dialect.symlink:
+        if not self.dialect.symlink or self.dialect.links_as_asked is False:
             raise errors.Unsupported("the site can't make symbolic links")
         words = (_quoted(self._out(target)), _quoted(self._out(path)))
         answer = self._control.ask("SITE SYMLINK", *words)
         if answer.code in _UNKNOWN_VERB:
             raise errors.Unsupported(answer.text)
         if not answer.good:
-            raise self._reason(answer, path, verb="MKD")
+            refused = self._reason(answer, path, verb="MKD")
+            if isinstance(refused, errors.NotFound) and self.facts(posixpath.dirname(path)):
+                raise errors.Unsupported(f"the site wants to see where the link leads: {answer.text}")
+            raise refused
+        if self.dialect.links_as_asked is None:
+            self.dialect.learn(links_as_asked=self.read_link(path) == target)
+        if not self.dialect.links_as_asked:
+            self.delete(path)
+            raise errors.Unsupported("the site makes symbolic links that lead elsewhere")
 
     # --- the connection
 
@@ -308,6 +330,8 @@ class Client:
         if not greeting.good:
             raise _not_let_in(greeting, self.address)
         self.dialect.greeting = self.dialect.greeting or greeting.text
+        self._control.doubles = not _TAKES_BYTES_AS_THEY_ARE.search(greeting.text)
+        self._trims = bool(_TRIMS.search(greeting.text))
         if tls in (Tls.OFF, Tls.IMPLICIT) or (tls is Tls.WANTED and self.dialect.encrypts is False):
             return
         answer = self._control.ask("AUTH", "TLS")
@@ -356,7 +380,7 @@ class Client:
             directory = self._out(self.address.directory)
             answer = self._control.ask("CWD", directory)
             if not answer.good:
-                raise self._reason(answer, self.address.directory, look=False)
+                raise self._reason(answer, self.address.directory, verb="CWD")
         answer = self._control.ask("PWD")
         if answer.good:
             with contextlib.suppress(errors.Failed):
@@ -482,6 +506,17 @@ class Client:
                 return found
         raise errors.NotFound(path)
 
+    def _unmasked(self, path: bytes, name: bytes, entry: Listed) -> Facts | None:
+        """Find a link that MLST shows as what it leads to, but with its own mode and length, as ProFTPD's."""
+        if not name or entry.mode != _MODE_OF_LINKS or entry.type is Type.LINK:
+            return None
+        if not 0 < (entry.size or 0) < _LINK_LIMIT:
+            return None
+        return next(
+            (one for one in self.list(posixpath.dirname(path)) if one.name == name and one.kind is Kind.LINK),
+            None,
+        )
+
     def _mdtm(self, path: bytes) -> int | None:
         if self.dialect.mdtm is False:
             return None
@@ -515,19 +550,18 @@ class Client:
         if not answer.good:
             raise self._reason(answer, path, verb=verb)
 
-    def _reason(self, answer: Answer, path: bytes, *, verb: str = "", look: bool = True) -> errors.Refused:
+    def _reason(self, answer: Answer, path: bytes, *, verb: str) -> errors.Refused:
         """Give the refusal that a reply means; where it says too little, look at what is there.
 
         Args:
             answer: The site's "no".
             path: What was asked for.
             verb: What was to be done with it.
-            look: Whether the site may be asked.
         """
         kind = refusals.kind_of(answer, unclear=errors.Denied)
         if answer.code == 530 and kind is errors.LoginFailed:
             kind = errors.Denied  # after a login it means this verb, or this place
-        if not look or not verb or not self.usable or not refusals.is_unclear(answer, verb):
+        if not self.usable or not refusals.is_unclear(answer, verb):
             return kind(path or answer.text)
         try:
             return explaining.explain(self, verb, path) or kind(path)
@@ -537,6 +571,9 @@ class Client:
     # --- names
 
     def _out(self, name: bytes) -> bytes:
+        """Give a path as the site writes it; before anything is said that a bad one would leave half done."""
+        if any(sign in name for sign in b"\r\n\0") or (self._trims and name.endswith(b" ")):
+            raise errors.NameNotAllowed(name)
         encoding = self.address.encoding
         if not encoding:
             return name

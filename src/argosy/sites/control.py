@@ -37,6 +37,8 @@ class Control:
         self._answers: list[Answer] = []
         self._reader = AnswerReader()
         self.usable = True
+        self.doubles = True
+        """The byte 255 is said twice, as Telnet has it: RFC 959 section 4.1.3."""
         try:
             self.socket: socket.socket = socket.create_connection((host, port), settings.connect_seconds)
         except OSError as error:
@@ -104,7 +106,7 @@ class Control:
             line = b" ".join(word.encode() if isinstance(word, str) else word for word in words)
             if any(sign in line for sign in b"\r\n\0"):
                 raise errors.NameNotAllowed(line)
-            said += line.replace(b"\xff", b"\xff\xff") + b"\r\n"  # Telnet's byte: RFC 959 section 4.1.3
+            said += (line.replace(b"\xff", b"\xff\xff") if self.doubles else line) + b"\r\n"
         if not self.usable:
             raise errors.Unavailable(f"{self._where}: the connection is lost")
         try:

@@ -64,6 +64,8 @@ class Dialect:
     time_setting: TimeSetting | None = None
     chmod: bool | None = None
     symlink: bool | None = None
+    links_as_asked: bool | None = None
+    """SITE SYMLINK keeps the target as it was said; ProFTPD makes it absolute."""
     pret: bool | None = None
     replaces: bool | None = None
     """RNTO puts a file in the place of another."""

@@ -56,7 +56,7 @@ _WORDS: tuple[tuple[re.Pattern[str], type[errors.Refused]], ...] = tuple(
         (r"exists?\b", errors.Exists),
         (r"not a directory|isn't a directory|is a file", errors.NotADirectory),
         (r"is a directory|not a (plain|regular) file|not a file", errors.IsADirectory),
-        (r"too long|invalid (file ?)?name|illegal name|(file ?)?name not allowed", errors.NameNotAllowed),
+        (r"too long|(invalid|illegal|prohibited) .*(name|character)|name not allowed", errors.NameNotAllowed),
         (
             r"denied|not permitted|permission|read-?only|not allowed|forbidden|prohibited|privilege|access",
             errors.Denied,
