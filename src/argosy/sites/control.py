@@ -18,8 +18,8 @@ from argosy.wire.ftp.answers import Answer, AnswerReader
 
 log = logging.getLogger(__name__)
 
-_MARK = "PWD"
-"""Said after ABOR: only its reply has the code 257, so whatever came before it is done with."""
+_MARK, _MARKED = "PWD", 257
+"""Only its reply has this code (MKD isn't said in between), so whatever came before it is done with."""
 
 
 class Control:
@@ -167,12 +167,19 @@ class Control:
                 self.socket.send(b"\xf2", socket.MSG_OOB)
         except OSError as error:
             raise self.lost(error) from error
-        self.say(("ABOR",), (_MARK,))
+        self.say(("ABOR",))
+        self.catch_up(seconds)
+
+    def catch_up(self, seconds: float) -> None:
+        """Read until all that is owed has been said, by a command whose reply is like no other.
+
+        Raises:
+            Unavailable: The connection is lost, or the site doesn't come to an end.
+        """
+        self.say((_MARK,))
         until = time.monotonic() + seconds
-        while True:
-            answer = self.hear(max(0.0, until - time.monotonic()))
-            if answer.code == 257:
-                return
+        while self.hear(max(0.0, until - time.monotonic())).code != _MARKED:
+            pass
 
     def lost(self, error: Exception) -> errors.Unavailable:
         """Give up the connection, and give the refusal that says why."""

@@ -74,20 +74,31 @@ class _Data:
         self._over = True
         self._hang_up()
         try:
-            answer = self._control.heard(_GRACE_SECONDS)
-            if answer is None:
-                self._control.abort(self._settings.reply_seconds)
-                return errors.TransferCut(str(error))
+            answer = self._last_word()
         except errors.Refused:
             return errors.TransferCut(str(error))
-        return errors.TransferCut(answer.text) if answer.good else self._refusing(answer)
+        if answer is None or answer.good or answer.preliminary:
+            return errors.TransferCut(answer.text if answer else str(error))
+        return self._refusing(answer)
 
     def _stop(self) -> None:
         try:
-            if self._control.heard(_GRACE_SECONDS) is None:
-                self._control.abort(self._settings.reply_seconds)
+            self._last_word()
         except errors.Refused:
             self._control.close()
+
+    def _last_word(self) -> Answer | None:
+        """Hear what a site says when we hung up; None: it had to be told by ABOR.
+
+        Raises:
+            Unavailable: The control connection is lost.
+        """
+        answer = self._control.heard(_GRACE_SECONDS)
+        if answer is None:
+            self._control.abort(self._settings.reply_seconds)
+        elif answer.preliminary:  # so Pure-FTPd ends a cut transfer, and sometimes with more after it
+            self._control.catch_up(self._settings.reply_seconds)
+        return answer
 
 
 class Download(_Data):
