@@ -16,13 +16,13 @@ from functools import partial
 
 from argosy import errors
 from argosy.config import Remote
-from argosy.sites import explaining, refusals
+from argosy.sites import explaining, login, refusals
 from argosy.sites.control import Control
 from argosy.sites.data import Download, Upload
 from argosy.sites.dialect import Dialect, TimeSetting
-from argosy.sites.model import Address, Facts, Kind, Room, Tls
-from argosy.sites.transfers import Transfers, client_context
-from argosy.wire.ftp import answers, features, listed, times
+from argosy.sites.model import Address, Facts, Kind, Room
+from argosy.sites.transfers import Transfers
+from argosy.wire.ftp import answers, listed, times
 from argosy.wire.ftp.answers import Answer
 from argosy.wire.ftp.listed import Listed, Listing, Precision, Type
 
@@ -33,16 +33,11 @@ _UNKNOWN_VERB = frozenset({202, 500, 502, 504})
 
 _KINDS = {Type.FILE: Kind.FILE, Type.DIRECTORY: Kind.DIRECTORY, Type.LINK: Kind.LINK, Type.OTHER: Kind.FILE}
 
-_TAKES_BYTES_AS_THEY_ARE = re.compile(r"vsftpd|pure-?ftpd", re.IGNORECASE)
-"""Servers that know nothing of Telnet, whose byte 255 is to be doubled: RFC 959 section 4.1.3, RFC 854."""
-
 _TRIMS = re.compile(r"pure-?ftpd", re.IGNORECASE)
 """Servers that cut blanks off the end of a path, and so would take another file."""
 
 _MODE_OF_LINKS, _LINK_LIMIT = 0o777, 4096
 """What Linux gives every symbolic link, and how long its target can be."""
-
-_ANONYMOUS_PASSWORD = "argosy@"  # noqa: S105 - no secret: RFC 1635 asks for an address
 
 
 class Client:
@@ -63,13 +58,14 @@ class Client:
         self.address = address
         self._settings = settings
         self._control = Control(address.host, address.port, settings)
-        self._secure = False
         self._transfers = Transfers(self._control, dialect, settings, address.host)
         self._trims = False
         self.home = b"/"
         try:
-            self._begin()
-            self._log_in()
+            encrypted = login.greet(self._control, address, dialect, settings)
+            self._trims = bool(_TRIMS.search(dialect.greeting))
+            self._transfers.protected = login.log_in(self._control, address, dialect, encrypted=encrypted)
+            login.choose(self._control, address, dialect)
             self._settle()
         except BaseException:
             self._control.close()
@@ -317,65 +313,8 @@ class Client:
             self._control.say(("QUIT",))
         self._control.close()
 
-    # --- beginning
-
-    def _begin(self) -> None:
-        """Greet, and encrypt as the address wants it. RFC 4217 section 4."""
-        tls = self.address.tls
-        if tls is Tls.IMPLICIT:
-            self._encrypt()
-        greeting = self._control.hear(self._settings.connect_seconds)
-        while greeting.preliminary:  # 120: ready in so many minutes
-            greeting = self._control.hear()
-        if not greeting.good:
-            raise _not_let_in(greeting, self.address)
-        self.dialect.greeting = self.dialect.greeting or greeting.text
-        self._control.doubles = not _TAKES_BYTES_AS_THEY_ARE.search(greeting.text)
-        self._trims = bool(_TRIMS.search(greeting.text))
-        if tls in (Tls.OFF, Tls.IMPLICIT) or (tls is Tls.WANTED and self.dialect.encrypts is False):
-            return
-        answer = self._control.ask("AUTH", "TLS")
-        if answer.good:
-            self._encrypt()
-            self.dialect.learn(encrypts=True)
-        elif tls is Tls.NEEDED or self.dialect.encrypts:
-            raise errors.Unsupported(f"{self.address.host} has no TLS: {answer.text}")
-        else:
-            self.dialect.learn(encrypts=False)
-
-    def _encrypt(self) -> None:
-        self._control.encrypt(client_context(self._settings))
-        self._secure = True
-
-    def _log_in(self) -> None:
-        answer = self._control.ask("USER", self.address.user)
-        if answer.code in (331, 336):
-            password = self.address.password
-            if not password and self.address.user in ("anonymous", "ftp"):
-                password = _ANONYMOUS_PASSWORD
-            answer = self._control.ask("PASS", password)
-        if not answer.good:
-            raise _not_let_in(answer, self.address)
-        if self._secure:
-            self._control.ask("PBSZ", "0")
-            self._transfers.protected = self._control.ask("PROT", "P").good
-            self.dialect.learn(protects=self._transfers.protected)
-            if not self._transfers.protected and self.address.tls is not Tls.WANTED:
-                raise errors.Unsupported(f"{self.address.host} doesn't encrypt data")
-
     def _settle(self) -> None:
-        """Hear what the site can, choose what we need of it, and find where we are."""
-        dialect = self.dialect
-        if dialect.features is None:
-            dialect.features = features.of(self._control.ask("FEAT"))
-            dialect.pret = dialect.has("PRET")
-        answer = self._control.ask("TYPE", "I")
-        if not answer.good:
-            raise errors.Unsupported(f"{self.address.host} doesn't send files as they are: {answer.text}")
-        if dialect.has("UTF8") and not self.address.encoding:
-            self._control.ask("OPTS", "UTF8 ON")  # RFC 2640 has no such thing; sites want it all the same
-        if options := dialect.features.fact_options():
-            self._control.ask("OPTS", f"MLST {options}")
+        """Go where the address says, and find where that is."""
         if self.address.directory:
             directory = self._out(self.address.directory)
             answer = self._control.ask("CWD", directory)
@@ -587,14 +526,6 @@ class Client:
         if not encoding:
             return name
         return name.decode(encoding, errors="surrogateescape").encode(errors="surrogateescape")
-
-
-def _not_let_in(answer: Answer, address: Address) -> errors.Refused:
-    if refusals.is_limit(answer):
-        return errors.TooMany(f"{address.host}: {answer.text}")
-    if answer.code in (430, 530, 532, 331, 332):
-        return errors.LoginFailed(f"{address.user} at {address.host}: {answer.text}")
-    return refusals.refusal(answer, f"{address.host}: {answer.text}")
 
 
 def _time_words(way: TimeSetting, path: bytes, when: bytes) -> tuple[str | bytes, ...]:
