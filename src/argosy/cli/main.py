@@ -10,12 +10,28 @@ from collections.abc import Callable, Sequence
 
 import argosy
 from argosy.accounts import words as settings
-from argosy.cli import find, groups, members, presence, quotas, reports, tokens, up, users
+from argosy.cli import (
+    find,
+    gateway,
+    groups,
+    members,
+    mounting,
+    presence,
+    quotas,
+    reports,
+    sites,
+    tokens,
+    up,
+    users,
+)
 from argosy.cli.site import default_directory
 from argosy.errors import Refused
 
 MOST_SECONDS = 10 * 365 * 86_400
 """Ten years: who asks for a longer life of a token means something else."""
+
+LONG_RUNNING = (members.run_master, members.run_node, gateway.run_gateway)
+"""Words with a log."""
 
 Word = Callable[[argparse.Namespace], int]
 """Does a job and gives the exit code."""
@@ -44,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         # An accident. A master's or a node's belongs into its log, a person at the terminal gets a line.
-        if word in (members.run_master, members.run_node) or os.environ.get("ARGOSY_LOG") == "debug":
+        if word in LONG_RUNNING or os.environ.get("ARGOSY_LOG") == "debug":
             logging.getLogger("argosy.cli").exception("accident")
         if isinstance(error, OSError):
             return _complain(str(error))
@@ -67,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     _reports(add)
     _presence(add)
     _find(add)
+    _gateway(add)
     return top
 
 
@@ -247,6 +264,35 @@ def _find(add: Add) -> None:
     word.add_argument("--type", choices=sorted(find.KINDS), help="file, directory or link")
     word.add_argument("--limit", type=find.count, default=0, metavar="N", help="show no more than N")
     _dir_or_config(word)
+
+
+def _gateway(add: Add) -> None:
+    nfs = _word(add, "nfs", gateway.run_gateway, json=False)
+    nfs.add_argument("--listen", default="", metavar="ADDR:PORT", help="MOUNT and NFS [127.0.0.1:12049]")
+    mount = _word(add, "mount", mounting.mount)
+    mount.add_argument(
+        "site", metavar="URL", help="ftp://USER@HOST[:PORT]/PATH, or a site's name in the config"
+    )
+    mount.add_argument("directory", metavar="DIR", help="where it shall be")
+    mount.add_argument("--password-file", default="", metavar="FILE", help="the password is its first line")
+    mount.add_argument("--keep", action="store_true", help="put the password into the keyring")
+    mount.add_argument("--read-only", action="store_true", help="let nothing be changed by this mount")
+    mount.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="more of mount's, see nfs(5)",
+    )
+    mount.add_argument("--print", action="store_true", help="show the command that mounts, don't run it")
+    umount = _word(add, "umount", mounting.umount, json=False)
+    umount.add_argument("directory", metavar="DIR", help="where the site is")
+    umount.add_argument("--force", action="store_true", help="even if it is in use, or the gateway is away")
+    for word in (nfs, mount, _word(add, "sites", sites.sites)):
+        word.add_argument(
+            "--config", default="", metavar="FILE", help="the gateway's config file, if it has one"
+        )
 
 
 def _word(

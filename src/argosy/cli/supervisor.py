@@ -110,7 +110,7 @@ class Supervisor:
     async def _live(self, job: Job) -> str:
         """Run the process once; give how it ended."""
         await asyncio.to_thread(stop_stale, job)
-        _put_aside(job.log)
+        put_aside(job.log)
         try:
             with job.log.open("ab") as log:
                 process = await asyncio.create_subprocess_exec(
@@ -218,7 +218,8 @@ def _is_ours(pid: int, mark: str) -> bool:
     return os.fsencode(mark) in words
 
 
-def _put_aside(log: Path) -> None:
+def put_aside(log: Path) -> None:
+    """Give a log that has grown long another name, so that a new one begins."""
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_LIMIT:
             log.replace(log.with_name(f"{log.name}.1"))

@@ -1,0 +1,61 @@
+"""`argosy sites`: what is mounted by the gateway, and how the sites behind it are."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy.cli import tables
+from argosy.cli.ask import ask_gateway
+from argosy.cli.gateway import settings_of
+from argosy.wire import link
+
+Document = Mapping[str, Any]
+
+HEAD = ("site", "state", "logins", "cached", "asked", "fetched", "sent", "waiting")
+"""Of the table. Logins: connections there are, of as many as there may be."""
+
+
+def sites(arguments: argparse.Namespace) -> int:
+    """Show the mounted sites, as the running gateway sees them."""
+    state = Path(settings_of(arguments).state.directory)
+    document = asyncio.run(ask_gateway(state, link.AskSites()))
+    print(tables.as_json(document) if arguments.json else sites_text(document))
+    return 0
+
+
+def sites_text(document: Document) -> str:
+    """Give the mounts as a table; long uploads, and what is wrong, stand below it."""
+    up = tables.span(document["uptime_seconds"])
+    head = f"NFS at {document['nfs']}, up for {up}, {tables.size(document['memory_bytes'])} in the cache"
+    if not document["mounts"]:
+        return f"{head}\nnothing is mounted"
+    table = tables.aligned(HEAD, [_cells(mount) for mount in document["mounts"]], right=HEAD[2:])
+    notes = [tables.printable(note) for mount in document["mounts"] for note in _notes(mount)]
+    return "\n".join([head, table, *notes])
+
+
+def _cells(mount: Document) -> list[object]:
+    asked, cached = mount["asked_bytes"], mount["cached_bytes"]
+    away = mount["away_seconds"]
+    return [
+        mount["site"],
+        f"away for {tables.span(away)}" if away else mount["state"],
+        f"{mount['connections']} of {mount['most_connections']}",
+        f"{100 * cached / asked:.0f} %" if asked else "-",
+        *(tables.size(mount[key]) for key in ("asked_bytes", "fetched_bytes", "sent_bytes", "dirty_bytes")),
+    ]
+
+
+def _notes(mount: Document) -> Iterator[str]:
+    for upload in mount["uploads"]:
+        size = upload["size"]
+        share = f"{100 * upload['sent'] / size:.0f} %" if size else "0 %"
+        yield f"{mount['site']}: sending {upload['path']}, {share} of {tables.size(size)}"
+    for refused in mount["refused"]:
+        yield f"{mount['site']}: {refused['path']} isn't there yet: {refused['why']}"
+    if mount["trouble"]:
+        yield f"{mount['site']}: {mount['trouble']}"

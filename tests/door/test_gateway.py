@@ -1,0 +1,353 @@
+"""A gateway as its users have it: `argosy nfs` before a real vsftpd, asked by libnfs and by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from argosy.wire.nfs import mount3
+from argosy.wire.nfs.nfs3 import Procedure, Status
+from calling import Caller
+from contract import peers
+from gateways import Gateway, nfs
+from packing import opaque, u32, u64
+from running import ARGOSY, needs
+
+SECRET = "wind-and-tide"
+"""vsftpd takes any password of its anonymous user."""
+
+BIG = bytes(range(256)) * 4096 * 24
+"""24 MiB."""
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
+    """Run the site."""
+    with peers.vsftpd(tmp_path_factory.mktemp("site")) as peer:
+        yield peer
+
+
+@pytest.fixture
+def folder(peer: peers.Peer, tmp_path: Path) -> Path:
+    """A directory of the site for one test, as it is on disk."""
+    assert peer.root is not None
+    folder = peer.root / peers.FOLDER.strip("/") / tmp_path.name
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.fixture
+def gateway(peer: peers.Peer, folder: Path, tmp_path: Path) -> Iterator[Gateway]:
+    """Run a gateway; the site has a name there."""
+    (tmp_path / "password").write_text(f"{SECRET}\n")
+    gateway = Gateway(
+        tmp_path / "gateway",
+        {"remote": {"trust_file": str(peer.authority), "listing_seconds": 1.0}},
+        sites={"museum": {"url": f"{url(peer)}/area", "password_file": str(tmp_path / "password")}},
+    )
+    gateway.start()
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+def url(peer: peers.Peer, password: str = "") -> str:
+    word = f":{password}" if password else ""
+    return f"ftp://{peer.user}{word}@{peer.host}:{peer.port}"
+
+
+def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.05)
+
+
+async def commit(caller: Caller, handle: bytes) -> bytes:
+    """COMMIT all of a file; give the verifier."""
+    status, result = await caller.nfs(Procedure.COMMIT, opaque(handle) + u64(0) + u32(0))
+    assert status is Status.OK
+    result.wcc()
+    return result.take(8)
+
+
+async def test_files_go_to_a_site_and_come_back(gateway: Gateway, folder: Path, tmp_path: Path) -> None:
+    needs("nfs-ls")
+    (folder / "hello.txt").write_text("hello\n")
+    (folder / "maps").mkdir()
+    (tmp_path / "big").write_bytes(BIG)
+    at = f"/museum/{folder.name}"
+    listed = await nfs("ls", gateway.url(at))
+    assert sorted(line.split()[-1] for line in listed.decode().splitlines()) == ["hello.txt", "maps"]
+    assert await nfs("cat", gateway.url(at, "/hello.txt")) == b"hello\n"
+    await nfs("cp", str(tmp_path / "big"), gateway.url(at, "/big"))
+    assert (folder / "big").read_bytes() == BIG
+    await nfs("cp", gateway.url(at, "/big"), str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == BIG
+    assert sorted(os.listdir(folder)) == ["big", "hello.txt", "maps"]
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        "127.0.0.1:{port}:anonymous:{secret}:area/{folder}",
+        "ftp://anonymous:{secret}@127.0.0.1:{port}/area/{folder}",
+        "/ftp://anonymous:{secret}@127.0.0.1:{port}/area/{folder}",
+        "/museum/{folder}",
+    ],
+)
+async def test_every_form_of_a_mount_line_leads_there(
+    gateway: Gateway, peer: peers.Peer, folder: Path, export: str
+) -> None:
+    (folder / "hello.txt").write_text("hello\n")
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(export.format(port=peer.port, secret=SECRET, folder=folder.name))
+        assert await caller.read(await caller.lookup(root, "hello.txt"), 0, 100) == (b"hello\n", True)
+
+
+async def test_a_handle_survives_a_killed_gateway_and_a_rename(gateway: Gateway, folder: Path) -> None:
+    (folder / "old").write_text("hello\n")
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(f"/museum/{folder.name}")
+        handle = await caller.lookup(root, "old")
+        names = opaque(root) + opaque(b"old") + opaque(root) + opaque(b"new")
+        assert await caller.status(Procedure.RENAME, names) is Status.OK
+        before = await caller.getattr(handle)
+    gateway.kill()
+    gateway.start()
+    async with await Caller.connect(gateway.port) as caller:
+        assert (await caller.getattr(handle))["file"] == before["file"]
+        assert await caller.read(handle, 0, 100) == (b"hello\n", True)
+        assert await caller.lookup(root, "new") == handle
+    assert os.listdir(folder) == ["new"]
+
+
+async def test_a_handle_of_a_deleted_file_is_stale(gateway: Gateway, folder: Path) -> None:
+    (folder / "a").write_text("hello\n")
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(f"/museum/{folder.name}")
+        handle = await caller.lookup(root, "a")
+        assert await caller.status(Procedure.REMOVE, opaque(root) + opaque(b"a")) is Status.OK
+        assert await caller.status(Procedure.GETATTR, opaque(handle)) is Status.STALE
+    assert os.listdir(folder) == []
+
+
+async def test_what_a_killed_gateway_took_reaches_the_site(gateway: Gateway, folder: Path) -> None:
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(f"/museum/{folder.name}")
+        handle = await caller.create(root, "a")
+        count, _, _ = await caller.write(handle, 0, b"hello\n")
+        assert count == 6
+    gateway.kill()
+    gateway.start()
+    async with await Caller.connect(gateway.port) as caller:
+        await commit(caller, handle)
+        assert await caller.read(handle, 0, 100) == (b"hello\n", True)
+    assert (folder / "a").read_text() == "hello\n"
+
+
+async def test_what_was_written_is_on_the_site_when_commit_returns(gateway: Gateway, folder: Path) -> None:
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(f"/museum/{folder.name}")
+        handle = await caller.create(root, "a")
+        _, _, before = await caller.write(handle, 0, b"hello\n")
+        assert await commit(caller, handle) == before
+    assert (folder / "a").read_text() == "hello\n"
+
+
+async def test_a_copy_goes_on_when_the_gateway_is_killed_and_started_again(
+    gateway: Gateway, folder: Path, tmp_path: Path
+) -> None:
+    needs("nfs-cp")
+    (tmp_path / "big").write_bytes(BIG)
+    copying = asyncio.create_task(
+        nfs("cp", str(tmp_path / "big"), gateway.url(f"/museum/{folder.name}", "/big"), seconds=120)
+    )
+    await asyncio.to_thread(until, lambda: b"mounted" in gateway.log.read_bytes())
+    await asyncio.sleep(0.05)
+    assert not copying.done()
+    gateway.kill()
+    await asyncio.to_thread(gateway.start)
+    await copying
+    assert (folder / "big").read_bytes() == BIG
+
+
+async def test_term_brings_what_was_written_to_the_site(gateway: Gateway, folder: Path) -> None:
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(f"/museum/{folder.name}")
+        handle = await caller.create(root, "a")
+        await caller.write(handle, 0, b"hello\n")
+    assert gateway.stop() == 0
+    gateway.start()
+    until(lambda: (folder / "a").exists() and (folder / "a").read_text() == "hello\n")
+    assert "Traceback" not in gateway.log.read_text()
+
+
+async def test_two_sites_and_two_logins_have_nothing_in_common(
+    gateway: Gateway, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "ours").touch()
+    (tmp_path / "attic").mkdir()
+    with peers.pyftpdlib(tmp_path / "attic") as attic:
+        assert attic.root is not None
+        (attic.root / "area" / "theirs").write_text("secret\n")
+        where = f"{attic.host}:{attic.port}"
+        word = attic.password.replace(" ", "%20")
+        async with await Caller.connect(gateway.port) as caller:
+            ours = await caller.mount(f"/museum/{folder.name}")
+            status, _ = await caller.mnt(f"ftp://{attic.user}:guess@{where}/area")
+            assert status is mount3.Status.ACCES
+            # Its certificate is its own, and not one that the gateway trusts.
+            status, _ = await caller.mnt(f"ftp://{attic.user}:{word}@{where}/area")
+            assert status is mount3.Status.ACCES
+            await caller.lookup(ours, "ours")
+            lookup = opaque(ours) + opaque(b"theirs")
+            assert await caller.status(Procedure.LOOKUP, lookup) is Status.NOENT
+    assert [mount["site"].rpartition("/")[2] for mount in gateway.sites()["mounts"]] == [folder.name]
+
+
+async def test_a_wrong_password_is_told_in_the_sites_words_and_kept_nowhere(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    with peers.pyftpdlib(tmp_path / "attic") as attic:
+        gateway.stop()
+        config = gateway.config.read_text()
+        gateway.config.write_text(
+            re.sub(r'trust_file = ".*"', f"trust_file = {json.dumps(str(attic.authority))}", config)
+        )
+        gateway.start()
+        async with await Caller.connect(gateway.port) as caller:
+            status, _ = await caller.mnt(f"{attic.host}:{attic.port}:{attic.user}:guess-me")
+            assert status is mount3.Status.ACCES
+            await caller.mount(f"{attic.host}:{attic.port}:{attic.user}:{attic.password}:area")
+    log = gateway.log.read_text()
+    assert "Authentication failed" in log
+    assert "guess-me" not in log
+    assert attic.password not in log
+    gateway.stop()
+    assert b"guess-me" not in (gateway.state / "record.db").read_bytes()
+    assert (gateway.state / "record.db").stat().st_mode & 0o077 == 0
+
+
+async def test_a_ticket_is_good_for_one_mount_and_shows_no_password(
+    gateway: Gateway, peer: peers.Peer, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "hello.txt").write_text("hello\n")
+    words = ("mount", f"{url(peer)}/area/{folder.name}", str(tmp_path), "--print", "--json")
+    done = gateway.argosy(*words, "--password-file", str(tmp_path / "password"))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert SECRET not in done.stdout
+    assert told["command"][-2] == f"127.0.0.1:{told['export']}"
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(told["export"])
+        handle = await caller.lookup(root, "hello.txt")
+        assert (await caller.getattr(await caller.lookup(root, "hello.txt")))["size"] == 6
+        status, _ = await caller.mnt(told["export"])
+        assert status is mount3.Status.ACCES
+    gateway.kill()
+    gateway.start()
+    async with await Caller.connect(gateway.port) as caller:
+        assert await caller.read(handle, 0, 100) == (b"hello\n", True)
+    assert SECRET not in gateway.log.read_text()
+
+
+async def test_clients_of_other_networks_are_turned_away(
+    gateway: Gateway, folder: Path, tmp_path: Path
+) -> None:
+    gateway.stop()
+    config = gateway.config.read_text()
+    gateway.config.write_text(config.replace("[nfs]\n", '[nfs]\nnetworks = ["192.0.2.0/24"]\n'))
+    gateway.start()
+    with pytest.raises((ConnectionError, TimeoutError)):
+        async with await Caller.connect(gateway.port) as caller:
+            await caller.mount("/museum")
+
+
+async def test_a_site_has_networks_of_its_own(gateway: Gateway, folder: Path) -> None:
+    gateway.stop()
+    config = gateway.config.read_text()
+    gateway.config.write_text(config + 'networks = ["192.0.2.0/24"]\n')
+    gateway.start()
+    async with await Caller.connect(gateway.port) as caller:
+        status, _ = await caller.mnt("/museum")
+        assert status is mount3.Status.ACCES
+
+
+async def test_sites_tells_what_was_asked_and_what_was_fetched(
+    gateway: Gateway, peer: peers.Peer, folder: Path
+) -> None:
+    (folder / "a").write_bytes(BIG)
+    async with await Caller.connect(gateway.port) as caller:
+        handle = await caller.lookup(await caller.mount(f"/museum/{folder.name}"), "a")
+        for _ in range(2):
+            assert (await caller.read(handle, 0, 4096))[0] == BIG[:4096]
+    (mount,) = gateway.sites()["mounts"]
+    assert mount["site"] == f"{url(peer)}/area/{folder.name}"
+    assert mount["asked_bytes"] == 8192
+    assert mount["cached_bytes"] >= 4096
+    assert 4096 <= mount["fetched_bytes"] < len(BIG)
+    shown = gateway.argosy("sites")
+    assert shown.returncode == 0
+    assert f"{url(peer)}/area/{folder.name}" in shown.stdout
+
+
+def test_a_second_gateway_with_the_same_state_is_refused(gateway: Gateway) -> None:
+    done = gateway.argosy("nfs", "--listen", "127.0.0.1:0")
+    assert done.returncode == 1
+    assert "A gateway runs here already" in done.stderr.splitlines()[-1]
+
+
+def test_a_port_that_is_taken_is_named(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text('[state]\ndirectory = "other"\n')
+    words = [*ARGOSY, "nfs", "--config", str(file), "--listen", f"127.0.0.1:{gateway.port}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert str(gateway.port) in done.stderr.splitlines()[-1]
+    assert "--listen" in done.stderr.splitlines()[-1]
+
+
+def test_mount_starts_a_gateway_and_finds_it_again(peer: peers.Peer, folder: Path, tmp_path: Path) -> None:
+    """Without a config, so a site's certificate has to be trusted by the machine: this one has none."""
+    state = tmp_path / "state"
+    environment = {**os.environ, "XDG_STATE_HOME": str(state), "NETRC": str(tmp_path / "netrc")}
+    environment["SSL_CERT_FILE"] = str(peer.authority)
+
+    def say(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*ARGOSY, *words, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    assert say("sites").returncode == 1
+    there = f"{url(peer)}/area/{folder.name}"
+    try:
+        first = say("mount", there, str(tmp_path), "--print")
+        assert first.returncode == 0, first.stderr
+        second = say("mount", there, str(tmp_path), "--print")
+        ports = {json.loads(done.stdout)["nfs"] for done in (first, second)}
+        assert len(ports) == 1
+        sites = json.loads(say("sites").stdout)
+        assert [mount["site"] for mount in sites["mounts"]] == [there]
+        assert sites["nfs"] in ports
+    finally:
+        lock = state / "argosy" / "gateway" / "lock"
+        if lock.exists():
+            os.kill(int(lock.read_text()), 15)
+            until(lambda: not (lock.parent / "gateway.sock").exists())
