@@ -33,6 +33,8 @@ class NfsDoor(Table, frozen=True, kw_only=True):
     """How long the rest of a begun call may take to come, and a client to take any of a reply."""
     replies: int = 4096
     """Replies kept, so that a change that is asked for again is answered again and not made twice."""
+    unwanted: tuple[str, ...] = ()
+    """Patterns of names that clients may not make, as `._*` and `.DS_Store`, which macOS leaves behind."""
     hold_seconds: float = 45.0
     """How long a call is held while the site works, before the client is told to ask again. Less than a
     minute: then Linux repeats it by itself."""

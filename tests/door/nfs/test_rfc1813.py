@@ -7,7 +7,7 @@ import pytest
 from argosy import errors
 from argosy.wire.nfs import nfs3, rpc
 from argosy.wire.nfs.nfs3 import Access, Procedure, Status
-from calling import ROOT, STRANGER, Caller
+from calling import ROOT, STRANGER, Caller, served
 from memory import Memory, MemoryMounts
 from packing import Unpack, opaque, sattr3, u32, u64
 
@@ -413,6 +413,19 @@ async def test_names_of_any_other_bytes_are_kept_as_they_are(ann: Caller, root: 
     handle = result.handle()
     status, result = await ann.nfs(Procedure.LOOKUP, opaque(root) + opaque(name))
     assert (status, result.opaque()) == (Status.OK, handle)
+
+
+async def test_what_macos_leaves_everywhere_can_be_kept_off_the_site(mounts: MemoryMounts) -> None:
+    async with served(mounts, unwanted=("._*", ".DS_Store")) as port, await Caller.connect(port) as ann:
+        root = await ann.mount("/museum")
+        for name in (b"._a.txt", b"._", b".DS_Store"):
+            where = opaque(root) + opaque(name)
+            assert await ann.status(Procedure.CREATE, where + u32(0) + sattr3()) is Status.ACCES
+            assert await ann.status(Procedure.MKDIR, where + sattr3()) is Status.ACCES
+            assert await ann.status(Procedure.LOOKUP, where) is Status.NOENT
+        await ann.create(root, "a._b")
+        moved = opaque(root) + opaque(b"a._b") + opaque(root) + opaque(b"._c")
+        assert await ann.status(Procedure.RENAME, moved) is Status.ACCES
 
 
 async def test_too_long_a_name_is_called_that(ann: Caller, root: bytes) -> None:

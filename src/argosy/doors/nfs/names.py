@@ -48,7 +48,7 @@ async def lookup(visit: Visit, asked: Name) -> bytes:
 async def create(visit: Visit, asked: CreateArguments) -> bytes:
     """CREATE: a file, or take the one that is there. RFC 1813 section 3.3.8."""
     directory = await visit.enter(asked.directory)
-    check_new(asked.name)
+    check_new(visit, asked.name)
     await aside()
     await visit.demand(directory, SEARCH)
     if await _is_new(visit, directory, asked.name):
@@ -67,7 +67,7 @@ async def create(visit: Visit, asked: CreateArguments) -> bytes:
 async def make_directory(visit: Visit, asked: MkdirArguments) -> bytes:
     """MKDIR. RFC 1813 section 3.3.9."""
     directory = await visit.enter(asked.directory)
-    check_new(asked.name)
+    check_new(visit, asked.name)
     await aside()
     await visit.demand(directory, CHANGE | SEARCH)
     with Changing(visit, directory) as change:
@@ -78,7 +78,7 @@ async def make_directory(visit: Visit, asked: MkdirArguments) -> bytes:
 async def make_link(visit: Visit, asked: SymlinkArguments) -> bytes:
     """SYMLINK. RFC 1813 section 3.3.10."""
     directory = await visit.enter(asked.directory)
-    check_new(asked.name)
+    check_new(visit, asked.name)
     if not asked.target or not frozenset(b"\0\r\n").isdisjoint(asked.target):
         raise errors.NameNotAllowed(asked.target)
     await aside()
@@ -123,6 +123,7 @@ async def rename(visit: Visit, asked: RenameArguments) -> bytes:
     old, new = await visit.enter(asked.directory), await visit.enter(asked.to_directory)
     check_old(asked.name)
     check_old(asked.to_name)
+    check_wanted(visit, asked.to_name)
     await aside()
     await visit.demand(old, CHANGE | SEARCH)
     if old == new:
@@ -143,10 +144,11 @@ async def link(visit: Visit, asked: LinkArguments) -> bytes:
     raise Failure(Status.PERM)  # as in `make_node`
 
 
-def check_new(name: bytes) -> None:
+def check_new(visit: Visit, name: bytes) -> None:
     """See that a name can be given.
 
     Raises:
+        Denied: The config keeps it off the site.
         Failure: Too long for anybody.
         Exists: It is `.` or `..`.
         NameNotAllowed: It is empty, or has bytes that no name has.
@@ -154,6 +156,13 @@ def check_new(name: bytes) -> None:
     if name in DOTS:
         raise errors.Exists(name)
     check_old(name)
+    check_wanted(visit, name)
+
+
+def check_wanted(visit: Visit, name: bytes) -> None:
+    """See that the config doesn't keep a name off the site; Denied."""
+    if visit.house.unwanted and visit.house.unwanted.fullmatch(name):
+        raise errors.Denied(name)
 
 
 def check_old(name: bytes) -> None:

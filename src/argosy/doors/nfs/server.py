@@ -38,7 +38,7 @@ class NfsDoor:
         """
         self._settings = settings
         self._networks = Networks("nfs.networks", settings.networks)
-        self._house = House(mounts)
+        self._house = House(mounts, settings.unwanted)
         self._desk = MountDesk(mounts, self._house.handles, self._networks)
         self._house.check = self._desk.check
         self._replies = Replies(settings.replies)

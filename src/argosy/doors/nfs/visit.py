@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, Self, TypeVar
 
 from argosy import errors
@@ -28,8 +30,17 @@ Place = tuple[int, FileId]
 class House:
     """What all calls share."""
 
-    def __init__(self, mounts: Mounts) -> None:
+    def __init__(self, mounts: Mounts, unwanted: Sequence[str] = ()) -> None:
+        """Begin with nobody in it.
+
+        Args:
+            mounts: All there are.
+            unwanted: Patterns, as shells have them, of names that aren't made.
+        """
         self.mounts = mounts
+        self.unwanted = (
+            re.compile(b"|".join(fnmatch.translate(one).encode() for one in unwanted)) if unwanted else None
+        )
         self.handles = Handles(mounts.key)
         self.changing: dict[Place, list[Changing]] = {}
         """What is being changed now."""
