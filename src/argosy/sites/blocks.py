@@ -18,20 +18,25 @@ from argosy import config
 from argosy.sites.model import FileId, Version
 from argosy.sites.spill import Spill
 
+_SPARE = 16
+"""How many buffers of pieces that had to go are kept for new ones: making one costs as much as filling it."""
+_SPARE_LEAST = 128 * 1024
+"""Smaller ones aren't worth it."""
+
 
 class Piece:
     """Bytes of one file, being received or whole. Who fills it says how far in `filled`."""
 
     __slots__ = ("busy", "charged", "data", "filled", "kept", "shelf", "start", "version", "view")
 
-    def __init__(self, shelf: Shelf, version: Version, start: int, room: int) -> None:
+    def __init__(self, shelf: Shelf, version: Version, start: int, data: bytearray) -> None:
         self.shelf = shelf
         self.version = version
         self.start = start
-        self.data: bytearray | bytes = bytearray(room)
+        self.data: bytearray | bytes = data
         self.view = memoryview(self.data)
         self.filled = 0
-        self.charged = room
+        self.charged = len(data)
         """Bytes that count for the bound."""
         self.busy = True
         """Is still being filled."""
@@ -78,6 +83,7 @@ class BlockCache:
         self._used = 0
         self._by_use: OrderedDict[Piece, None] = OrderedDict()
         """The longest unused first."""
+        self._spare: list[bytearray] = []
 
     def shelf(self, owner: str) -> Shelf:
         """Give a mount its part.
@@ -112,6 +118,25 @@ class BlockCache:
         for old in gone:
             del self._by_use[old]
         return gone
+
+    def buffer(self, size: int) -> bytearray:
+        """Give a buffer, perhaps with old bytes in it."""
+        for at, spare in enumerate(self._spare):
+            if len(spare) == size:
+                return self._spare.pop(at)
+        return bytearray(size)
+
+    def recycle(self, piece: Piece) -> None:
+        """Keep the buffer of a piece that is gone, if nobody sends from it any more."""
+        data = piece.data
+        if isinstance(data, bytearray) and len(data) >= _SPARE_LEAST and len(self._spare) < _SPARE:
+            piece.view.release()
+            try:
+                data.pop()  # refused while there is a view of it
+                data.append(0)
+            except BufferError:
+                return
+            self._spare.append(data)
 
     def drop(self, piece: Piece) -> None:
         """Count a piece no more."""
@@ -207,7 +232,8 @@ class Shelf:
             if at and held.pieces[at - 1].end > offset:
                 return held.pieces[at - 1].end - offset
             following = held.starts[at] if at < len(held.starts) else end
-            piece = Piece(self, version, offset, min(end, following, offset + most) - offset)
+            room = min(end, following, offset + most) - offset
+            piece = Piece(self, version, offset, self._cache.buffer(room))
             if at and held.starts[at - 1] == offset:  # one that was begun, and got nothing
                 self._cache.drop(held.pieces[at - 1])
                 held.pieces[at - 1] = piece
@@ -219,6 +245,10 @@ class Shelf:
                 old.shelf._remove(old)  # noqa: SLF001 - a shelf of the same cache
         for old in gone:
             old.shelf._keep(old, self._cache.disk)  # noqa: SLF001
+        with self._cache.lock:
+            for old in gone:
+                if old.shelf.spool is None:  # else somebody may be writing it there
+                    self._cache.recycle(old)
         return piece
 
     def end(self, piece: Piece) -> None:

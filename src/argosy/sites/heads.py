@@ -18,6 +18,9 @@ from argosy.sites.pool import Pool, Purpose, Session
 PIECE_BYTES = 256 * 1024
 """What is received into one piece of memory."""
 
+LARGE_BYTES = 1024 * 1024
+"""What is received into one piece when much is to come: fewer calls for as many bytes."""
+
 SKIP_BYTES = 128 * 1024
 """A shorter gap is read over: it costs less than to begin anew."""
 
@@ -177,7 +180,8 @@ class Head:
             EndsEarly: The site says that the file ends here.
         """
         assert self._connection is not None
-        piece = shelf.begin(self.version, self.position, min(self.target, self.version.size), PIECE_BYTES)
+        most = LARGE_BYTES if self.wants >= 2 * LARGE_BYTES else PIECE_BYTES
+        piece = shelf.begin(self.version, self.position, min(self.target, self.version.size), most)
         if isinstance(piece, int):
             if piece > SKIP_BYTES and self._restarts:
                 self.release(pool)
