@@ -18,17 +18,26 @@ from contract.peers import FOLDER, Peer
 UID = 1234
 
 
-def settings_for(peer: Peer, **remote: Any) -> config.Gateway:
-    """Trust the server's certificate; nothing else differs from a gateway's usual settings."""
-    return config.Gateway(remote=config.Remote(trust_file=str(peer.authority), **remote))
-
-
 @contextlib.asynccontextmanager
 async def mounted(
-    peer: Peer, state: Path, *, folder: str = FOLDER, tls: Tls = Tls.WANTED, **remote: Any
+    peer: Peer,
+    state: Path,
+    *,
+    folder: str = FOLDER,
+    tls: Tls = Tls.WANTED,
+    journal: config.Journal | None = None,
+    cache: config.Cache | None = None,
+    **remote: Any,
 ) -> AsyncIterator[Storage]:
-    """Mount a server's folder; the same `state` makes it the same mount as before."""
-    settings = settings_for(peer, **remote)
+    """Mount a server's folder; the same `state` makes it the same mount as before.
+
+    It trusts the server's certificate; nothing else but what is given differs from the usual settings.
+    """
+    settings = config.Gateway(
+        remote=config.Remote(trust_file=str(peer.authority), **remote),
+        journal=journal or config.Journal(),
+        cache=cache or config.Cache(),
+    )
     record = Record(state / "record.db")
     address = Address(peer.host, peer.port, peer.user, peer.password, folder.encode(), tls)
     storage = await Storage.open(

@@ -493,7 +493,15 @@ class Storage:
 
     def _done(self, file: FileId, facts: Facts | None) -> None:
         """Hear from the writer what the site has now, right before the file stops being dirty."""
-        asyncio.get_running_loop().call_soon(self._settle, file, facts)
+        self._reader.forget(file)
+        node = self._tree.known.nodes.get(file)
+        if facts is None or node is None:
+            asyncio.get_running_loop().call_soon(self._settle, file, None)
+            return
+        # What clients were told is written down first: a listing may come that shows the file as it was, too.
+        claim = self._aside(self._changing.claim, node.attributes, facts)
+        claim.add_done_callback(_log_failure)
+        claim.add_done_callback(lambda _: self._settle(file, facts))
 
     def _settle(self, file: FileId, facts: Facts | None) -> None:
         """Believe the site again, but for the times that clients were told."""
@@ -502,13 +510,10 @@ class Storage:
         known = self._tree.known
         known.pinned.discard(file)
         node = known.nodes.get(file)
-        if node is None:
-            return
-        if facts is None or facts.size != node.attributes.size:
+        if facts is None or node is None or facts.size != node.attributes.size:
             known.doubt(file)
-            return
-        attributes = known.set(file, node.attributes)
-        self._aside(self._changing.claim, attributes, facts).add_done_callback(_log_failure)
+        else:
+            known.set(file, node.attributes)
 
     def _tend_later(self) -> None:
         loop = asyncio.get_running_loop()
