@@ -24,9 +24,9 @@ from argosy.net import rpcbind
 from argosy.sites.blocks import BlockCache
 from argosy.sites.mounts import Mounted, Mounts
 from argosy.sites.record import Record
+from argosy.sites.space import Space
 from argosy.sites.spill import Spill
 from argosy.sites.storage import Storage
-from argosy.sites.writing import Space
 from argosy.wire import link
 from argosy.wire.nfs import mount3, nfs3
 from argosy.wire.nfs.portmap import Binding

@@ -13,7 +13,8 @@ from argosy.sites.client import Client
 from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Facts, Tls, Version
 from argosy.sites.pool import Pool, Purpose
-from argosy.sites.writing import Space, Writer
+from argosy.sites.space import Space
+from argosy.sites.writing import Writer
 from contract.peers import Peer
 
 MIB = 1 << 20

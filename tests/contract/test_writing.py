@@ -8,6 +8,7 @@ import os
 import random
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -347,3 +348,85 @@ async def test_nothing_that_was_acknowledged_is_lost_when_the_gateway_is_killed(
         assert await mount.flushed(file) == content(size)
         assert mount.names() == [b"large"]
     assert list(journal.iterdir()) == []
+
+
+def pyftpdlib(root: Path, port: int) -> list[str]:
+    """Give the command of a server that is one process: with it every connection goes."""
+    return [
+        *(sys.executable, "-W", "ignore", "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", str(port)),
+        *("-w", "-d", str(root), "-u", "ann", "-P", "secret word"),
+    ]
+
+
+async def test_an_upload_goes_on_where_it_was_when_the_site_is_killed_and_comes_back(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    root, size = tmp_path / "root", 48 * MIB
+    root.mkdir()
+    peer = Peer("pyftpdlib", "127.0.0.1", port, "ann", "secret word", tmp_path, root)
+    data, log = os.urandom(size), tmp_path / "log"
+    async with mounted(peer, b"", tmp_path / "journal", stream_bytes=2 * MIB) as mount:
+        file = mount.name(b"large")
+        with peers.running(pyftpdlib(root, port), log, port):
+            await mount.writer.create(file)
+            for at in range(0, size, MIB):
+                await mount.writer.write(file, None, at, data[at : at + MIB])
+                await asyncio.sleep(0.01)
+                if mount.writer.report().sent_bytes >= 8 * MIB:
+                    break
+        written = at + MIB
+        assert mount.writer.dirty(file) is not None
+        flushing = asyncio.create_task(mount.writer.flush(file))
+        await asyncio.sleep(1.0)
+        await mount.write(file, None, data[written:], at=written)
+        assert not flushing.done(), "a site that is away is waited for"
+        with peers.running(pyftpdlib(root, port), log, port):
+            await flushing
+            await mount.writer.flush(file)
+            assert (root / "large").read_bytes() == data
+            assert [path.name for path in root.iterdir()] == ["large"]
+            assert mount.writer.report().sent_bytes < size + 24 * MIB
+
+
+async def test_a_program_hears_that_the_site_is_full(tmp_path: Path) -> None:
+    with peers.pure_ftpd(tmp_path / "server", "-n", "1000:2") as peer:
+        assert peer.root is not None
+        peer.root.chmod(0o777)  # it keeps count in a file there
+        async with mounted(
+            peer, peers.FOLDER.encode(), tmp_path / "journal", stream_bytes=MIB, refused_seconds=1.0
+        ) as mount:
+            old, base = await mount.existing(b"old", b"old" * 1000)
+            file = mount.name(b"new")
+            for this, of in ((file, None), (old, base)):
+                await mount.writer.truncate(this, of, 0) if of else await mount.writer.create(this)
+                with pytest.raises((errors.NoSpace, errors.OverQuota)):  # noqa: PT012 - either may be told
+                    await mount.write(this, of, os.urandom(8 * MIB))
+                    await mount.writer.flush(this)
+                with pytest.raises((errors.NoSpace, errors.OverQuota)):
+                    await mount.writer.flush(this)
+                with pytest.raises((errors.NoSpace, errors.OverQuota)):
+                    await mount.writer.write(this, of, 0, b"more")
+                until = time.monotonic() + 30
+                while mount.writer.dirty(this) is not None or mount.space.used:
+                    assert time.monotonic() < until
+                    await asyncio.sleep(0.1)
+                assert mount.done[-1] == (this, None), "the mount shows what the site has again"
+            assert await mount.content(old) == b"old" * 1000
+            assert mount.names() == [b"old"]
+
+
+async def test_a_full_journal_makes_writers_wait_and_then_says_so(tmp_path: Path) -> None:
+    with peers.pyftpdlib(tmp_path / "server") as peer:
+        async with mounted(
+            peer, peers.FOLDER.encode(), tmp_path / "journal", disk_bytes=4 * MIB, full_seconds=15.0
+        ) as mount:
+            data, file = os.urandom(20 * MIB), mount.name(b"larger than the journal")
+            await mount.write(file, None, data)
+            await mount.writer.flush(file)
+            assert await mount.content(file) == data
+        async with mounted(
+            peer, b"/nowhere", tmp_path / "other", disk_bytes=4 * MIB, full_seconds=0.5
+        ) as mount:
+            file = mount.name(b"f")
+            with pytest.raises((errors.NoSpace, errors.NotFound)):
+                await mount.write(file, None, os.urandom(20 * MIB))

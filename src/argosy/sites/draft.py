@@ -85,6 +85,8 @@ class Draft:
 
     def __init__(self, path: bytes, file: FileId, base: Version | None, *, size: int, boot: str) -> None:
         self.file = file
+        self.called = b""
+        """Where it was on the site when it was uploaded last; for people."""
         self.changed = threading.Condition()
         """Held around every change; told of each."""
         self.base = base

@@ -40,9 +40,10 @@ from argosy.sites.pool import Pool
 from argosy.sites.reading import Reader
 from argosy.sites.record import ROOT, Record
 from argosy.sites.site import Site
+from argosy.sites.space import Space
 from argosy.sites.telling import Teller, as_seen_from
 from argosy.sites.tree import Tree
-from argosy.sites.writing import Space, Writer
+from argosy.sites.writing import Writer
 
 log = logging.getLogger(__name__)
 

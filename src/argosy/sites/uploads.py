@@ -126,7 +126,7 @@ class Uploads:
             self._moving.pop(draft.file, None)
 
     def _bring(self, client: Client, draft: Draft) -> Facts:
-        path = self._path_of(draft.file)
+        path = draft.called = self._path_of(draft.file)
         self._moving[draft.file] = Progress(path, draft, self._settings.progress_seconds)
         old = self._there(client, path) if draft.base is not None else None
         if old is None and draft.runs.missing(0, draft.kept):

@@ -20,14 +20,13 @@ from argosy.sites.draft import Dirty, Draft
 from argosy.sites.journal import Journal
 from argosy.sites.model import Facts, FileId, Version
 from argosy.sites.pool import Pool, Purpose
+from argosy.sites.space import Space
 from argosy.sites.uploads import Moving, Uploads
 
 _log = logging.getLogger(__name__)
 
 _TEND_SECONDS = 0.2
 _DISK_THREADS = 4
-_SHORTAGE = 0.5
-"""Of its room the journal may be used before files are uploaded that nobody asks for yet."""
 _ADMITTING = 4096
 """Directories of which it is remembered that they take files."""
 _INCOMPLETE_TIMES = 3
@@ -49,50 +48,6 @@ PASSING = (
 Base = Callable[[Version, int, int], Awaitable[list[memoryview]]]
 """Reads what the site has: version, offset, count."""
 _T = TypeVar("_T")
-
-
-class Space:
-    """The room of all journals of a gateway. For the loop."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self._freed = asyncio.Event()
-
-    @property
-    def short(self) -> bool:
-        """Whether it is time to bring away what is there."""
-        return self.used > self.limit * _SHORTAGE
-
-    async def take(self, count: int, seconds: float) -> None:
-        """Take room, or wait for some.
-
-        Raises:
-            NoSpace: None came in time.
-        """
-        until = time.monotonic() + seconds
-        while self.used + count > self.limit and self.used:
-            await self.freed(until, "the journal is full, and the site takes nothing")
-        self.used += count
-
-    def give(self, count: int) -> None:
-        """Give room back."""
-        self.used -= count
-        if count:
-            self._freed.set()
-
-    async def freed(self, until: float, why: str) -> None:
-        """Wait until somebody gives room back.
-
-        Raises:
-            NoSpace: Nobody did.
-        """
-        self._freed.clear()
-        try:
-            async with asyncio.timeout(max(0.0, until - time.monotonic())):
-                await self._freed.wait()
-        except TimeoutError:
-            raise errors.NoSpace(why) from None
 
 
 class Writing(NamedTuple):
@@ -207,8 +162,8 @@ class Writer:
             task.cancel()
         for entry in self._entries.values():
             entry.draft.give_up()
-        if self._entries:
-            _log.warning("%d files stay in the journal until the next start", len(self._entries))
+        if staying := self.files():
+            _log.warning("%d files stay in the journal until the next start", len(staying))
         self._uploading.shutdown(wait=False, cancel_futures=True)
         self._disk.shutdown(wait=False)
 
@@ -458,23 +413,25 @@ class Writer:
             self._failed(entry, error)
 
     def _failed(self, entry: _Entry, error: BaseException) -> None:
-        file, now = entry.draft.file, time.monotonic()
+        now = time.monotonic()
         if not isinstance(error, errors.Refused):
-            _log.error("file %d: its upload failed by accident", file, exc_info=error)
+            _log.error("%s: its upload failed by accident", _told(entry), exc_info=error)
             error = errors.Failed(f"by accident: {error}")
         entry.incomplete += isinstance(error, errors.Incomplete)
         if isinstance(error, PASSING) and entry.incomplete < _INCOMPLETE_TIMES:
             entry.passing = error
             entry.pause = min(self._settings.retry_seconds, max(1.0, 2 * entry.pause))
             entry.retry_at = now + entry.pause
-            _log.warning("an upload is tried again in %.0f s: %s", entry.pause, error)
+            _log.warning("%s: its upload is tried again in %.0f s: %s", _told(entry), entry.pause, error)
             return
         entry.trouble, entry.told = error, now
-        _log.warning("an upload of %d bytes was refused: %s", entry.draft.size, error)
+        _log.warning("%s: the site takes no upload of %d bytes: %s", _told(entry), entry.draft.size, error)
 
     async def _bring_away(self, file: FileId, until: float) -> None:
         with contextlib.suppress(errors.Refused):
             await self._flush(file, until)
+        if (entry := self._entries.get(file)) is not None and entry.leaving:
+            await entry.left.wait()
 
     # --- in the background
 
@@ -490,10 +447,14 @@ class Writer:
 
     def _tend_to(self, entry: _Entry, now: float) -> None:
         draft = entry.draft
-        if entry.leaving or entry.held or entry.using or entry.round is not None:
+        if entry.leaving or entry.held or entry.round is not None:
+            if self._space.waiting:
+                draft.end()  # what goes along with its writer would wait for who waits for room
             return
         quiet = now - draft.touched
         if entry.trouble is not None or draft.doubtful:
+            if entry.using:
+                return
             since = max(entry.told, draft.touched)
             if now - since > self._settings.refused_seconds or (draft.base is None and not draft.size):
                 self._drop(entry)
@@ -505,7 +466,7 @@ class Writer:
     def _drop(self, entry: _Entry) -> None:
         draft = entry.draft
         why = entry.trouble or "the machine went down before it was on the site"
-        _log.error("file %d: %d written bytes are dropped: %s", draft.file, draft.held, why)
+        _log.error("%s: %d written bytes are dropped: %s", _told(entry), draft.held, why)
         self._begin_to_leave(entry, None)
 
     def _perhaps_stream(self, entry: _Entry) -> None:
@@ -590,3 +551,8 @@ class Writer:
 
     async def _on_disk(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+
+def _told(entry: _Entry) -> str:
+    """Name a file for people."""
+    return entry.draft.called.decode(errors="backslashreplace") or f"file {entry.draft.file}"
