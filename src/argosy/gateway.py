@@ -67,6 +67,7 @@ async def _serve_until_told(config: Gateway, opened: Callable[[str], None]) -> N
 async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
     """Open the record and both doors, and serve until cancelled."""
     state = Path(config.state.directory)
+    journals = state / "journal"
     begin = time.monotonic()
     record = Record(state / "record.db")
     spill = Spill(state / "cache", config.cache.disk_bytes) if config.cache.disk_bytes else None
@@ -82,7 +83,7 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
             settings=config,
             blocks=blocks,
             space=space,
-            journal=state / "journal" / str(mounted.number),
+            journal=journals / str(mounted.number),
         )
 
     mounts = Mounts(config, record, login)
@@ -123,11 +124,18 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
             tasks.create_task(door.serve(listening))
             tasks.create_task(gate.serve())
             tasks.create_task(announce())
+            tasks.create_task(mounts.take_up(_unfinished(journals)))
     finally:
         await mounts.close()
         if spill:
             spill.close()
         record.close()
+
+
+def _unfinished(journals: Path) -> list[int]:
+    """Give the mounts whose journals hold something."""
+    found = journals.iterdir() if journals.is_dir() else ()
+    return [int(one.name) for one in found if one.name.isdecimal() and any(one.iterdir())]
 
 
 async def _announce(address: str, seconds: float) -> None:

@@ -156,6 +156,17 @@ async def test_what_a_killed_gateway_took_reaches_the_site(gateway: Gateway, fol
     assert (folder / "a").read_text() == "hello\n"
 
 
+async def test_what_a_killed_gateway_took_reaches_the_site_even_if_its_client_never_comes_back(
+    gateway: Gateway, folder: Path
+) -> None:
+    async with await Caller.connect(gateway.port) as caller:
+        root = await caller.mount(f"/museum/{folder.name}")
+        await caller.write(await caller.create(root, "a"), 0, b"hello\n")
+    gateway.kill()
+    gateway.start()
+    until(lambda: (folder / "a").exists() and (folder / "a").read_text() == "hello\n")
+
+
 async def test_what_was_written_is_on_the_site_when_commit_returns(gateway: Gateway, folder: Path) -> None:
     async with await Caller.connect(gateway.port) as caller:
         root = await caller.mount(f"/museum/{folder.name}")

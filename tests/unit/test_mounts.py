@@ -160,6 +160,33 @@ async def test_a_number_that_nobody_knows_is_stale(gateway: Gateway) -> None:
         await gateway.mounts.again(12345)
 
 
+async def test_what_waits_to_be_uploaded_brings_its_mount_back_when_the_site_is_there(
+    gateway: Gateway,
+) -> None:
+    number = await gateway.mount(b"host:ann:right")
+    gateway.record.close()
+    gateway.config = config.Gateway(remote=config.Remote(retry_first_seconds=0.01, retry_most_seconds=0.02))
+    gateway.start()
+    gateway.far.away = True
+    taking_up = asyncio.create_task(gateway.mounts.take_up([number, 12345]))
+    await asyncio.sleep(0.1)
+    assert gateway.mounts.known(number) is None
+    gateway.far.away = False
+    await asyncio.wait_for(taking_up, 5.0)
+    assert gateway.mounts.known(number) is not None
+    assert gateway.mounts.known(12345) is None
+
+
+async def test_a_password_that_is_taken_no_more_is_not_tried_for_ever(gateway: Gateway) -> None:
+    (gateway.directory / "password").write_text("right\n")
+    number = await gateway.mount(b"/attic")
+    (gateway.directory / "password").write_text("old\n")
+    gateway.record.close()
+    gateway.start()
+    await asyncio.wait_for(gateway.mounts.take_up([number]), 5.0)
+    assert len(gateway.far.logins) == 2
+
+
 async def test_a_site_of_the_config_is_mounted_by_its_name(gateway: Gateway) -> None:
     assert gateway.mounts.listed() == [(b"/museum", ()), (b"/attic", ("192.0.2.0/24",))]
     await gateway.mount(b"/museum")

@@ -14,14 +14,23 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from argosy.config import Gateway, join_address
 from argosy.config.gateway import TICKET
-from argosy.errors import BadArgument, ConfigError, Denied, NotFound, Refused, Stale, Unavailable
+from argosy.errors import (
+    BadArgument,
+    ConfigError,
+    Denied,
+    LoginFailed,
+    NotFound,
+    Refused,
+    Stale,
+    Unavailable,
+)
 from argosy.sites.address import parse_export, parse_url
 from argosy.sites.model import Address, Tls
 from argosy.sites.record import Record
@@ -147,6 +156,34 @@ class Mounts(Generic[_S]):
         self._mounted: dict[int, Mounted] = {}
         self._opening: dict[int, asyncio.Future[_S]] = {}
         self._tickets: dict[str, Ticket] = {}
+
+    async def take_up(self, numbers: Iterable[int]) -> None:
+        """Log in where something waits to be uploaded since before a restart, whether a client comes or not.
+
+        Args:
+            numbers: Of the mounts. A site that is away is asked again, after growing pauses.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            for number in numbers:
+                tasks.create_task(self._take_up(number))
+
+    async def _take_up(self, number: int) -> None:
+        pause = self._config.remote.retry_first_seconds
+        while True:
+            try:
+                await self.again(number)
+            except Stale:
+                log.warning("journal %d is of a mount that nobody knows; it stays as it is", number)
+            except (LoginFailed, ConfigError) as refused:
+                log.warning(
+                    "mount %d: what it has to upload waits until it is mounted anew: %s", number, refused
+                )
+            except Refused as refused:
+                log.info("mount %d: what it has to upload waits %g s more: %s", number, pause, refused)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, self._config.remote.retry_most_seconds)
+                continue
+            return
 
     def known(self, mount: int) -> _S | None:
         """Give a mount's storage if it is open."""
