@@ -127,10 +127,17 @@ def test_replies_are_as_the_rfc_draws_them(reply: bytes, golden: str) -> None:
 
 
 def test_a_reply_in_pieces_is_the_same_and_copies_no_data() -> None:
-    data = memoryview(bytes(1000))
+    data = memoryview(bytes(rpc.COPIED))
     pieces = rpc.success_pieces(9, [b"head", data, b"\0"])
-    assert b"".join(pieces) == rpc.success(9, b"head" + bytes(1001))
+    assert isinstance(pieces, list)
+    assert b"".join(pieces) == rpc.success(9, b"head" + bytes(rpc.COPIED + 1))
     assert pieces[1] is data
+
+
+def test_a_small_reply_is_one_piece() -> None:
+    assert rpc.success_pieces(9, [b"head", memoryview(bytes(100)), b"\0"]) == rpc.success(
+        9, b"head" + bytes(101)
+    )
 
 
 def test_a_client_reads_what_was_answered_or_hears_why_not() -> None:

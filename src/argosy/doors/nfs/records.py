@@ -33,6 +33,9 @@ BUFFER = 64 * 1024
 UNSENT = 2 * 1024 * 1024
 """Bytes of replies that a client may leave lying before we read no more calls from it."""
 
+TOGETHER = 256 * 1024
+"""Bytes of files in replies that go by one write; then it is seen whether the client takes them."""
+
 SHARES = 4
 """One connection's calls hold no more than this part of the memory for calls."""
 
@@ -164,6 +167,7 @@ class Connection(asyncio.BufferedProtocol):
         self._running = 0
         self._held = 0
         self._unsent: list[Piece] = []
+        self._large = 0
         self._transport: asyncio.Transport | None = None
         self._now = asyncio.get_running_loop().time
         self._heard = self._moved = self._now()
@@ -281,7 +285,9 @@ class Connection(asyncio.BufferedProtocol):
             self._unsent.append(reply)
         elif isinstance(reply, list):
             self._unsent += reply
-            self._send()  # it is large: if the client doesn't take it, no more calls are answered
+            self._large += sum(map(len, reply))
+            if self._large >= TOGETHER:
+                self._send()
         else:
             self._begin(call, reply)
 
@@ -311,6 +317,7 @@ class Connection(asyncio.BufferedProtocol):
             self._unsent.append(reply)
         else:
             self._unsent += reply
+            self._large = 1
         self._send()
         self.look_again()
         if Wait.CALLS in self._waits:
@@ -325,15 +332,16 @@ class Connection(asyncio.BufferedProtocol):
         return rpc.system_error(call.xid)
 
     def _send(self) -> None:
-        """Give the transport all replies there are."""
+        """Give the transport all replies there are: small ones as one, files' bytes as they lie."""
         unsent = self._unsent
         if not unsent or self._transport is None:
             return
         self._unsent = []
-        if len(unsent) == 1:
-            self._transport.write(unsent[0])
-        else:
+        if self._large:
+            self._large = 0
             self._transport.writelines(unsent)
+        else:
+            self._transport.write(b"".join(unsent) if len(unsent) > 1 else unsent[0])
 
     # --- back-pressure
 

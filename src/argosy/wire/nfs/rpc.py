@@ -25,6 +25,9 @@ GIDS_LIMIT = 16
 CREDENTIALS_KEPT = 1024
 """A client says the same credential with each call: it is read once."""
 
+COPIED = 8192
+"""A result of so few bytes is copied into one piece: that costs less than writing many."""
+
 Piece = bytes | memoryview
 Reply = bytes | list[Piece]
 """A whole reply with its mark: in one piece, or in some, where the middle ones are a file's bytes."""
@@ -196,10 +199,13 @@ def success(xid: int, body: bytes) -> bytes:
     return _ACCEPTED.pack(mark, xid, REPLY, ACCEPTED, 0, 0, 0) + body
 
 
-def success_pieces(xid: int, pieces: Sequence[Piece]) -> list[Piece]:
-    """Answer a call with a result in pieces, none of which is copied but the first."""
+def success_pieces(xid: int, pieces: Sequence[Piece]) -> Reply:
+    """Answer a call with a result in pieces; none of them is copied but the first, unless all are small."""
+    size = sum(map(len, pieces))
+    if size <= COPIED:
+        return success(xid, b"".join(pieces))
     first, *others = pieces
-    mark = LAST_FRAGMENT | (_ACCEPTED_SIZE + sum(map(len, pieces)))
+    mark = LAST_FRAGMENT | (_ACCEPTED_SIZE + size)
     return [_ACCEPTED.pack(mark, xid, REPLY, ACCEPTED, 0, 0, 0) + first, *others]
 
 
