@@ -19,6 +19,7 @@ EXPORTS = {
         "ftp.example.org", 2121, "ann", "secret", b"/pub/a b:c"
     ),
     b"10.0.0.1:2121:ann:secret:pub": Address("10.0.0.1", 2121, "ann", "secret", b"pub"),
+    b"/ftp.example.org:ann:secret": Address("ftp.example.org", 21, "ann", "secret"),
     b"[fd00::1]:ann:secret": Address("fd00::1", 21, "ann", "secret"),
     b"[fd00::1]:2121:ann:secret:d": Address("fd00::1", 2121, "ann", "secret", b"d"),
     b"ftp://ann:secret@ftp.example.org:2121/pub": Address("ftp.example.org", 2121, "ann", "secret", b"pub"),

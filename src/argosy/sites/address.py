@@ -68,8 +68,9 @@ def parse_export(export: bytes) -> Address:
         scheme, _, place = _decoded(export).lstrip("/").partition(":")
         return parse_url(f"{scheme}://{place.lstrip('/')}")
     text = _decoded(export)
-    if text.startswith("/"):
-        raise errors.NotFound(export)
+    if text.startswith("/") and ":" not in text:
+        raise errors.NotFound(export)  # a name, and no site has it
+    text = text.lstrip("/")  # libnfs can't say a path without one
     if not text:
         raise errors.BadArgument("want host:user:password or ftp://user:password@host/directory")
     host, rest = _split_host(text)
