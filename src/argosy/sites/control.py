@@ -105,7 +105,7 @@ class Control:
         for words in commands:
             line = b" ".join(word.encode() if isinstance(word, str) else word for word in words)
             if any(sign in line for sign in b"\r\n\0"):
-                raise errors.NameNotAllowed(line)
+                raise errors.NameNotAllowed("a line's end in a command")
             said += (line.replace(b"\xff", b"\xff\xff") if self.doubles else line) + b"\r\n"
         if not self.usable:
             raise errors.Unavailable(f"{self._where}: the connection is lost")

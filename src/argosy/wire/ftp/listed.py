@@ -240,7 +240,7 @@ def _letters(value: bytes | None) -> str | None:
 _UNIX = re.compile(
     rb"(?P<type>[-dlbcpsDCMnPwh])(?P<mode>[-rwxsStTlL]{9})[.+@\x20]?\s*"
     rb"(?:(?P<links>\d+)\s+)?"
-    rb"(?P<middle>(?:\S.*?)?)\s*(?<!\S)"
+    rb"(?P<middle>(?:\S+\s+)*?)"
     rb"(?P<size>\d{1,19}|\d+,\s*\d+|-)\s+"
     rb"(?P<date>"
     rb"[^\s\d]\S{1,9}\.?\s+\d{1,2}\.?\s+(?:\d{1,2}:\d\d(?::\d\d)?(?:\s+\d{4})?|\d{4})"
@@ -394,8 +394,7 @@ def _at(when: datetime) -> int:
 
 _DOS = re.compile(
     rb"(?P<date>\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4})\s+(?P<clock>\d{1,2}:\d\d(?::\d\d)?)\s*(?P<half>[AaPp][Mm]?)?\s+"
-    rb"(?:<(?P<special>DIR|JUNCTION|SYMLINKD?|FILE)>\s*?|(?P<size>\d[\d,.\xa0']*))"
-    rb"(?:(?<=>)\s{10}|\s)\s*?(?P<name>\S.*)",
+    rb"(?:<(?P<special>DIR|JUNCTION|SYMLINKD?|FILE)>|(?P<size>\d[\d,.\xa0']*))\s+(?P<name>\S.*)",
     re.DOTALL,
 )
 _LED = re.compile(rb"(?P<name>.+) \[(?P<target>[^\]]*)\]", re.DOTALL)
