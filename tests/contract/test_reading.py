@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,9 @@ from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Tls, Version
 from argosy.sites.pool import Pool, Purpose
 from argosy.sites.reading import Reader
+from argosy.sites.spill import Spill
 from contract import peers
+from contract.conftest import log_in
 
 KIB, MIB = 1024, 1024 * 1024
 SECONDS = 60.0
@@ -34,7 +38,14 @@ class Desk:
     """A reader of one site's file."""
 
     def __init__(
-        self, peer: peers.Peer, *, port: int = 0, tls: Tls = Tls.OFF, memory: int = 64 * MIB, **more: object
+        self,
+        peer: peers.Peer,
+        *,
+        port: int = 0,
+        tls: Tls = Tls.OFF,
+        memory: int = 64 * MIB,
+        spool: Spill | None = None,
+        **more: object,
     ):
         address = Address(
             host=peer.host, port=port or peer.port, user=peer.user, password=peer.password, tls=tls
@@ -42,7 +53,8 @@ class Desk:
         remote = config.Remote(certificates="any", retry_first_seconds=0.05, **more)  # type: ignore[arg-type]
         dialect = Dialect()
         self.pool = Pool(lambda: Client(address, remote, dialect), remote)
-        self.reader = Reader(self.pool, BlockCache(config.Cache(memory_bytes=memory)).shelf("1"), remote)
+        shelf = BlockCache(config.Cache(memory_bytes=memory)).shelf("1")
+        self.reader = Reader(self.pool, shelf, remote, spool=lambda: spool)
 
     def read(self, offset: int, count: int) -> bytes:
         pieces = self.reader.known(WHOLE, offset, count)
@@ -62,23 +74,20 @@ def desk(peer: peers.Peer, **settings: object) -> Iterator[Desk]:
         assert made.pool.report().busy == 0
 
 
-@pytest.fixture(scope="module", params=list(peers.ALL))
-def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
-    with peers.ALL[request.param](tmp_path_factory.mktemp(request.param) / "peer") as running:
-        address = Address(
-            host=running.host, port=running.port, user=running.user, password=running.password, tls=Tls.OFF
-        )
-        client = Client(address, config.Remote(), Dialect())
-        upload = client.store(PATH)
-        upload.send(CONTENT)
-        upload.finish()
-        client.close()
-        yield running
+@pytest.fixture(scope="session")
+def stocked(peer: peers.Peer) -> peers.Peer:
+    """Give a server that has the file."""
+    client = log_in(peer)
+    upload = client.store(PATH)
+    upload.send(CONTENT)
+    upload.finish()
+    client.close()
+    return peer
 
 
 @pytest.mark.parametrize("tls", [Tls.OFF, Tls.NEEDED])
-def test_reading_in_order_is_one_download(peer: peers.Peer, tls: Tls) -> None:
-    with desk(peer, tls=tls) as at:
+def test_reading_in_order_is_one_download(stocked: peers.Peer, tls: Tls) -> None:
+    with desk(stocked, tls=tls) as at:
         for offset in range(0, len(CONTENT), MIB):
             assert at.read(offset, MIB) == CONTENT[offset : offset + MIB]
         told = at.reader.report()
@@ -87,9 +96,9 @@ def test_reading_in_order_is_one_download(peer: peers.Peer, tls: Tls) -> None:
 
 
 @pytest.mark.parametrize("tls", [Tls.OFF, Tls.NEEDED])
-def test_reading_here_and_there_keeps_the_logins(peer: peers.Peer, tls: Tls) -> None:
+def test_reading_here_and_there_keeps_the_logins(stocked: peers.Peer, tls: Tls) -> None:
     chance = random.Random(6)
-    with desk(peer, tls=tls) as at:
+    with desk(stocked, tls=tls) as at:
         for _ in range(60):
             offset = chance.randrange(len(CONTENT))
             assert at.read(offset, 4 * KIB) == CONTENT[offset : offset + 4 * KIB]
@@ -97,8 +106,8 @@ def test_reading_here_and_there_keeps_the_logins(peer: peers.Peer, tls: Tls) -> 
         assert at.reader.report().fetched <= 60 * 64 * KIB
 
 
-def test_one_login_serves_reading_and_listings_by_turns(peer: peers.Peer) -> None:
-    with desk(peer, connections=1) as at:
+def test_one_login_serves_reading_and_listings_by_turns(stocked: peers.Peer) -> None:
+    with desk(stocked, connections=1) as at:
         for offset in range(0, len(CONTENT), 3 * MIB):
             assert at.read(offset, 300_000) == CONTENT[offset : offset + 300_000]
             assert at.pool.ask(Purpose.META, lambda client: client.facts(PATH), SECONDS).size == len(CONTENT)
@@ -115,9 +124,9 @@ READS = st.lists(
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(reads=READS, connections=st.sampled_from([1, 3]))
 def test_whatever_is_read_is_what_the_server_has(
-    peer: peers.Peer, reads: list[tuple[int, int, bool]], connections: int
+    stocked: peers.Peer, reads: list[tuple[int, int, bool]], connections: int
 ) -> None:
-    with desk(peer, connections=connections, memory=8 * MIB) as at:
+    with desk(stocked, connections=connections, memory=8 * MIB) as at:
         futures = []
         for offset, count, waits in reads:
             futures.append((offset, count, at.reader.begin(WHOLE, lambda: PATH, offset, count)))
@@ -266,3 +275,35 @@ def test_four_kib_at_the_end_of_a_gib_fetch_less_than_100_kib(vsftpd: peers.Peer
         told = at.reader.begin(version, lambda: path, 900_000_000, 4096).result(SECONDS)
         assert b"".join(told) == CONTENT[:4096]
         assert at.reader.report().fetched < 100 * KIB
+
+
+def test_a_server_that_refuses_rest_sends_a_file_once(tmp_path: Path) -> None:
+    with peers.vsftpd(tmp_path / "peer", cmds_denied="REST") as peer:
+        assert peer.root is not None
+        (peer.root / peers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
+        chance = random.Random(7)
+        with desk(peer, memory=8 * MIB, spool=Spill(tmp_path / "spool", 1 << 30)) as at:
+            for _ in range(100):
+                offset = chance.randrange(len(CONTENT))
+                assert at.read(offset, 4 * KIB) == CONTENT[offset : offset + 4 * KIB]
+            assert at.reader.report().opened == 1
+            assert at.reader.report().fetched == len(CONTENT)
+
+
+@pytest.mark.parametrize("allowed", [1, 2])
+def test_a_server_that_allows_few_logins_serves_many_readers(tmp_path: Path, allowed: int) -> None:
+    with peers.vsftpd(tmp_path / "peer", max_per_ip=allowed) as peer:
+        assert peer.root is not None
+        (peer.root / peers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
+        chance = random.Random(8)
+        with desk(peer) as at, ThreadPoolExecutor(8) as threads:
+
+            def work(_: int) -> None:
+                offset = chance.randrange(len(CONTENT))
+                assert at.read(offset, 64 * KIB) == CONTENT[offset : offset + 64 * KIB]
+                assert at.pool.ask(Purpose.META, lambda client: client.facts(PATH), SECONDS).size == len(
+                    CONTENT
+                )
+
+            list(threads.map(work, range(60)))
+            assert at.pool.report().limit == allowed

@@ -111,6 +111,9 @@ class Sending:
             site.sent += len(part)
         return len(part)
 
+    def unread(self) -> int:
+        return 0
+
     def finish(self) -> None:
         self._over()
         if self.at < len(self.content) and not self.login.site.says_it_is_whole:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import select
 import socket
 import ssl
+import sys
+import termios
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -144,6 +147,14 @@ class Download(_Data):
         if not self._over:
             self._hang_up()
             self._conclude()
+
+    def unread(self) -> int:
+        """Give how many bytes have come that nobody took; with TLS, as they came."""
+        if self._over:
+            return 0
+        with contextlib.suppress(OSError):
+            return int.from_bytes(fcntl.ioctl(self._socket, termios.FIONREAD, bytes(4)), sys.byteorder)
+        return 0
 
     def abandon(self) -> None:
         """End early: hang up, and hear the site's word on it. The control connection stays usable."""

@@ -38,6 +38,10 @@ class Download(Protocol):
         """Take what has come; 0: that was the end. Raises TransferCut."""
         ...
 
+    def unread(self) -> int:
+        """Give how many bytes have come that nobody took."""
+        ...
+
     def finish(self) -> None:
         """Hear that all was sent. Raises TransferCut, Unavailable."""
         ...
@@ -61,12 +65,14 @@ class Connection(NamedTuple):
     client: Source
     download: Download
 
-    def leave(self, pool: Pool[Source]) -> None:
-        """End the download early, and give the control connection back."""
+    def leave(self, pool: Pool[Source]) -> int:
+        """End the download early, and give the control connection back. Gives how many bytes came in vain."""
         try:
+            vain = self.download.unread()
             self.download.abandon()
         finally:
             pool.give(self.client)
+        return vain
 
 
 class Head:
@@ -97,6 +103,8 @@ class Head:
         """It is to end, whatever its target says."""
         self.used_at = time.monotonic()
         self.bytes_per_second = 0.0
+        self.vain = 0
+        """Bytes that came and that nobody took."""
         self.tries = 0
         """Without a byte in between."""
         self.troubled_at = 0.0
@@ -165,7 +173,7 @@ class Head:
     def release(self, pool: Pool[Source]) -> None:
         """End early, and give the control connection back."""
         if connection := self.detach():
-            connection.leave(pool)
+            self.vain += connection.leave(pool)
 
     def fill(self, pool: Pool[Source], shelf: Shelf, progress: Callable[[int], None]) -> None:
         """Fetch one piece, or read over what is known.

@@ -27,7 +27,7 @@ from argosy.errors import (
 )
 from argosy.sites import ahead
 from argosy.sites.blocks import Shelf
-from argosy.sites.heads import PIECE_BYTES, SKIP_BYTES, EndsEarly, Head, Source
+from argosy.sites.heads import PIECE_BYTES, SKIP_BYTES, Connection, EndsEarly, Head, Source
 from argosy.sites.model import FileId, Version
 from argosy.sites.pool import Pool
 from argosy.sites.spill import Spill
@@ -62,7 +62,7 @@ class ReadingReport(NamedTuple):
     from_cache: int
     """Of that, what was there at once."""
     fetched: int
-    """What came from the site."""
+    """What came from the site, in vain or not."""
     heads: int
     """Open now."""
     opened: int
@@ -299,7 +299,7 @@ class Reader:
         if not head.active:
             file.heads.remove(head)
             if connection := head.detach():
-                self._executor.submit(connection.leave, self._pool)
+                self._executor.submit(self._leave, connection)
 
     def _disperse(self, file: _File) -> None:
         for head in list(file.heads):
@@ -372,6 +372,9 @@ class Reader:
             head.conclude(self._pool)
         elif head not in file.heads:
             head.release(self._pool)
+        with self._lock:
+            self._fetched += head.vain
+            head.vain = 0
 
     def _goes_on(self, file: _File, head: Head) -> bool:
         """Say whether there is more to do; if not, the head is no longer at work."""
@@ -472,5 +475,10 @@ class Reader:
             if not head.active:
                 file.heads.remove(head)
         if connection is not None:
-            connection.leave(self._pool)
+            self._leave(connection)
         return True
+
+    def _leave(self, connection: Connection) -> None:
+        vain = connection.leave(self._pool)
+        with self._lock:
+            self._fetched += vain

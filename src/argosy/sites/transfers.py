@@ -70,7 +70,7 @@ class Transfers:
             raise errors.Unsupported("the site can't begin in the middle of a file")
         opened = self._open(words, refusing, window)
         try:
-            self._command(words, offset, refusing)
+            self._command(words, offset, refusing, opened)
             made = opened.accept() if isinstance(opened, Dialled) else opened
         except errors.NoDataConnection:
             opened.close()
@@ -84,19 +84,29 @@ class Transfers:
             opened.close()
         return self._protect(made) if self.protected else made
 
-    def _command(self, words: tuple[str | bytes, ...], offset: int, refusing: Refusing) -> None:
+    def _command(
+        self,
+        words: tuple[str | bytes, ...],
+        offset: int,
+        refusing: Refusing,
+        opened: socket.socket | Dialled,
+    ) -> None:
+        reads = words[0] == "RETR"
         if not offset:
             self._control.say(words)
         else:
-            # In one piece: a round trip less. A site that can't do the first still answers both.
-            self._control.say(("REST", str(offset)), words)
+            # In one piece: a round trip less. But a STOR after a REST that was refused would empty the file.
+            self._control.say(("REST", str(offset)), *((words,) if reads else ()))
             answer = self._control.hear()
-            if words[0] == "RETR":
+            if reads:
                 self._dialect.learn(restarts=answer.code == 350)
             if answer.code != 350:
-                if self._control.hear().preliminary:
-                    self._control.abort(self._settings.reply_seconds)
+                if reads and self._control.hear().preliminary:
+                    opened.close()  # else it sends until nothing more fits, and hears nothing meanwhile
+                    self._control.catch_up(self._settings.reply_seconds)
                 raise errors.Unsupported(f"the site can't begin in the middle of a file: {answer.text}")
+            if not reads:
+                self._control.say(words)
         answer = self._control.hear()
         if not answer.preliminary:
             raise refusing(answer)
