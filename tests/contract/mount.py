@@ -25,10 +25,18 @@ class Mount:
     """A writer, and what it needs."""
 
     def __init__(
-        self, peer: Peer, place: bytes, journal: Path, tls: Tls = Tls.OFF, **changes: object
+        self,
+        peer: Peer,
+        place: bytes,
+        journal: Path,
+        tls: Tls = Tls.OFF,
+        connections: int = 8,
+        **changes: object,
     ) -> None:
         dialect = Dialect()
-        remote = config.Remote(trust_file=str(peer.authority), connect_seconds=15.0, reply_seconds=30.0)
+        remote = config.Remote(
+            trust_file=str(peer.authority), connect_seconds=15.0, reply_seconds=30.0, connections=connections
+        )
         address = Address(peer.host, peer.port, peer.user, peer.password, tls=tls)
         self.pool: Pool[Client] = Pool(lambda: Client(address, remote, dialect), remote)
         self.settings = config.Journal(**{"quiet_seconds": 60.0, "create_seconds": 60.0, **changes})  # type: ignore[arg-type]
@@ -104,9 +112,9 @@ class Mount:
 
 @contextlib.asynccontextmanager
 async def mounted(
-    peer: Peer, place: bytes, journal: Path, tls: Tls = Tls.OFF, **changes: object
+    peer: Peer, place: bytes, journal: Path, tls: Tls = Tls.OFF, connections: int = 8, **changes: object
 ) -> AsyncIterator[Mount]:
-    mount = Mount(peer, place, journal, tls, **changes)
+    mount = Mount(peer, place, journal, tls, connections, **changes)
     await mount.writer.open()
     try:
         yield mount

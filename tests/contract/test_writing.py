@@ -6,44 +6,22 @@ import asyncio
 import contextlib
 import os
 import random
-import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from argosy import errors
-from argosy.config import Remote
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect
-from argosy.sites.model import Address, Facts, Tls, Version
+from argosy.sites.model import Facts, Version
 from argosy.sites.uploads import is_temporary
-from contract import peers
+from contract import peers, storing
 from contract.mount import MIB, Mount, mounted
 from contract.peers import Peer
 from contract.writer import content
-
-
-@pytest.fixture(scope="module", params=list(peers.ALL))
-def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    """Run each of the servers, once for all tests here."""
-    name = str(request.param)
-    with peers.ALL[name](tmp_path_factory.mktemp("writing") / name) as running:
-        yield running
-
-
-@pytest.fixture
-def place(peer: Peer) -> bytes:
-    """Make a directory that is the test's own, and give its path."""
-    path = f"{peers.FOLDER}/{secrets.token_hex(4)}".encode()
-    client = Client(Address(peer.host, peer.port, peer.user, peer.password, tls=Tls.OFF), Remote(), Dialect())
-    client.make_directory(path)
-    client.close()
-    return path
 
 
 @pytest.fixture
@@ -430,3 +408,83 @@ async def test_a_full_journal_makes_writers_wait_and_then_says_so(tmp_path: Path
             file = mount.name(b"f")
             with pytest.raises((errors.NoSpace, errors.NotFound)):
                 await mount.write(file, None, os.urandom(20 * MIB))
+
+
+async def test_a_site_that_replaces_nothing_has_files_replaced_all_the_same(tmp_path: Path) -> None:
+    with peers.proftpd(tmp_path / "server", "<Limit RNTO STOR>\n</Limit>\nAllowOverwrite off") as peer:
+        async with mounted(peer, peers.FOLDER.encode(), tmp_path / "journal") as mount:
+            file, base = await mount.existing(b"old", b"old" * 1000)
+            for new in (b"new" * 2000, b"newer"):
+                await mount.writer.truncate(file, mount.base(file) or base, 0)
+                await mount.write(file, mount.base(file) or base, new)
+                assert await mount.flushed(file) == new
+            await mount.write(file, mount.base(file), b"N")
+            assert await mount.flushed(file) == b"Newer"
+            assert mount.names() == [b"old"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"cmds_denied": "RNFR,RNTO"}, {"deny_file": "{*.part}"}, {"cmds_denied": "APPE"}],
+    ids=["no renaming", "no names of ours", "no appending"],
+)
+async def test_a_site_that_can_less_gets_files_all_the_same(
+    tmp_path: Path, settings: dict[str, object]
+) -> None:
+    with peers.vsftpd(tmp_path / "server", **settings) as peer:
+        async with mounted(peer, peers.FOLDER.encode(), tmp_path / "journal", whole_bytes=0) as mount:
+            new, data = mount.name(b"new"), os.urandom(2 * MIB)
+            await mount.writer.create(new)
+            await mount.write(new, None, data)
+            assert await mount.flushed(new) == data
+            await mount.write(new, mount.base(new), b"more", at=len(data))
+            assert await mount.flushed(new) == data + b"more"
+            await mount.write(new, mount.base(new), b"middle", at=MIB)
+            assert await mount.flushed(new) == data[:MIB] + b"middle" + data[MIB + 6 :] + b"more"
+            assert mount.names() == [b"new"]
+
+
+async def test_a_site_that_lets_us_in_once_is_enough(peer: Peer, place: bytes, tmp_path: Path) -> None:
+    async with mounted(peer, place, tmp_path / "journal", connections=1, stream_bytes=MIB) as mount:
+        files = [mount.name(b"%d" % number) for number in range(4)]
+        data = os.urandom(6 * MIB)
+
+        async def copy(file: int) -> None:
+            await mount.writer.create(file)
+            await mount.write(file, None, data)
+            await mount.writer.flush(file)
+
+        await asyncio.gather(*map(copy, files))
+        for file in files:
+            assert await mount.content(file) == data
+
+
+async def test_who_asks_late_hears_too_that_nothing_was_kept(
+    peer: Peer, place: bytes, tmp_path: Path
+) -> None:
+    async with mounted(peer, place, tmp_path / "journal", quiet_seconds=0.2, refused_seconds=0.5) as mount:
+        file = mount.name(b"gone/f")
+        mount.writer.admit(place + b"/gone")
+        await mount.writer.create(file)
+        await mount.write(file, None, b"written, and never to be kept")
+        until = time.monotonic() + 30
+        while mount.writer.dirty(file) is not None:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.05)
+        with pytest.raises(errors.NotFound):
+            await mount.writer.write(file, None, 5, b"more")
+        with pytest.raises(errors.NotFound):
+            await mount.writer.flush(file)
+        assert await mount.writer.flush(file) is None
+
+
+async def test_what_is_left_of_uploads_that_ended_long_ago_goes(tmp_path: Path) -> None:
+    with peers.pyftpdlib(tmp_path / "server") as peer:
+        assert peer.root is not None
+        folder = peer.root / peers.FOLDER.strip("/")
+        for name, age in ((".argosy-0123456789abcdef.part", 90_000), (".argosy-ffffffffffffffff.part", 60)):
+            (folder / name).write_bytes(b"half a f")
+            os.utime(folder / name, (time.time() - age,) * 2)
+        async with storing.mounted(peer, tmp_path / "state") as storage:
+            assert await storing.names(storage, storage.root) == []
+        assert [path.name for path in folder.iterdir()] == [".argosy-ffffffffffffffff.part"]

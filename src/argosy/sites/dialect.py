@@ -69,8 +69,6 @@ class Dialect:
     pret: bool | None = None
     replaces: bool | None = None
     """RNTO puts a file in the place of another."""
-    restarts_uploads: bool | None = None
-    """REST before STOR changes the middle of a file, and leaves the rest."""
     zones: dict[tuple[int, int], int] = field(default_factory=dict)
     """By year and month, for summer time comes and goes: seconds that LIST's clock is ahead of UTC."""
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import threading
 import time
@@ -31,6 +32,8 @@ from argosy.sites.logbook import (
     write_all,
 )
 from argosy.sites.model import FileId, Version
+
+_log = logging.getLogger(__name__)
 
 _FILLED_SECONDS = 0.2
 """A client that writes in order has its requests come in any order; a hole that stays so long is one."""
@@ -253,11 +256,10 @@ class Draft:
 
     def start(self, at: int, *, temporary: bytes | None = None, appending: int | None = None) -> Sending:
         """Begin an upload at an offset; where it goes is kept in the log, for who comes after a crash."""
-        with self.changed, disk("log"):
+        with self.changed:
             self.sending = Sending(at)
             if (temporary, appending) != (self.temporary, self.appending):
-                self._append(Sent(temporary, appending))
-                self.temporary, self.appending = temporary, appending
+                self._note(temporary, appending)
             return self.sending
 
     def claim(self, sending: Sending, most: int, *, lag: int, quiet_seconds: float) -> int:
@@ -304,13 +306,20 @@ class Draft:
         Returns:
             The size that it will have.
         """
-        with self.changed, disk("log"):
+        with self.changed:
             if sending.end is None:
                 sending.end, sending.generation = self.size, self.generation
                 if self.runs.reach(sending.at) < self.size and (self.temporary or self.appending is not None):
-                    self._unsure()  # zeros are sent, and somebody may write there
-                    self._append(Sent(None, None))
+                    self._note(None, None)  # zeros are sent, and somebody may write there
             return sending.end
+
+    def _note(self, temporary: bytes | None, appending: int | None) -> None:
+        """Keep where an upload goes; under the lock. A full disk is no reason not to upload."""
+        self.temporary, self.appending = temporary, appending
+        try:
+            self._append(Sent(temporary, appending))
+        except OSError as error:
+            _log.warning("the journal can't be written to: %s", error)
 
     def stop(self) -> None:
         """End an upload that brought nothing, or all of it before `settle`; what it sent stays dirty."""
@@ -324,7 +333,7 @@ class Draft:
             sending: The upload.
             base: What the site has now.
         """
-        with self.changed, disk("log"):
+        with self.changed:
             end = base.size
             self.base, self.sending = base, None
             self.placed = self.placed if sending.redo.total else sending.generation
@@ -334,10 +343,13 @@ class Draft:
             self.temporary = self.appending = None
             self.given = self.given and self.generation > sending.generation
             self.mode = self.mode if self.generation > sending.generation else None
-            if not self.clean:
-                self._rewrite()
-                self._release()
             self.changed.notify_all()
+            if not self.clean:
+                try:
+                    self._rewrite()
+                    self._release()
+                except OSError as error:  # the old log says more than is left to do
+                    _log.warning("the journal can't be written to: %s", error)
 
     def end(self) -> None:
         """Have a running upload take what is there, and end."""

@@ -29,8 +29,6 @@ class Patches(Enum):
 class Ways:
     """What was seen of a site that it can; all of a mount's uploads learn from each other."""
 
-    replaces: bool = True
-    """RNTO puts a file in the place of another."""
     temporary: bool = True
     """Files can be stored by another name, and renamed."""
     in_place: set[bytes] = field(default_factory=set)

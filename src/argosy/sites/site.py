@@ -10,10 +10,11 @@ import contextlib
 import logging
 import posixpath
 import secrets
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from argosy.errors import Denied, Exists, NotEmpty, NotFound, TransferCut, Unavailable, Unsupported
+from argosy.errors import Denied, Exists, NotEmpty, NotFound, Refused, TransferCut, Unavailable, Unsupported
 from argosy.sites.client import Client
 from argosy.sites.model import Facts, Kind, Room
 from argosy.sites.pool import Pool, Purpose
@@ -22,6 +23,9 @@ from argosy.sites.tree import HIDDEN, is_hidden
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_DEAD_NS = 24 * 3600 * 10**9
+"""An upload that is under way changes its file's time; one that is cut is gone on with sooner."""
 
 
 class Site:
@@ -52,12 +56,19 @@ class Site:
         return self._ask(lambda client: client.home)
 
     def list(self, path: bytes) -> list[Facts]:
-        """List a directory.
+        """List a directory. What is left there of uploads that ended long ago is removed.
 
         Raises:
             NotFound, NotADirectory, Denied: As it is there.
         """
-        return self._ask(lambda client: client.list(path))
+        found = self._ask(lambda client: client.list(path))
+        dead_ns = time.time_ns() - _DEAD_NS
+        for facts in found:
+            if is_hidden(facts.name) and facts.mtime_ns is not None and facts.mtime_ns < dead_ns:
+                log.info("%r in %r was left by an upload that is over, and is removed", facts.name, path)
+                with contextlib.suppress(Refused):
+                    self.delete(posixpath.join(path, facts.name))
+        return found
 
     def facts(self, path: bytes) -> Facts:
         """Tell of one name.

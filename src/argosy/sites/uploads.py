@@ -142,7 +142,10 @@ class Uploads:
                 self._patch(client, draft, path, runs)
             case Whole(fetch, temporary):
                 if fetch:
-                    self._fetch(client, draft, path, fetch)
+                    try:
+                        self._fetch(client, draft, path, fetch)
+                    except errors.NoSpace as full:  # here, and not on the site
+                        raise errors.Failed(str(full.subject)) from full
                 sending = self._whole(client, draft, path, old, temporary=temporary)
         path = self._path_of(draft.file)
         facts = self._dress(client, draft, path, old)
@@ -249,20 +252,21 @@ class Uploads:
 
         Where RNTO refuses that, the old file steps aside first, and is deleted when the new one is there.
         """
-        if old is None or self.ways.replaces:
-            try:
-                client.rename(name, path)
-            except errors.Unsupported as refused:
-                self.ways.temporary = False
-                raise _AnotherPlanError from refused
-            except (errors.Failed, *_NOT_BY_THIS_NAME) as refused:
-                if old is None:
-                    raise
-                self.ways.replaces = False
-                raise _AnotherPlanError from refused
-            return
+        in_the_way = old is not None and client.dialect.replaces is False
         aside = temporary_beside(path)
-        client.rename(path, aside)
+        try:
+            client.rename(*((path, aside) if in_the_way else (name, path)))
+        except errors.Unsupported as refused:
+            self.ways.temporary = False
+            raise _AnotherPlanError from refused
+        except (errors.Failed, *_NOT_BY_THIS_NAME) as refused:
+            if old is None or in_the_way:
+                self.ways.in_place.add(posixpath.dirname(path))
+            else:
+                client.dialect.learn(replaces=False)
+            raise _AnotherPlanError from refused
+        if not in_the_way:
+            return
         try:
             client.rename(name, path)
         except errors.Refused:
@@ -305,7 +309,7 @@ class Uploads:
                     at, download = 0, client.retrieve(path)
                 with download:
                     while at < end and (count := download.recv_into(buffer[: min(len(buffer), end - at)])):
-                        draft.fill(local, at, buffer[:count], adopt=not self.ways.replaces)
+                        draft.fill(local, at, buffer[:count], adopt=client.dialect.replaces is False)
                         at += count
 
     def _try_patches(self, client: Client, path: bytes) -> Patches:

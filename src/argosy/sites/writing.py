@@ -29,6 +29,10 @@ _TEND_SECONDS = 0.2
 _DISK_THREADS = 4
 _ADMITTING = 4096
 """Directories of which it is remembered that they take files."""
+_SOON_SECONDS = 1.0
+"""An upload that failed is tried again so soon when somebody waits for it."""
+_UNHEARD = 10_000
+"""Files whose trouble is kept for who asks late."""
 _INCOMPLETE_TIMES = 3
 """A site that keeps less than it was sent, and says 226, is full or broken."""
 
@@ -77,7 +81,8 @@ class _Entry:
         self.trouble: errors.Refused | None = None
         """The site's last word."""
         self.told = 0.0
-        """When somebody heard of it."""
+        """When somebody heard of it, or else when it was said."""
+        self.heard = False
         self.passing: errors.Refused | None = None
         """Why the last upload failed."""
         self.incomplete = 0
@@ -91,7 +96,7 @@ class _Entry:
     def refuse(self) -> None:
         """Tell what the site said."""
         if self.trouble is not None:
-            self.told = time.monotonic()
+            self.told, self.heard = time.monotonic(), True
             raise type(self.trouble)(self.trouble.subject)
 
 
@@ -135,6 +140,8 @@ class Writer:
         self._tending: asyncio.Task[None] | None = None
         self._closing = False
         self._admitting: set[bytes] = set()
+        self._unheard: dict[FileId, errors.Refused] = {}
+        """Why changes were dropped of which nobody has asked yet."""
 
     async def open(self) -> None:
         """Take up what a gateway before us left. To be awaited before anything else."""
@@ -265,6 +272,8 @@ class Writer:
             Refused: What the site said of the file before.
         """
         until = time.monotonic() + self._settings.full_seconds
+        if (unheard := self._unheard.get(file)) is not None:
+            raise type(unheard)(unheard.subject)
         entry = await self._entry(file, base)
         entry.refuse()
         entry.using += 1
@@ -290,6 +299,7 @@ class Writer:
         entry = await self._entry(file, base)
         if size == 0:
             entry.trouble = None
+            self._unheard.pop(file, None)
         entry.refuse()
         await self._using(entry, lambda: entry.draft.resize(size))
         entry.draft.doubtful = False
@@ -313,6 +323,7 @@ class Writer:
         Returns:
             Whether the site may have something by its name.
         """
+        self._unheard.pop(file, None)
         entry = self._entries.get(file)
         if entry is None:
             return True
@@ -358,10 +369,13 @@ class Writer:
         return await self._flush(file, time.monotonic() + self._settings.flush_seconds)
 
     async def _flush(self, file: FileId, until: float) -> Facts | None:
+        if (unheard := self._unheard.pop(file, None)) is not None:
+            raise unheard
         entry = self._entries.get(file)
         if entry is None or entry.leaving:
             return None
         wanted = entry.draft.generation
+        entry.retry_at = min(entry.retry_at, time.monotonic() + _SOON_SECONDS)
         while entry.draft.placed < wanted and not entry.leaving:
             entry.refuse()
             now = time.monotonic()
@@ -467,6 +481,8 @@ class Writer:
         draft = entry.draft
         why = entry.trouble or "the machine went down before it was on the site"
         _log.error("%s: %d written bytes are dropped: %s", _told(entry), draft.held, why)
+        if entry.trouble is not None and not entry.heard and len(self._unheard) < _UNHEARD:
+            self._unheard[draft.file] = entry.trouble
         self._begin_to_leave(entry, None)
 
     def _perhaps_stream(self, entry: _Entry) -> None:
