@@ -91,11 +91,11 @@ class Banned(Refused):
 
 
 class Unavailable(Refused):
-    """No node can serve this now, try again."""
+    """Out of reach now, try again."""
 
 
 class NoSpace(Refused):
-    """No node has room for this."""
+    """No room for this."""
 
 
 class OverQuota(Refused):
@@ -115,7 +115,7 @@ class TransferCut(Refused):
 
 
 class Failed(Refused):
-    """The node failed at it, try again."""
+    """It failed there, try again."""
 
 
 class Incomplete(Refused):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -225,6 +226,23 @@ async def test_two_sites_and_two_logins_have_nothing_in_common(
             lookup = opaque(ours) + opaque(b"theirs")
             assert await caller.status(Procedure.LOOKUP, lookup) is Status.NOENT
     assert [mount["site"].rpartition("/")[2] for mount in gateway.sites()["mounts"]] == [folder.name]
+
+
+async def test_a_site_that_never_answers_holds_up_neither_others_nor_the_end(
+    gateway: Gateway, folder: Path
+) -> None:
+    (folder / "hello.txt").write_text("hello\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with await Caller.connect(gateway.port) as caller:
+            waiting = asyncio.create_task(caller.mnt(f"127.0.0.1:{silent.getsockname()[1]}:ann:guess"))
+            await asyncio.sleep(0.2)
+            begin = time.monotonic()
+            root = await caller.mount(f"/museum/{folder.name}")
+            assert await caller.read(await caller.lookup(root, "hello.txt"), 0, 100) == (b"hello\n", True)
+            assert await asyncio.to_thread(gateway.stop) == 0
+            assert time.monotonic() - begin < 10.0
+            assert not waiting.done() or waiting.exception()
+            waiting.cancel()
 
 
 async def test_a_wrong_password_is_told_in_the_sites_words_and_kept_nowhere(

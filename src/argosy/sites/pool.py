@@ -272,7 +272,7 @@ class Pool(Generic[C_co]):
             if _lasts(away.trouble):
                 raise type(away.trouble)(away.trouble.subject)
             if now >= until or now - away.since >= seconds:
-                raise Unavailable(f"the site is away since {now - away.since:.0f} s: {away.trouble}")
+                raise Unavailable(f"the site is away since {now - away.since:.0f} s: {_reason(away.trouble)}")
             if not self._opening.total():
                 until = min(until, away.retry_at)
         elif now >= until:
@@ -317,7 +317,7 @@ class Pool(Generic[C_co]):
     def _refused(self, trouble: Refused) -> None:
         """Remember that no connection could be made."""
         now = self._clock()
-        self._trouble = str(trouble)
+        self._trouble = _reason(trouble)
         others = self._count() - 1
         if isinstance(trouble, TooMany) and others:
             self._limit = min(self._limit, others)
@@ -328,8 +328,13 @@ class Pool(Generic[C_co]):
         pause = min(most, 2 * self._away.pause) if self._away else first
         since = self._away.since if self._away else now
         if self._away is None:
-            log.warning("no connection to the site: %s", trouble)
+            log.warning("no connection to the site: %s", _reason(trouble))
         self._away = _Away(since, now + pause, pause, trouble)
+
+
+def _reason(trouble: Refused) -> str:
+    """Say why there is no connection; that the site is out of reach goes without saying."""
+    return str(trouble.subject if type(trouble) is Unavailable and trouble.subject else trouble)
 
 
 def _lasts(trouble: Refused) -> bool:

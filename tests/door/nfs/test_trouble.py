@@ -157,7 +157,7 @@ async def test_a_site_that_is_away_is_logged_with_its_name(
     museum.trouble["read_link"] = errors.Unavailable("ftp.example.org")
     await ann.status(Procedure.READLINK, opaque(root))
     assert [record.getMessage() for record in caplog.records] == [
-        "/museum: READLINK: No node can serve this now, try again: ftp.example.org"
+        "/museum: READLINK: Out of reach now, try again: ftp.example.org"
     ]
 
 
