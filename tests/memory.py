@@ -371,6 +371,7 @@ class MemoryMounts:
         """Those that were open before a restart."""
         self.trouble: Exception | None = None
         self.asked: list[tuple[bytes, int, int]] = []
+        self.owners: dict[int, int] = {}
         self.only: dict[int, Sequence[str]] = {}
 
     def __getitem__(self, export: str) -> Memory:
@@ -398,6 +399,9 @@ class MemoryMounts:
 
     def title(self, mount: int) -> str:
         return next((name.decode() for name, number in self.names.items() if number == mount), "?")
+
+    def owner(self, mount: int) -> int:
+        return self.owners.get(mount, 1000)
 
     def networks(self, mount: int) -> Sequence[str]:
         return self.only.get(mount, ())

@@ -57,9 +57,11 @@ CHANGE = Access.MODIFY | Access.EXTEND
 def test_access_is_what_the_site_and_the_mode_say(
     attributes: Attributes, who: Credential | None, may: Access
 ) -> None:
-    assert Access(rights.allowed(attributes, who)) == may
+    assert Access(rights.allowed(attributes, who, ours=who in (ANN, ROOT))) == may
 
 
-def test_only_the_owner_and_root_own_a_file() -> None:
-    owned = [rights.owns(of(FILE, 0o666), who) for who in (ANN, ROOT, COLLEAGUE, STRANGER, None)]
-    assert owned == [True, True, False, False, False]
+def test_whose_login_it_is_may_do_all_with_files_that_others_own_there() -> None:
+    theirs = of(FILE, 0o600)
+    assert Access(rights.allowed(theirs, STRANGER, ours=True)) == rights.ALL & ~Access.EXECUTE
+    assert Access(rights.allowed(theirs, STRANGER, ours=False)) == Access(0)
+    assert Access(rights.allowed(theirs, ANN, ours=False)) == rights.ALL & ~Access.EXECUTE

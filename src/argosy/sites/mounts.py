@@ -258,6 +258,10 @@ class Mounts(Generic[_S]):
         """Give what may be shown of a mount that was opened: no password."""
         return self._mounted[mount].title
 
+    def owner(self, mount: int) -> int:
+        """Give the uid of whom a mount was opened for."""
+        return self._mounted[mount].uid
+
     def networks(self, mount: int) -> tuple[str, ...]:
         """Give whose clients alone may use a mount; none: it is as for all."""
         site = self._config.sites.get(self._mounted[mount].name)

@@ -523,6 +523,17 @@ async def test_strangers_are_held_to_the_mode(ann: Caller, root: bytes, museum: 
     assert museum.content("open.txt") == b"y"
 
 
+async def test_whose_login_it_is_may_do_what_the_site_lets_it_whoever_owns_the_files(
+    ann: Caller, root: bytes, museum: Memory
+) -> None:
+    for file in (museum.put("a.txt", b"x"), museum.at("")):
+        museum.nodes[file].uid = 33  # as the site says
+    handle = await ann.lookup(root, "a.txt")
+    await ann.write(handle, 0, b"y")
+    assert await ann.status(Procedure.SETATTR, opaque(handle) + sattr3(mode=0o600) + u32(0)) is Status.OK
+    assert await ann.status(Procedure.REMOVE, opaque(root) + opaque(b"a.txt")) is Status.OK
+
+
 @pytest.mark.parametrize(
     ("trouble", "status"),
     [

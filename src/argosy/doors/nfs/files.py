@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argosy import errors
-from argosy.doors.nfs import rights
 from argosy.doors.nfs.names import changes
 from argosy.doors.nfs.statuses import Failure
 from argosy.doors.nfs.visit import Changing, Visit, aside
@@ -51,7 +50,7 @@ async def set_attributes(visit: Visit, asked: SetattrArguments) -> bytes:
 async def access(visit: Visit, asked: AccessArguments) -> bytes:
     """ACCESS: what of this somebody may do. RFC 1813 section 3.3.4."""
     found = await visit.attributes(await visit.enter(asked.handle))
-    return results.access3(visit.pack(found), asked.access & rights.allowed(found, visit.who))
+    return results.access3(visit.pack(found), asked.access & visit.may(found))
 
 
 async def read_link(visit: Visit, asked: Handle) -> bytes:
@@ -109,11 +108,8 @@ async def commit(visit: Visit, asked: CommitArguments) -> bytes:
 
 async def _demand_read(visit: Visit, file: int) -> None:
     """See that whoever asks may read: who may execute a file may read it, too. RFC 1813 section 4.4."""
-    who = visit.who
-    if who is None or who.uid:
-        now = await visit.attributes(file)
-        if (who is None or who.uid != now.uid) and not rights.allowed(now, who) & (READ | Access.EXECUTE):
-            raise errors.Denied
+    if not visit.ours and not visit.may(await visit.attributes(file)) & (READ | Access.EXECUTE):
+        raise errors.Denied
 
 
 def _check_changes(visit: Visit, now: Attributes, wanted: Changes) -> None:
@@ -125,7 +121,7 @@ def _check_changes(visit: Visit, now: Attributes, wanted: Changes) -> None:
         Denied: Not this one.
         Failure: It isn't theirs: PERM.
     """
-    if rights.owns(now, visit.who):
+    if visit.owns(now):
         return
     only_owners = (wanted.mode, wanted.uid, wanted.gid)
     times = {wanted.mtime_ns, wanted.atime_ns} - {None, "now"}

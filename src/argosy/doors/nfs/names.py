@@ -185,8 +185,7 @@ def changes(wanted: SetAttributes) -> Changes:
 
 async def _is_new(visit: Visit, directory: int, name: bytes) -> bool:
     """Say whether a name isn't there; only who needs leave for it is asked about."""
-    who = visit.who
-    if who is not None and not who.uid:
+    if visit.ours:
         return False
     try:
         found: Attributes | None = visit.storage.known_child(directory, name)

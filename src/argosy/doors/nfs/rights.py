@@ -1,8 +1,9 @@
 """Who may do what with a file. Pure.
 
 The site has its own rights, and the login is all that it sees: `perm` tells what it will refuse. Beyond that,
-a file's owner and root may do everything here, and others what the mode's group and other bits say: a mount
-made with one user's password is no open door for all users of the machine. RFC 1813 section 4.4.
+whoever mounted it, root and a file's owner may do everything here, and others what the mode's group and other
+bits say: a mount made with one user's password is no open door for all users of the machine. RFC 1813 section
+4.4.
 """
 
 from __future__ import annotations
@@ -53,26 +54,27 @@ class Standing(Enum):
     """What somebody is to a file."""
 
     OWNER = 6
-    """Or root."""
+    """Or whose login it is, or root."""
     GROUP = 3
     OTHER = 0
 
 
-def allowed(attributes: Attributes, who: Credential | None) -> int:
-    """Give all that somebody may do with a file, as bits of `Access`."""
+def allowed(attributes: Attributes, who: Credential | None, *, ours: bool) -> int:
+    """Give all that somebody may do with a file, as bits of `Access`.
+
+    Args:
+        attributes: The file's.
+        who: Asks; None: said nothing.
+        ours: It is root, or whose login at the site it is.
+    """
     who = who or NOBODY
-    if who.uid in (0, attributes.uid):
+    if ours or who.uid == attributes.uid:
         standing = Standing.OWNER
     elif attributes.gid == who.gid or attributes.gid in who.gids:
         standing = Standing.GROUP
     else:
         standing = Standing.OTHER
     return _allowed(attributes.kind, attributes.mode, attributes.perm, standing)
-
-
-def owns(attributes: Attributes, who: Credential | None) -> bool:
-    """Say whether somebody may change mode and times."""
-    return who is not None and who.uid in (0, attributes.uid)
 
 
 @lru_cache(1024)

@@ -111,6 +111,9 @@ class Mounts(Protocol):
     def title(self, mount: int) -> str:
         """Give what may be shown of it: no password."""
 
+    def owner(self, mount: int) -> int:
+        """Give the uid of whose login it is."""
+
     def networks(self, mount: int) -> Sequence[str]:
         """Give whose clients may use it, where that isn't as for all."""
 

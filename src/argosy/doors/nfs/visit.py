@@ -79,7 +79,7 @@ class House:
 class Visit:
     """One call."""
 
-    __slots__ = ("files", "host", "house", "mount", "storage", "who")
+    __slots__ = ("files", "host", "house", "mount", "ours", "storage", "who")
 
     storage: Storage
 
@@ -95,6 +95,8 @@ class Visit:
         self.host = host
         self.who = who
         self.mount = 0
+        self.ours = False
+        """It is root, or whose login it is: what they may not, the site refuses."""
         self.files: list[FileId] = []
         """Those whose handles came, in their order."""
 
@@ -120,6 +122,8 @@ class Visit:
                 self.house.check(self.host, mount)
                 self.house.let_in.add((self.host, mount))
             self.mount, self.storage = mount, storage
+            who = self.who
+            self.ours = who is not None and (not who.uid or who.uid == self.house.mounts.owner(mount))
         self.files.append(file)
         return file
 
@@ -132,23 +136,22 @@ class Visit:
         return known
 
     async def demand(self, file: FileId, access: int) -> None:
-        """See that whoever asks may do this.
-
-        Root isn't looked at: what the login may not, the site refuses.
-
-        Raises:
-            Denied: Not this one.
-        """
-        who = self.who
-        if who is None or who.uid:
-            attributes = await self.attributes(file)
-            if who is None or who.uid != attributes.uid:
-                self.demand_of(attributes, access)
+        """See that whoever asks may do this; Denied."""
+        if not self.ours:
+            self.demand_of(await self.attributes(file), access)
 
     def demand_of(self, attributes: Attributes, access: int) -> None:
-        """See that a stranger may do this; Denied."""
-        if rights.allowed(attributes, self.who) & access != access:
+        """See that whoever asks may do this with a file that is known; Denied."""
+        if self.may(attributes) & access != access:
             raise errors.Denied
+
+    def may(self, attributes: Attributes) -> int:
+        """Give all that whoever asks may do with a file."""
+        return rights.allowed(attributes, self.who, ours=self.ours)
+
+    def owns(self, attributes: Attributes) -> bool:
+        """Say whether whoever asks may change mode and times."""
+        return self.ours or (self.who is not None and self.who.uid == attributes.uid)
 
     @property
     def title(self) -> str:
