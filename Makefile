@@ -51,7 +51,7 @@ bench: .venv/.dev
 	$(PY) bench/run.py $(ARGS)
 
 soak: .venv/.dev
-	PYTHONPATH=tests $(PY) -m soak.run $(SECONDS) $(ARGS)
+	PYTHONPATH=tests:bench $(PY) tests/soak/run.py $(SECONDS) $(ARGS)
 
 fuzz: .venv/.dev
 	PYTHONPATH=tests $(PY) -m fuzz.run $(ARGS)

@@ -1,4 +1,4 @@
-"""A network of the benchmark's own: loopback in a private namespace, with one congestion control for all.
+"""A network of one's own: loopback in a private namespace, with one congestion control for all.
 
 Some kernels come with BBR, which on loopback takes two thirds of the speed away, and from each server a
 different share. In a namespace we may choose without touching the machine's own settings.
@@ -17,7 +17,7 @@ from pathlib import Path
 WANTED = "cubic"
 
 _INSIDE = "ARGOSY_BENCH_INSIDE"
-"""Set in the environment of the benchmark that runs in the namespace."""
+"""Set in the environment of the program that runs in the namespace."""
 
 _PORTS = "10000 65000"
 """For data connections: thousands of small transfers leave as many ports in TIME_WAIT."""
