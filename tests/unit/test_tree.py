@@ -32,6 +32,7 @@ class Disk:
         self.hold.set()
         self.listing = threading.Event()
         self.now = 1000.0
+        self.tells_singly = True
 
     def add(self, path: bytes, kind: Kind = Kind.FILE, **what: Any) -> None:
         self.files[path] = Facts(name=path.rpartition(b"/")[2], kind=kind, **{"mtime_ns": SECOND, **what})
@@ -251,6 +252,28 @@ async def test_one_file_of_a_large_directory_costs_no_second_listing(disk: Disk,
             with pytest.raises(NotFound):
                 await tree.child(ROOT, b"n8")
         assert disk.asked == [b"list /", b"facts /n7", b"facts /n8"]
+        disk.tells_singly = False  # to hear that a name isn't there costs a listing: so it is one for all
+        for name in (b"n9", b"new", b"newer"):
+            with contextlib.suppress(NotFound):
+                await tree.child(ROOT, name)
+        assert disk.asked[3:] == [b"facts /n9", b"list /"]
+
+
+async def test_a_listing_that_takes_long_is_of_use_when_it_has_come(tree: Tree, disk: Disk) -> None:
+    works = disk.list
+
+    def slow(path: bytes) -> list[Facts]:
+        disk.now += 3 * TTL
+        return works(path)
+
+    disk.list = slow  # type: ignore[method-assign]
+    assert sorted(await names(tree, most=1)) == [b"a", b"d"]
+    disk.now += 2 * TTL
+    await tree.child(ROOT, b"a")
+    assert disk.asked == [b"list /"]
+    disk.now += TTL
+    await tree.child(ROOT, b"a")
+    assert disk.asked == [b"list /"] * 2
 
 
 async def test_what_is_kept_of_listings_is_bounded(disk: Disk, state: Path) -> None:

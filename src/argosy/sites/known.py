@@ -27,14 +27,14 @@ _APART = 10_000
 class Listing:
     """A directory's names."""
 
-    __slots__ = ("begun", "names", "order")
+    __slots__ = ("names", "order", "until")
 
-    def __init__(self, names: dict[bytes, FileId], order: list[FileId], begun: float) -> None:
+    def __init__(self, names: dict[bytes, FileId], order: list[FileId], until: float) -> None:
         self.names = names
         self.order = order
         """The ids, rising: the order of the directory's pages."""
-        self.begun = begun
-        """When the site was asked."""
+        self.until = until
+        """So long it is believed."""
 
     def page(self, cookie: int, most: int) -> list[FileId]:
         """Give the files behind a place."""
@@ -94,9 +94,9 @@ class Known:
         self.changed: dict[FileId, int] = {}
         """When what a directory holds was changed, or seen to have changed, as clients are told it."""
         self._apart: OrderedDict[FileId, float] = OrderedDict()
-        """Files that were asked for, or changed, one by one, and when."""
+        """Files that were asked for, or changed, one by one, and for how long that is believed."""
         self._absent: OrderedDict[tuple[FileId, bytes], float] = OrderedDict()
-        """Names that are known not to be there, and since when."""
+        """Names that are known not to be there, and for how long that is believed."""
         self._touched: dict[FileId, dict[bytes, FileId | None]] = {}
         """For each directory that is being listed: what we changed meanwhile."""
         self._kept = 0
@@ -112,10 +112,10 @@ class Known:
         attributes = node.attributes
         if file in self.pinned:
             return attributes
-        before = self.clock() - self._seconds
+        now = self.clock()
         # A directory is as fresh as its names: by its times clients see whether to ask for them.
         listing = self.listings.get(file) or self.listings.get(attributes.parent)
-        if (listing is not None and listing.begun > before) or self._apart.get(file, before) > before:
+        if (listing is not None and listing.until > now) or self._apart.get(file, now) > now:
             return attributes
         return None
 
@@ -125,15 +125,15 @@ class Known:
         Raises:
             NotFound: It is known that there is no such name.
         """
-        before = self.clock() - self._seconds
+        now = self.clock()
         listing = self.listings.get(directory)
         if listing is not None:
             file = listing.names.get(name)
             if file is not None:
                 return self.fresh(file)
-            if listing.begun > before:
+            if listing.until > now:
                 raise NotFound(name)
-        if self._absent.get((directory, name), before) > before:
+        if self._absent.get((directory, name), now) > now:
             raise NotFound(name)
         return None
 
@@ -147,7 +147,7 @@ class Known:
     def fresh_listing(self, directory: FileId) -> Listing | None:
         """Give a directory's names if they are known and not too old."""
         listing = self.listings.get(directory)
-        if listing is None or listing.begun <= self.clock() - self._seconds:
+        if listing is None or listing.until <= self.clock():
             return None
         return listing
 
@@ -185,7 +185,7 @@ class Known:
         self.nodes[file] = node
         self._touch(directory, name, file)
         self._absent.pop((directory, name), None)
-        self._apart[file] = self.clock()
+        self._apart[file] = self.clock() + self._seconds
         self._apart.move_to_end(file)
         if len(self._apart) > _APART:
             old, _ = self._apart.popitem(last=False)
@@ -224,12 +224,12 @@ class Known:
     def empty(self, directory: FileId) -> None:
         """There is a new directory, and nothing in it."""
         if directory not in self.listings:
-            self.listings[directory] = Listing({}, [], self.clock())
+            self.listings[directory] = Listing({}, [], self.clock() + self._seconds)
 
     def absent(self, directory: FileId, name: bytes) -> None:
         """Remember that there is no such name."""
         self.drop(directory, name)
-        self._absent[directory, name] = self.clock()
+        self._absent[directory, name] = self.clock() + self._seconds
         self._absent.move_to_end((directory, name))
         if len(self._absent) > _APART:
             self._absent.popitem(last=False)
@@ -248,9 +248,18 @@ class Known:
         node = self.nodes.get(file)
         listing = self.listings.get(node.attributes.parent) if node is not None else None
         if listing is not None:
-            listing.begun = -float("inf")
+            listing.until = 0.0
 
     # --- listings
+
+    def until(self, asked: float) -> float:
+        """Give for how long a listing that has just come is believed.
+
+        As long as any answer, from when the site was asked; but one that takes longer than that is no use if
+        it is too old when it comes, so it is believed as long again as it took.
+        """
+        now = self.clock()
+        return max(asked + self._seconds, now + (now - asked))
 
     def begin(self, directory: FileId) -> None:
         """The site is being asked for a listing: watch what we change meanwhile."""

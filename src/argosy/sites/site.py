@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from argosy.errors import Denied, Exists, NotEmpty, NotFound, Refused, TransferCut, Unavailable, Unsupported
 from argosy.sites.client import Client
+from argosy.sites.dialect import Dialect
 from argosy.sites.model import Facts, Kind, Room
 from argosy.sites.pool import Pool, Purpose
 from argosy.sites.tree import HIDDEN, is_hidden
@@ -35,14 +36,16 @@ class Site:
     us in any more.
     """
 
-    def __init__(self, pool: Pool[Client], seconds: float) -> None:
+    def __init__(self, pool: Pool[Client], dialect: Dialect, seconds: float) -> None:
         """Begin.
 
         Args:
             pool: The mount's sessions.
+            dialect: What the site can.
             seconds: How long a site that is away is waited for.
         """
         self._pool = pool
+        self._dialect = dialect
         self._seconds = seconds
 
     # --- looking
@@ -77,6 +80,11 @@ class Site:
             NotFound, Denied: As it is there.
         """
         return self._ask(lambda client: client.facts(path))
+
+    @property
+    def tells_singly(self) -> bool:
+        """Whether it can say that a name isn't there without listing its directory: by MLST."""
+        return bool(self._dialect.mlst)
 
     def read_link(self, path: bytes) -> bytes:
         """Tell where a symbolic link leads.

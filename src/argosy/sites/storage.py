@@ -76,7 +76,7 @@ class Storage:
         self._pool: Pool[Client] = Pool(
             lambda: Client(address, settings.remote, self._dialect), settings.remote
         )
-        self._site = Site(self._pool, settings.remote.away_seconds)
+        self._site = Site(self._pool, self._dialect, settings.remote.away_seconds)
         self._threads = ThreadPoolExecutor(settings.remote.connections + 2, f"mount-{mount}")
         self._quick = ThreadPoolExecutor(_ASIDE, f"mount-{mount}-record")
         self._tending: asyncio.TimerHandle | None = None

@@ -47,6 +47,11 @@ class Site(Protocol):
         """Say what a name stands for. NotFound, Denied, Unavailable ..."""
         ...
 
+    @property
+    def tells_singly(self) -> bool:
+        """Whether it can say that a name isn't there without listing its directory."""
+        ...
+
 
 class Tree:
     """The names of one mount."""
@@ -256,7 +261,8 @@ class Tree:
     async def _ask(self, directory: FileId, name: bytes) -> Attributes:
         """Learn what a name stands for: by listing its directory, or alone if that is large."""
         listing = self.known.listings.get(directory)
-        if listing is None or len(listing.order) <= self._large:
+        large = listing is not None and len(listing.order) > self._large
+        if listing is None or not large or not (name in listing.names or self._site.tells_singly):
             listing = await self._list_still(directory)
             file = listing.names.get(name)
             if file is None:
@@ -295,7 +301,7 @@ class Tree:
     def _list(self, directory: FileId) -> Brought:
         """List a directory, and make of it what is put in place."""
         path = self.path_of(directory)
-        begun = self.known.clock()
+        asked = self.known.clock()
         rows = self._record.children(self._mount, directory)
         found = {facts.name: facts for facts in self._site.list(path) if not is_hidden(facts.name)}
         minted = self._mint(directory, found, rows)
@@ -311,7 +317,7 @@ class Tree:
                 targets[file] = as_seen_from(path, facts.target, self.home)
         names = {node.name: file for file, node in nodes.items()}
         missing = [(row.id, name) for name, row in rows.items() if name not in found]
-        return Brought(Listing(names, sorted(nodes), begun), nodes, targets, missing)
+        return Brought(Listing(names, sorted(nodes), self.known.until(asked)), nodes, targets, missing)
 
     def _mint(
         self, directory: FileId, found: dict[bytes, Facts], rows: dict[bytes, Row]
