@@ -110,11 +110,8 @@ def proftpd(directory: Path, more: str = "") -> Iterator[Peer]:
     root, keys = _prepare(directory, owner)
     known = pwd.getpwnam(owner)
     port = _free_port()
-    hashed = subprocess.run(
-        ["openssl", "passwd", "-5", PASSWORD], capture_output=True, text=True, check=True
-    ).stdout.strip()
     users = directory / "users"
-    users.write_text(f"{USER}:{hashed}:{known.pw_uid}:{known.pw_gid}::{root}:/bin/sh\n")
+    users.write_text(f"{USER}:{_hashed()}:{known.pw_uid}:{known.pw_gid}::{root}:/bin/sh\n")
     users.chmod(0o600)
     (keys / "ftp.key").chmod(0o600)
     modules = UNPACKED / "usr" / "lib" / "proftpd"
@@ -168,17 +165,10 @@ def pure_ftpd(directory: Path, *more: str) -> Iterator[Peer]:
     known = pwd.getpwnam(owner)
     port = _free_port()
     users, database = directory / "users", directory / "users.pdb"
-    users.touch()
-    subprocess.run(
-        [
-            *(tool, "useradd", USER, "-f", str(users), "-u", str(known.pw_uid), "-g", str(known.pw_gid)),
-            *("-d", str(root), "-F", str(database), "-m"),
-        ],
-        input=f"{PASSWORD}\n{PASSWORD}\n",
-        text=True,
-        capture_output=True,
-        check=True,
-    )
+    # hashed as cheaply as may be: pure-pw itself takes a second for it, and so does each login then
+    users.write_text(f"{USER}:{_hashed()}:{known.pw_uid}:{known.pw_gid}::{root}/./::::::::::::\n")
+    made = [tool, "mkdb", str(database), "-f", str(users)]
+    subprocess.run(made, capture_output=True, check=True)
     both = directory / "both.pem"
     both.write_text((keys / "ftp.pem").read_text() + (keys / "ftp.key").read_text())
     command = [
@@ -256,6 +246,11 @@ def _program(name: str) -> str:
     if found is None:
         pytest.skip(f"needs {name}: scripts/clients and scripts/peers fetch it")
     return found
+
+
+def _hashed() -> str:
+    command = ["openssl", "passwd", "-5", PASSWORD]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _prepare(directory: Path, owner: str) -> tuple[Path, Path]:

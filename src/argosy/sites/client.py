@@ -321,6 +321,7 @@ class Client:
             if not answer.good:
                 raise self._reason(answer, self.address.directory, verb="CWD")
         answer = self._control.ask("PWD")
+        self._control.knows_mark = answer.good
         if answer.good:
             with contextlib.suppress(errors.Failed):
                 self.home = b"/" + self._in(answers.pathname(answer)).strip(b"/")

@@ -39,6 +39,8 @@ class Control:
         self.usable = True
         self.doubles = True
         """The byte 255 is said twice, as Telnet has it: RFC 959 section 4.1.3."""
+        self.knows_mark = True
+        """The command that `catch_up` says is known; else a transfer given up ends the connection."""
         try:
             self.socket: socket.socket = socket.create_connection((host, port), settings.connect_seconds)
         except OSError as error:
@@ -67,6 +69,7 @@ class Control:
 
         Raises:
             Untrusted: The certificate isn't one that we trust.
+            Unsupported: What the site says is no TLS, or none that we can.
             Unavailable: It doesn't come about.
         """
         self._reader.forget()
@@ -77,6 +80,11 @@ class Control:
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise errors.Untrusted(f"{self._where}: {error.verify_message}") from error
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise self.lost(error) from error
+        except ssl.SSLError as error:  # trying again would end no better
+            self.close()
+            raise errors.Unsupported(f"TLS with {self._where}: {error.reason or error}") from error
         except OSError as error:
             raise self.lost(error) from error
 
@@ -176,6 +184,8 @@ class Control:
         Raises:
             Unavailable: The connection is lost, or the site doesn't come to an end.
         """
+        if not self.knows_mark:
+            raise self.lost(ConnectionError("a transfer was cut, and the site can't say where it is"))
         self.say((_MARK,))
         until = time.monotonic() + seconds
         while self.hear(max(0.0, until - time.monotonic())).code != _MARKED:

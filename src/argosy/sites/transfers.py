@@ -94,22 +94,29 @@ class Transfers:
         reads = words[0] == "RETR"
         if not offset:
             self._control.say(words)
-        else:
-            # In one piece: a round trip less. But a STOR after a REST that was refused would empty the file.
-            self._control.say(("REST", str(offset)), *((words,) if reads else ()))
+        elif reads and self._dialect.restarts:
+            self._control.say(("REST", str(offset)), words)  # in one piece: a round trip less
             answer = self._control.hear()
-            if reads:
-                self._dialect.learn(restarts=answer.code == 350)
             if answer.code != 350:
-                if reads and self._control.hear().preliminary:
+                if self._control.hear().preliminary:
                     opened.close()  # else it sends until nothing more fits, and hears nothing meanwhile
                     self._control.catch_up(self._settings.reply_seconds)
-                raise errors.Unsupported(f"the site can't begin in the middle of a file: {answer.text}")
-            if not reads:
-                self._control.say(words)
+                raise self._cannot_restart(answer, reads=reads)
+        else:  # a STOR after a REST that was refused would empty the file
+            answer = self._control.ask("REST", str(offset))
+            if answer.code != 350:
+                raise self._cannot_restart(answer, reads=reads)
+            if reads:
+                self._dialect.learn(restarts=True)
+            self._control.say(words)
         answer = self._control.hear()
         if not answer.preliminary:
             raise refusing(answer)
+
+    def _cannot_restart(self, answer: Answer, *, reads: bool) -> errors.Unsupported:
+        if reads:
+            self._dialect.learn(restarts=False)
+        return errors.Unsupported(f"the site can't begin in the middle of a file: {answer.text}")
 
     def _open(
         self, words: tuple[str | bytes, ...], refusing: Refusing, window: int | None
