@@ -25,7 +25,6 @@ from argosy.sites.blocks import BlockCache
 from argosy.sites.mounts import Mounted, Mounts
 from argosy.sites.record import Record
 from argosy.sites.space import Space
-from argosy.sites.spill import Spill
 from argosy.sites.storage import Storage
 from argosy.wire import link
 from argosy.wire.nfs import mount3, nfs3
@@ -70,8 +69,7 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
     journals = state / "journal"
     begin = time.monotonic()
     record = Record(state / "record.db")
-    spill = Spill(state / "cache", config.cache.disk_bytes) if config.cache.disk_bytes else None
-    blocks, space = BlockCache(config.cache, spill), Space(config.journal.disk_bytes)
+    blocks, space = BlockCache(config.cache, state), Space(config.journal.disk_bytes)
 
     async def login(mounted: Mounted) -> Storage:
         return await Storage.open(
@@ -127,8 +125,7 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
             tasks.create_task(mounts.take_up(_unfinished(journals)))
     finally:
         await mounts.close()
-        if spill:
-            spill.close()
+        await asyncio.to_thread(blocks.close)
         record.close()
 
 

@@ -23,7 +23,6 @@ from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Tls, Version
 from argosy.sites.pool import Pool, Purpose
 from argosy.sites.reading import Reader
-from argosy.sites.spill import Spill
 from contract import peers
 from contract.conftest import log_in
 
@@ -44,7 +43,7 @@ class Desk:
         port: int = 0,
         tls: Tls = Tls.OFF,
         memory: int = 64 * MIB,
-        spool: Spill | None = None,
+        spool: Path | None = None,
         **more: object,
     ):
         address = Address(
@@ -53,8 +52,8 @@ class Desk:
         remote = config.Remote(certificates="any", retry_first_seconds=0.05, **more)  # type: ignore[arg-type]
         dialect = Dialect()
         self.pool = Pool(lambda: Client(address, remote, dialect), remote)
-        shelf = BlockCache(config.Cache(memory_bytes=memory)).shelf("1")
-        self.reader = Reader(self.pool, shelf, remote, spool=lambda: spool)
+        shelf = BlockCache(config.Cache(memory_bytes=memory), spool).shelf("1")
+        self.reader = Reader(self.pool, shelf, remote)
 
     def read(self, offset: int, count: int) -> bytes:
         pieces = self.reader.known(WHOLE, offset, count)
@@ -282,7 +281,7 @@ def test_a_server_that_refuses_rest_sends_a_file_once(tmp_path: Path) -> None:
         assert peer.root is not None
         (peer.root / peers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
         chance = random.Random(7)
-        with desk(peer, memory=8 * MIB, spool=Spill(tmp_path / "spool", 1 << 30)) as at:
+        with desk(peer, memory=8 * MIB, spool=tmp_path) as at:
             for _ in range(100):
                 offset = chance.randrange(len(CONTENT))
                 assert at.read(offset, 4 * KIB) == CONTENT[offset : offset + 4 * KIB]

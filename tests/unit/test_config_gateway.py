@@ -51,3 +51,22 @@ def test_a_site_can_have_no_name_that_means_something_else(tmp_path: Path, name:
 def test_what_can_not_be_is_named(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         loaded(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value"),
+    [
+        ("remote", "connections", 0),
+        ("remote", "heads", 0),
+        ("remote", "retry_first_seconds", 0),
+        ("remote", "away_seconds", -1),
+        ("remote", "read_ahead_bytes", -1),
+        ("cache", "memory_bytes", 1024),
+        ("cache", "spool_bytes", -1),
+    ],
+)
+def test_a_limit_that_nothing_could_be_read_with_is_named(
+    tmp_path: Path, table: str, key: str, value: int
+) -> None:
+    with pytest.raises(ConfigError, match=key):
+        loaded(tmp_path, f"[{table}]\n{key} = {value}\n")

@@ -20,7 +20,6 @@ from argosy.sites.blocks import BlockCache
 from argosy.sites.model import Version
 from argosy.sites.pool import Pool, Purpose
 from argosy.sites.reading import Reader
-from argosy.sites.spill import Spill
 
 KIB, MIB = 1024, 1024 * 1024
 SECONDS = 10.0
@@ -145,13 +144,12 @@ class Desk:
     ) -> None:
         self.site = site
         remote = config.Remote(**({"retry_first_seconds": 0.01, "away_seconds": 2.0} | more))  # type: ignore[arg-type]
-        self.disk = Spill(disk, 64 * MIB) if disk else None
-        self.cache = BlockCache(config.Cache(memory_bytes=memory), self.disk)
+        self.cache = BlockCache(
+            config.Cache(memory_bytes=memory, disk_bytes=64 * MIB if disk else 0), disk or spool
+        )
         self.pool: Pool[Login] = Pool(site.connect, remote)
         self.shelf = self.cache.shelf("1")
-        self.reader = Reader(
-            self.pool, self.shelf, remote, spool=lambda: Spill(spool, 64 * MIB) if spool else None
-        )
+        self.reader = Reader(self.pool, self.shelf, remote)
         self.version = Version(1, len(site.files[b"/f"]), 0)
 
     def read(self, offset: int, count: int, version: Version | None = None) -> bytes:

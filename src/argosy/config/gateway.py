@@ -85,11 +85,14 @@ class Remote(Table, frozen=True, kw_only=True):
     """Certificates of further authorities to trust, PEM; empty: those of the system alone."""
 
 
+LEAST_CACHE_BYTES = 16 * 1024 * 1024
+
+
 class Cache(Table, frozen=True, kw_only=True):
     """`[cache]`: what was read is kept."""
 
     memory_bytes: int = 256 * 1024 * 1024
-    """In memory, for all mounts."""
+    """In memory, for all mounts; at least 16 MiB."""
     disk_bytes: int = 0
     """On disk, for all mounts; 0: none."""
     spool_bytes: int = 4 * 1024 * 1024 * 1024
@@ -169,8 +172,7 @@ def load_gateway(path: Path) -> Gateway:
         raise ConfigError("nfs.ticket_seconds and state.stop_seconds want more than 0")
     for name in gateway.sites:
         _check_name(name)
-    if gateway.remote.connections < 1:
-        raise ConfigError("remote.connections: want at least 1")
+    _check_reading(gateway)
     for key in ("connections", "calls", "memory_bytes", "replies"):
         if getattr(gateway.nfs, key) < 1:
             raise ConfigError(f"nfs.{key}: want at least 1")
@@ -194,6 +196,25 @@ def load_gateway(path: Path) -> Gateway:
             for name, site in gateway.sites.items()
         },
     )
+
+
+def _check_reading(gateway: Gateway) -> None:
+    """See that sites can be read with these limits."""
+    for key in ("connections", "heads"):
+        if getattr(gateway.remote, key) < 1:
+            raise ConfigError(f"remote.{key}: want at least 1")
+    for key in ("connect", "reply", "stall", "idle", "away", "retry_first", "retry_most", "limit"):
+        if getattr(gateway.remote, f"{key}_seconds") <= 0:
+            raise ConfigError(f"remote.{key}_seconds: want more than 0")
+    if gateway.cache.memory_bytes < LEAST_CACHE_BYTES:  # what clients ask for at once has to fit
+        raise ConfigError(f"cache.memory_bytes: want at least {LEAST_CACHE_BYTES}")
+    for table, key in (
+        (gateway.remote, "read_ahead_bytes"),
+        (gateway.cache, "disk_bytes"),
+        (gateway.cache, "spool_bytes"),
+    ):
+        if getattr(table, key) < 0:
+            raise ConfigError(f"{key}: want 0 or more")
 
 
 def _check_name(name: str) -> None:

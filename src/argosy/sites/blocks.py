@@ -9,14 +9,18 @@ Lookups are quick enough for an event loop. Making room may write to a disk: tha
 
 from __future__ import annotations
 
+import logging
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
+from pathlib import Path
 from typing import NamedTuple
 
 from argosy import config
 from argosy.sites.model import FileId, Version
 from argosy.sites.spill import Spill
+
+log = logging.getLogger(__name__)
 
 _SPARE = 16
 """How many buffers of pieces that had to go are kept for new ones: making one costs as much as filling it."""
@@ -70,15 +74,24 @@ class CacheReport(NamedTuple):
 class BlockCache:
     """The room that all mounts share. What is in it they don't: each has a `Shelf`."""
 
-    def __init__(self, settings: config.Cache, disk: Spill | None = None) -> None:
-        """Begin empty.
+    def __init__(self, settings: config.Cache, directory: Path | None = None) -> None:
+        """Begin, with what the disk still has.
 
         Args:
-            settings: The bound.
-            disk: Where pieces go when there is no room here; None: nowhere.
+            settings: The bounds.
+            directory: Where files may lie; None: all is kept in memory.
+
+        Raises:
+            OSError: The directory can't be written to.
         """
         self.limit = settings.memory_bytes
-        self.disk = disk
+        self.disk: Spill | None = None
+        """Where pieces go when there is no room here."""
+        if directory is not None and settings.disk_bytes:
+            self.disk = Spill(directory / "cache", settings.disk_bytes)
+        self._spool_at = directory / "spool" if directory is not None and settings.spool_bytes else None
+        self._spool_bytes = settings.spool_bytes
+        self._spool: Spill | None = None
         self.lock = threading.Lock()
         self._used = 0
         self._by_use: OrderedDict[Piece, None] = OrderedDict()
@@ -93,9 +106,25 @@ class BlockCache:
         """
         return Shelf(self, owner)
 
+    def spool(self) -> Spill | None:
+        """Give the place for files of sites that send them from the beginning only; None: there is none."""
+        with self.lock:
+            if self._spool is None and self._spool_at is not None:
+                try:
+                    self._spool = Spill(self._spool_at, self._spool_bytes)
+                except OSError as error:
+                    log.warning("files of sites without REST can't be kept: %s", error)
+                    self._spool_at = None
+            return self._spool
+
+    def close(self) -> None:
+        """Write down what is on disk, for the next time."""
+        for disk in filter(None, (self.disk, self._spool)):
+            disk.close()
+
     def report(self) -> CacheReport:
         """Say how full it is."""
-        return CacheReport(self._used, self.disk.used if self.disk else 0)
+        return CacheReport(self._used, sum(disk.used for disk in (self.disk, self._spool) if disk))
 
     # --- for shelves, who have the lock
 
@@ -160,6 +189,10 @@ class Shelf:
         self._files: dict[FileId, _Held] = {}
         self.spool: Spill | None = None
         """Where all that is received goes at once, for a site whose files can't be read from the middle."""
+
+    def keep_all(self) -> None:
+        """Have all that is received kept on disk, from now on."""
+        self.spool = self._cache.spool()
 
     @property
     def limit(self) -> int:

@@ -30,7 +30,6 @@ from argosy.sites.blocks import Shelf
 from argosy.sites.heads import PIECE_BYTES, SKIP_BYTES, Connection, EndsEarly, Head, Source
 from argosy.sites.model import FileId, Version
 from argosy.sites.pool import Pool
-from argosy.sites.spill import Spill
 
 log = logging.getLogger(__name__)
 
@@ -97,27 +96,18 @@ class _File:
 class Reader:
     """Reads the files of one storage."""
 
-    def __init__(
-        self,
-        pool: Pool[Source],
-        shelf: Shelf,
-        settings: config.Remote,
-        *,
-        spool: Callable[[], Spill | None] = lambda: None,
-    ) -> None:
+    def __init__(self, pool: Pool[Source], shelf: Shelf, settings: config.Remote) -> None:
         """Begin.
 
         Args:
             pool: The storage's connections.
             shelf: Where bytes are kept.
             settings: Limits.
-            spool: Gives where to keep files of a site that can't begin in the middle (no REST).
         """
         self._pool = pool
         self._shelf = shelf
         self._settings = settings
         self._most_ahead = min(settings.read_ahead_bytes, shelf.limit // 8)
-        self._spool = spool
         self._restarts = True
         self._lock = threading.RLock()
         self._files: dict[FileId, _File] = {}
@@ -423,8 +413,7 @@ class Reader:
         log.info("files can't be read from the middle, so they are fetched whole: %s", trouble)
         with self._lock:
             self._restarts = False
-            if self._shelf.spool is None:
-                self._shelf.spool = self._spool()
+            self._shelf.keep_all()
             head.position = head.begun = 0
             head.target, head.stray = file.version.size, False
 
