@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from argosy import errors
-from argosy.sites.model import Facts, Version
+from argosy.sites.model import Changes, Facts, Version
 from argosy.sites.uploads import is_temporary
 from contract import peers, storing
 from contract.mount import MIB, Mount, mounted
@@ -488,3 +488,20 @@ async def test_what_is_left_of_uploads_that_ended_long_ago_goes(tmp_path: Path) 
         async with storing.mounted(peer, tmp_path / "state") as storage:
             assert await storing.names(storage, storage.root) == []
         assert [path.name for path in folder.iterdir()] == [".argosy-ffffffffffffffff.part"]
+
+
+async def test_a_file_that_was_just_read_is_changed_at_once(tmp_path: Path) -> None:
+    """vsftpd locks a file that is being read, and a reading head may rest in it."""
+    with peers.vsftpd(tmp_path / "server") as peer:
+        async with storing.mounted(peer, tmp_path / "state") as storage:
+            file = (await storage.create(storage.root, b"large", Changes())).file
+            for at in range(0, 48 * MIB, MIB):
+                await storage.write(file, at, bytes(MIB))
+            await storage.flush(file)
+            await storage.read(file, 5 * MIB, 4096)
+            began = time.monotonic()
+            for at in (MIB, 48 * MIB):
+                await storage.write(file, at, b"changed")
+                await storage.flush(file)
+            assert time.monotonic() - began < 5.0
+            assert (await storage.read(file, MIB, 7))[0] == [b"changed"]

@@ -181,6 +181,15 @@ class Reader:
                 self._disperse(known)
         self._shelf.forget(file)
 
+    def give_way(self, file: FileId) -> None:
+        """End a file's heads for which nobody waits: some sites lock a file that is being read."""
+        with self._lock:
+            if (known := self._files.get(file)) is None:
+                return
+            for head in list(known.heads):
+                if not self._waited_for(known, head):
+                    self._retire(known, head)
+
     def tend(self) -> None:
         """Give back what heads hold without need. To be called each few seconds, in a thread."""
         before = time.monotonic() - self._settings.park_seconds

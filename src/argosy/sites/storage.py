@@ -152,6 +152,7 @@ class Storage:
             done=self._done,
             settings=self._journal,
             space=space,
+            give_way=self._reader.give_way,
         )
         await self._writer.open()
         self._changing = Changing(

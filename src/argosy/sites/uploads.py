@@ -93,11 +93,18 @@ class Progress:
 class Uploads:
     """A mount's uploads, and what they have learned of the site."""
 
-    def __init__(self, path_of: Callable[[FileId], bytes], settings: config.Journal) -> None:
+    def __init__(
+        self,
+        path_of: Callable[[FileId], bytes],
+        settings: config.Journal,
+        give_way: Callable[[FileId], None],
+    ) -> None:
+        """Begin, with nothing learned. The arguments are those of `writing.Writer`."""
         self.ways = Ways()
         self.sent_bytes = 0
         self._path_of = path_of
         self._settings = settings
+        self._give_way = give_way
         self._moving: dict[FileId, Progress] = {}
 
     @property
@@ -137,8 +144,10 @@ class Uploads:
                 self.ways.patches = self._try_patches(client, path)
                 raise _AnotherPlanError
             case Append():
+                self._give_way(draft.file)
                 self._append(client, draft, path, sending)
             case Patch(runs):
+                self._give_way(draft.file)
                 self._patch(client, draft, path, runs)
             case Whole(fetch, temporary):
                 if fetch:
@@ -194,6 +203,7 @@ class Uploads:
     ) -> Sending:
         if not temporary or posixpath.dirname(path) in self.ways.in_place:
             sending = draft.start(0)
+            self._give_way(draft.file)
             try:
                 upload = client.store(path)
             except _NOT_BY_THIS_NAME:

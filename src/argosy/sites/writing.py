@@ -112,6 +112,7 @@ class Writer:
         done: Callable[[FileId, Facts | None], None],
         settings: config.Journal,
         space: Space,
+        give_way: Callable[[FileId], None] = lambda _: None,
         streams: int = 2,
     ) -> None:
         """Begin; `open` before anything else.
@@ -124,6 +125,7 @@ class Writer:
                 dropped, and the site has what it had.
             settings: The limits.
             space: The room, shared with other mounts.
+            give_way: Called from threads before a file is written to in place: who reads it there lets go.
             streams: How many uploads may go along with their writers, each with a connection.
         """
         self._pool = pool
@@ -133,7 +135,7 @@ class Writer:
         self._settings = settings
         self._space = space
         self._streams = streams
-        self._uploads = Uploads(path_of, settings)
+        self._uploads = Uploads(path_of, settings, give_way)
         self._entries: dict[FileId, _Entry] = {}
         self._disk = ThreadPoolExecutor(_DISK_THREADS, "journal")
         self._uploading = ThreadPoolExecutor(8, "upload")
