@@ -11,8 +11,22 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 
 from argosy import errors
+from argosy.sites import address, refusals
 from argosy.wire import link
-from argosy.wire.ftp import addresses, arguments, commands, lines, listing, replies, session, site, times
+from argosy.wire.ftp import (
+    addresses,
+    answers,
+    arguments,
+    commands,
+    features,
+    lines,
+    listed,
+    listing,
+    replies,
+    session,
+    site,
+    times,
+)
 from fuzz import making, nfs
 
 _NOW = 1_795_321_522_000_000_000
@@ -183,6 +197,93 @@ def _read_by_python(page: bytes) -> list[tuple[bytes, dict[str, str]]]:
     return [(name.encode("latin-1"), facts) for name, facts in Told().mlsd()]
 
 
+_ANSWERS = (
+    b"220-Hi\r\n there\r\n220 Go on\r\n",
+    b"211-Features:\r\n MLST type*;size*;modify;\r\n REST STREAM\r\n211 End\r\n",
+    b"227 Entering Passive Mode (127,0,0,1,19,137).\r\n",
+    b"229 Entering Extended Passive Mode (|||6446|)\r\n",
+    b"250-Listing /a\r\n type=file;size=5;modify=20260101000000; /a\r\n250 End\r\n",
+    b'257 "/a ""b""" is here\r\n',
+    b"213 20260101000000\r\n",
+    b"550 /a: No such file or directory\r\n",
+)
+_READINGS: tuple[Callable[[answers.Answer], object], ...] = (
+    answers.passive,
+    answers.extended_passive,
+    answers.pathname,
+    answers.size,
+    answers.modified,
+    answers.entry,
+    features.of,
+)
+
+
+def site_answers(chance: random.Random) -> int:
+    """Whatever a site says is heard the same however it is cut, and each reply is read or refused."""
+    data = b"".join(chance.choice(_ANSWERS) for _ in range(chance.randrange(1, 6)))
+    if chance.random() < 0.7:
+        data = making.damaged(chance, data)
+
+    def heard(pieces: list[bytes]) -> list[answers.Answer]:
+        reader, found = answers.AnswerReader(), []
+        with contextlib.suppress(errors.Failed):
+            for piece in pieces:
+                found += reader.feed(piece)
+        return found
+
+    pieces = list(making.cut(chance, data))
+    cut = heard(pieces)
+    assert heard([data])[: len(cut)] == cut[: len(heard([data]))]
+    for answer in cut:
+        assert answer.text.isprintable()
+        assert isinstance(refusals.refusal(answer), errors.Refused)
+        for reading in _READINGS:
+            with contextlib.suppress(errors.Failed):
+                reading(answer)
+    return len(pieces)
+
+
+_LISTED = (
+    b"-rw-r--r--    1 ftp      ftp          1234 Nov 22 04:20 a b.txt",
+    b"lrwxrwxrwx   1 ann      staff           7 Mar 13  2023 link -> ../x y",
+    b"-rw-r--r--   1 ann staff          12 2024-01-12 10:11:12.500000000 +0100 full",
+    b"d [R----F--] supervisor            512       Jan 16 18:53    login",
+    b"11-05-25  09:09PM       <DIR>          pub x",
+    b"2024-01-12  22:11             1,234 iso.txt",
+    b"+i8388621.44468,m839956783,r,s10376,up644,\tRFC EPLF",
+    b"CII-MANUAL.TEX;1  213/216  29-JAN-1996 03:33:12  [ANONYMOU]   (RWED,RWED,,)",
+    b"QSYS            77824 02/23/00 15:09:55 *DIR       QOpenSys/",
+    b"type=OS.unix=slink:/a;modify=20260101000000;UNIX.mode=0755; l",
+    b"total 12",
+)
+
+
+def site_listings(chance: random.Random) -> int:
+    """Whatever a site lists: names that are names, each once, and numbers in their bounds."""
+    page = [chance.choice(_LISTED) for _ in range(chance.randrange(1, 6))]
+    data = making.damaged(chance, b"\r\n".join(page))
+    for found in (listed.parse_list(data, _NOW), listed.parse_mlsd(data)):
+        names = [entry.name for entry in found.entries]
+        assert len(set(names)) == len(names)
+        for entry in found.entries:
+            assert listed.can_be_name(entry.name), entry
+            assert entry.size is None or 0 <= entry.size < 1 << 63, entry
+            assert entry.mode is None or 0 <= entry.mode < 1 << 12, entry
+    return len(page)
+
+
+def mount_addresses(chance: random.Random) -> int:
+    """Whatever a mount line has after its first colon: an address that can be said in commands, or none."""
+    words = [b"ftp://", b"ann", b":", b"@", b"/", b"host", b"2121", b"[::1]", b"%2F", b"%0d", b"secret"]
+    export = making.damaged(chance, b"".join(chance.choice(words) for _ in range(chance.randrange(8))))
+    with contextlib.suppress(errors.BadArgument, errors.NotFound):
+        found = address.parse_export(export)
+        assert 1 <= found.port <= 65_535
+        said = f"{found.user}{found.password}".encode(errors="surrogateescape") + found.directory
+        assert not set(said) & set(b"\r\n\0"), found
+    return 1
+
+
 TARGETS: Mapping[str, Callable[[random.Random], int]] = {
     "command lines": command_lines,
     "arguments": argument_parsers,
@@ -190,6 +291,9 @@ TARGETS: Mapping[str, Callable[[random.Random], int]] = {
     "conversations": conversations,
     "link frames": link_frames,
     "listings": listings,
+    "answers of sites": site_answers,
+    "listings of sites": site_listings,
+    "addresses of mounts": mount_addresses,
     "NFS calls": nfs.calls,
 }
 """Everything that parses or formats, by name."""
