@@ -33,6 +33,11 @@ class NfsDoor(Table, frozen=True, kw_only=True):
     """How long the rest of a begun call may take to come, and a client to take any of a reply."""
     replies: int = 4096
     """Replies kept, so that a change that is asked for again is answered again and not made twice."""
+    uid: int = -1
+    """Who owns files of which the site doesn't say it, and may do what the login may; -1: whoever mounts, or,
+    if that is root, runs the gateway."""
+    gid: int = -1
+    """Their group; -1: likewise."""
     unwanted: tuple[str, ...] = ()
     """Patterns of names that clients may not make, as `._*` and `.DS_Store`, which macOS leaves behind."""
     hold_seconds: float = 45.0

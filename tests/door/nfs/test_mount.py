@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
 
@@ -41,7 +42,27 @@ async def test_mnt_says_who_asks(ann: Caller, mounts: MemoryMounts) -> None:
     for who in (ann.who, ROOT, STRANGER):
         ann.who = who
         await ann.mount("/museum")
-    assert [asked[1:] for asked in mounts.asked] == [(1000, 1000), (0, 0), (1234, 1234)]
+    root = (os.geteuid(), os.getegid())
+    assert [asked[1:] for asked in mounts.asked] == [(1000, 1000), root, (1234, 1234)]
+
+
+async def test_a_mount_by_hand_can_be_for_somebody_else_than_root(mounts: MemoryMounts) -> None:
+    async with served(mounts, uid=1000, gid=100) as port, await Caller.connect(port) as caller:
+        caller.who = ROOT
+        await caller.mount("/museum")
+    assert mounts.asked[0][1:] == (1000, 100)
+
+
+async def test_what_root_mounts_is_for_whom_the_gateway_runs(
+    ann: Caller, mounts: MemoryMounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getegid", lambda: 100)
+    ann.who = ROOT
+    await ann.mount("/museum")
+    ann.who = STRANGER
+    await ann.mount("/museum")
+    assert [asked[1:] for asked in mounts.asked] == [(1000, 100), (1234, 1234)]
 
 
 async def test_the_export_goes_on_as_it_was_typed(ann: Caller, mounts: MemoryMounts) -> None:

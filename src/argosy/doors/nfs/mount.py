@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 from argosy import errors
@@ -24,14 +25,21 @@ TABLE_LIMIT = 10_000
 class MountDesk:
     """Answers MOUNT."""
 
-    def __init__(self, mounts: Mounts, handles: Handles, everybody: Networks) -> None:
+    def __init__(
+        self, mounts: Mounts, handles: Handles, everybody: Networks, *, uid: int = -1, gid: int = -1
+    ) -> None:
         """Put it together.
 
         Args:
             mounts: What can be mounted.
             handles: Makes them.
             everybody: Whose clients may come at all.
+            uid: For whom mounts are; -1: for who says MNT, or if that is root, as in a `mount` by hand, for
+                who runs the gateway.
+            gid: Likewise.
         """
+        self._uid = uid
+        self._gid = gid
         self._mounts = mounts
         self._handles = handles
         self._everybody = everybody
@@ -47,7 +55,7 @@ class MountDesk:
         export = mount3.unpack_path(source)
         who = who or NOBODY
         try:
-            mount, storage = await self._mounts.mount(export, who.uid, who.gid)
+            mount, storage = await self._mounts.mount(export, *self._owner(who))
             self.check(host, mount)
         except errors.Refused as refused:
             status = MOUNT_STATUS_FOR.get(STATUS_FOR[type(refused)], Status.IO)
@@ -61,7 +69,7 @@ class MountDesk:
         if len(self._table) >= TABLE_LIMIT:
             del self._table[next(iter(self._table))]
         self._table[host, export] = mount
-        log.info("%s mounted %s for uid %d", host, self._mounts.title(mount), who.uid)
+        log.info("%s mounted %s for uid %d", host, self._mounts.title(mount), self._mounts.owner(mount))
         return mount3.mounted(self._handles.make(mount, storage.root), (Flavor.SYS,))
 
     def check(self, host: str, mount: int) -> None:
@@ -107,6 +115,11 @@ class MountDesk:
         del host
         source.end()
         return b""
+
+    def _owner(self, who: Credential) -> tuple[int, int]:
+        """Say for whom a mount is."""
+        uid, gid = (who.uid, who.gid) if who.uid else (os.geteuid(), os.getegid())
+        return uid if self._uid < 0 else self._uid, gid if self._gid < 0 else self._gid
 
     def _networks(self, written: Sequence[str]) -> Networks:
         """Give an export's own networks, or those of all."""

@@ -39,7 +39,9 @@ class NfsDoor:
         self._settings = settings
         self._networks = Networks("nfs.networks", settings.networks)
         self._house = House(mounts, settings.unwanted)
-        self._desk = MountDesk(mounts, self._house.handles, self._networks)
+        self._desk = MountDesk(
+            mounts, self._house.handles, self._networks, uid=settings.uid, gid=settings.gid
+        )
         self._house.check = self._desk.check
         self._replies = Replies(settings.replies)
         self._listener = Listener(settings, self.answer, lambda peer: peer.host in self._networks)
