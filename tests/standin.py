@@ -229,6 +229,6 @@ def rest_of(client: socket.socket) -> bytes:
 
 
 def push(client: socket.socket, data: bytes) -> None:
-    """Send all and end."""
-    with client:
+    """Send all and end; what became of it, the outcome says."""
+    with client, contextlib.suppress(ConnectionError):
         client.sendall(data)
