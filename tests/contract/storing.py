@@ -34,7 +34,7 @@ async def mounted(
     It trusts the server's certificate; nothing else but what is given differs from the usual settings.
     """
     settings = config.Gateway(
-        remote=config.Remote(trust_file=str(peer.authority), **remote),
+        remote=config.Remote(trust_file=str(peer.authority) if peer.authority.is_file() else "", **remote),
         journal=journal or config.Journal(),
         cache=cache or config.Cache(),
     )

@@ -340,8 +340,15 @@ def check_name(name: bytes) -> None:
     Raises:
         NameNotAllowed: It can't.
     """
-    if name in (b"", b".", b"..") or len(name) > NAME_LIMIT or any(unit in name for unit in _IN_NO_NAME):
+    if not can_be_name(name):
         raise NameNotAllowed(name[:NAME_LIMIT])
+
+
+def can_be_name(name: bytes) -> bool:
+    """Whether something in a directory can be called so, and the name put into a command."""
+    if name in (b"", b".", b"..") or len(name) > NAME_LIMIT:
+        return False
+    return not any(unit in name for unit in _IN_NO_NAME)
 
 
 def resolved(mtime_ns: int | Literal["now"] | None) -> int | None:

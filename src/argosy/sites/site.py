@@ -84,7 +84,7 @@ class Site:
     @property
     def tells_singly(self) -> bool:
         """Whether it can say that a name isn't there without listing its directory: by MLST."""
-        return bool(self._dialect.mlst)
+        return self._dialect.mlst is not False and self._dialect.has("MLST")
 
     def read_link(self, path: bytes) -> bytes:
         """Tell where a symbolic link leads.

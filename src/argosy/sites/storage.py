@@ -32,7 +32,7 @@ from argosy.errors import (
     Unsupported,
 )
 from argosy.sites.blocks import BlockCache
-from argosy.sites.changing import Changing, resolved
+from argosy.sites.changing import Changing, can_be_name, resolved
 from argosy.sites.client import Client
 from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Attributes, Changes, Facts, FileId, Kind, Named, Page, Room, Version
@@ -275,6 +275,9 @@ class Storage:
             NotADirectory, Stale: There are no names below this.
             Refused: The site is in trouble.
         """
+        if name not in (b".", b"..") and not can_be_name(name):
+            await self._tree.see_directory(directory)
+            raise NotFound(name)
         return await self._tree.child(directory, name)
 
     async def page(self, directory: FileId, cookie: int, verifier: int, most: int) -> Page:
