@@ -33,6 +33,10 @@ class Ways:
     """Files can be stored by another name, and renamed."""
     in_place: set[bytes] = field(default_factory=set)
     """Directories in which it refused a name of ours, and took a file's own."""
+    modes: bool = True
+    """Permission bits can be set; false once that was refused before it ever went well."""
+    sets_modes: bool = False
+    """It went well."""
     appends: bool = True
     patches: Patches = Patches.UNKNOWN
 

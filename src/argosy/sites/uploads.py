@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from argosy import config, errors, tables
 from argosy.sites.client import Client
 from argosy.sites.data import Upload
@@ -291,12 +293,15 @@ class Uploads:
                 client.set_mtime(path, draft.mtime_ns)
         facts = client.facts(path)
         mode = draft.mode if draft.mode is not None or old is None else old.mode
-        if mode is None or mode == facts.mode:
+        if mode is None or mode == facts.mode or not self.ways.modes:
             return facts
-        with contextlib.suppress(errors.Unsupported, errors.Denied, errors.Failed):
+        try:
             client.set_mode(path, mode)
-            return client.facts(path)
-        return facts
+        except (errors.Unsupported, errors.Denied, errors.Failed):
+            self.ways.modes = self.ways.sets_modes
+            return facts
+        self.ways.sets_modes = True
+        return replace(facts, mode=mode)
 
     # --- what they need
 
