@@ -18,7 +18,7 @@ help:
 	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
 	@echo "make soak    a site under mixed load for an hour, or SECONDS: does it stay level, is every file right?"
 	@echo "make clients all FTP clients against Argosy and vsftpd: writes docs/clients.md"
-	@echo "make fuzz    a million random lines and cuts for each protocol: nothing may crash, nothing may be held"
+	@echo "make fuzz    a million random lines, calls and cuts for each protocol: nothing may crash, nothing may be held"
 	@echo "make docs    do the documents name what the code has?"
 
 run: .venv/.run

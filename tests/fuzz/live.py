@@ -16,12 +16,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from argosy.config import split_address
 from argosy.net import tls
 from argosy.wire import link
-from fuzz import making
+from fuzz import making, nfs
+from gateways import Gateway
 from running import PASSWORD, USER, Settings, Site
 from talking import Talk, address, reset
 
@@ -38,6 +40,12 @@ SETTINGS: Settings = {
     "catalogue": {"partial_seconds": 5.0, "upkeep_seconds": 0.5},
 }
 """So that who waits in vain doesn't wait long, and nobody is turned away for what he says."""
+
+GATEWAY: Settings = {
+    "remote": {"away_seconds": 3.0, "certificates": "any"},
+    "journal": {"disk_bytes": 64 * 1024 * 1024},
+}
+"""So that a file of an absurd size doesn't fit, and is refused."""
 
 GUEST = "guest"
 """Who fuzzes: no administrator, for those may stop others' sessions."""
@@ -327,6 +335,33 @@ def be_rude(site: Site, chance: random.Random, seconds: float) -> Counter[str]:
     for thread in threads:
         thread.join()
     return done
+
+
+# --- to a gateway
+
+
+def call(gateway: Gateway, url: str, chance: random.Random, count: int) -> Counter[str]:
+    """Make many calls of NFS; each must have just one reply, and afterwards all is as well as before.
+
+    Args:
+        gateway: To whom.
+        url: Of the site behind it.
+        chance: For the calls.
+        count: How many.
+    """
+    where = "127.0.0.1", gateway.port
+    root = nfs.mount(where, url.encode())
+    handles = nfs.prepare(where, root)
+    with ThreadPoolExecutor(4) as pool:
+        talks = [
+            pool.submit(nfs.converse, where, random.Random(chance.random()), count // 4, handles)
+            for _ in range(4)
+        ]
+        answers = sum((talk.result() for talk in talks), Counter[str]())
+    assert nfs.mount(where, url.encode()) == root
+    assert len(gateway.sites()["mounts"]) == 1
+    _check_log(gateway.log)
+    return answers
 
 
 # --- afterwards

@@ -25,7 +25,8 @@ _NAMES = (
     *(b"n" * 255, b"n" * 256, b"n" * 4096, b"n" * 4097, b" ", b"-la", b".argosy-1.part", b"caf\xc3\xa9"),
 )
 _NUMBERS = (0, 1, 2, 3, 4, 7, 512, 4096, 65_536, 1 << 20, (1 << 20) + 1, 1 << 31, (1 << 32) - 1)
-_LARGE = (*_NUMBERS, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
+_LARGE = (*(number for number in _NUMBERS if number < 1 << 21), (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
+"""None is some gigabytes: a file with such a hole would fit, and be brought to the site, hole and all."""
 
 _FORMS: Mapping[Procedure, str] = {
     Procedure.NULL: "",
@@ -91,7 +92,7 @@ def field(chance: random.Random, kind: str, handles: Sequence[bytes]) -> bytes:
 def _attributes(chance: random.Random) -> bytes:
     maybe = chance.choice
     time = (None, None, "now", 0, 10**18, (1 << 32) * 10**9 - 1)
-    size = maybe((None, None, None, 0, 5, 70_000, 1 << 62, (1 << 64) - 1))
+    size = maybe((None, None, None, 0, 5, 70_000, 1 << 63, (1 << 64) - 1))
     return packing.sattr3(
         mode=maybe((None, 0o644, 0o7777, (1 << 32) - 1)),
         uid=maybe((None, None, 0, 1000, (1 << 32) - 1)),
@@ -251,3 +252,37 @@ def _told(record: bytes, reply: bytes) -> str:
     status = nfs3.Status(source.u32())
     assert status is not nfs3.Status.SERVERFAULT, (Procedure(asked.procedure), record)
     return status.name
+
+
+# --- to a gateway
+
+
+def mount(address: tuple[str, int], export: bytes) -> bytes:
+    """Give the root's handle."""
+    with socket.create_connection(address, _SECONDS) as made:
+        return _ask(made, mount3.PROGRAM, mount3.Procedure.MNT, opaque(export)).opaque()
+
+
+def prepare(address: tuple[str, int], root: bytes) -> list[bytes]:
+    """Make some files, and give all handles."""
+    handles = [root]
+    with socket.create_connection(address, _SECONDS) as made:
+        for name, procedure, more in (
+            (b"a", Procedure.CREATE, u32(0) + packing.sattr3()),
+            (b"dir", Procedure.MKDIR, packing.sattr3()),
+            (b"b", Procedure.CREATE, u32(0) + packing.sattr3()),
+        ):
+            handle = _ask(made, nfs3.PROGRAM, procedure, opaque(root) + opaque(name) + more).handle()
+            assert handle
+            handles.append(handle)
+        data = opaque(handles[1]) + u64(0) + u32(9000) + u32(2) + opaque(bytes(9000))
+        _ask(made, nfs3.PROGRAM, Procedure.WRITE, data)
+    return handles
+
+
+def _ask(made: socket.socket, program: int, procedure: int, packed: bytes) -> packing.Unpack:
+    message = rpc.pack_call(1, program, 3, procedure, packed, credential=rpc.Credential(1000, 1000))[4:]
+    (reply,) = _exchange(made, [packing.record(message)], {1}).values()
+    result = packing.Unpack(reply[rpc.unpack_reply(reply)[1].at :])
+    assert result.u32() == 0, (program, procedure)
+    return result

@@ -1,8 +1,9 @@
-"""`make fuzz`: a million random lines and cuts for each protocol, then a real site."""
+"""`make fuzz`: a million random lines and cuts for each protocol, then a real site, and a gateway to it."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -15,11 +16,14 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 from fuzz import live, parsers
-from running import Site
+from gateways import Gateway
+from running import PASSWORD, Site
 
 COUNT = 1_000_000
 TALKS = 8
 """Sessions at once."""
+CALLS = 20
+"""One call of NFS to a gateway for so many lines to a site: it may have to ask the site, and write to it."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -32,9 +36,9 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="of rudeness to a site [%(default)g]")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000_000)
-    parser.add_argument("what", nargs="*", help=f"of {', '.join(parsers.TARGETS)}, site [all]")
+    parser.add_argument("what", nargs="*", help=f"of {', '.join(parsers.TARGETS)}, site, gateway [all]")
     wanted = parser.parse_args(words)
-    names = wanted.what or [*parsers.TARGETS, "site"]
+    names = wanted.what or [*parsers.TARGETS, "site", "gateway"]
     print(f"seed {wanted.seed}", flush=True)
     failed = False
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -51,6 +55,8 @@ def main(words: Sequence[str]) -> int:
                 print(f"FAILED: {error}", flush=True)
     if "site" in names:
         failed |= not _site(wanted.count, wanted.seconds, wanted.seed)
+    if "gateway" in names:
+        failed |= not _gateway(wanted.count // CALLS, wanted.seed)
     print("verdict: " + ("something was found" if failed else "nothing was found"))
     return int(failed)
 
@@ -87,6 +93,32 @@ def _site(count: int, seconds: float, seed: int) -> bool:
         print(f"FAILED: {type(error).__name__}: {error}\nthe site is in {directory}", flush=True)
         return False
     finally:
+        site.stop()
+    shutil.rmtree(directory)
+    return True
+
+
+def _gateway(count: int, seed: int) -> bool:
+    """Try a real gateway to a real site; whether it was well."""
+    directory = Path(tempfile.mkdtemp(prefix="argosy-fuzz-"))
+    site = Site(directory / "site", "--nodes", "2", settings=live.SETTINGS)
+    gateway = Gateway(directory / "gateway", live.GATEWAY)
+    site.start()
+    try:
+        site.add_user(live.GUEST)
+        gateway.start()
+        url = f"ftp://{live.GUEST}:{PASSWORD}@{site.host}:{site.port}/"
+        begin = time.monotonic()
+        answers = live.call(gateway, url, random.Random(seed), count)
+        told = ", ".join(f"{answer}: {number:,}" for answer, number in answers.most_common())
+        print(f"gateway: {count:,} calls in {time.monotonic() - begin:.0f} s; answers {told}", flush=True)
+        assert gateway.stop() == 0
+    except (AssertionError, OSError) as error:
+        print(f"FAILED: {type(error).__name__}: {error}\nthe gateway is in {directory}", flush=True)
+        return False
+    finally:
+        with contextlib.suppress(AssertionError):  # it hasn't started
+            gateway.stop()
         site.stop()
     shutil.rmtree(directory)
     return True

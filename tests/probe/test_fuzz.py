@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from fuzz import live
-from running import Site
+from gateways import Gateway
+from running import PASSWORD, Site
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +33,23 @@ def test_after_rudeness_at_every_port_the_site_serves_and_holds_nothing(site: Si
     done = live.be_rude(site, random.Random(6), 10.0)
     assert done.keys() == live.RUDENESSES.keys()
     before.check()
+
+
+def test_every_call_to_a_gateway_has_one_answer_however_it_is_cut(site: Site, tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path / "gateway", live.GATEWAY)
+    gateway.start()
+    try:
+        url = f"ftp://{live.GUEST}:{PASSWORD}@{site.host}:{site.port}/"
+        answers = live.call(gateway, url, random.Random(7), 1200)
+        assert answers.keys() >= {
+            "OK",
+            "NOENT",
+            "BADHANDLE",
+            "GARBAGE_ARGS",
+            "PROG_UNAVAIL",
+            "NOTDIR",
+            "ACCES",
+        }
+        assert gateway.stop() == 0
+    finally:
+        gateway.stop()

@@ -200,6 +200,9 @@ async def test_no_file_can_be_larger_than_can_be_counted(ann: Caller, root: byte
     assert await ann.status(Procedure.WRITE, arguments) is Status.FBIG
     arguments = opaque(handle) + sattr3(size=2**63) + u32(0)
     assert await ann.status(Procedure.SETATTR, arguments) is Status.FBIG
+    for name in (b"a.bin", b"new"):
+        arguments = opaque(root) + opaque(name) + u32(0) + sattr3(size=2**63)
+        assert await ann.status(Procedure.CREATE, arguments) is Status.FBIG
 
 
 async def test_the_verifier_says_that_the_gateway_began_anew(

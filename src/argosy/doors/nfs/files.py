@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy import errors
-from argosy.doors.nfs.names import changes
+from argosy.doors.nfs.names import SIZE_LIMIT, changes
 from argosy.doors.nfs.statuses import Failure
 from argosy.doors.nfs.visit import Changing, Visit, aside
 from argosy.sites.model import Attributes, Changes
@@ -19,9 +19,6 @@ from argosy.wire.nfs.arguments import (
 from argosy.wire.nfs.nfs3 import Access, Stable, Status
 from argosy.wire.nfs.rpc import Piece
 
-SIZE_LIMIT = 2**63 - 1
-"""The largest file: what Linux's clients, and most sites, can count to."""
-
 READ = int(Access.READ)
 MODIFY = int(Access.MODIFY)
 
@@ -35,8 +32,6 @@ async def set_attributes(visit: Visit, asked: SetattrArguments) -> bytes:
     """SETATTR: also how a file is made shorter or longer. RFC 1813 section 3.3.2."""
     file = await visit.enter(asked.handle)
     wanted = changes(asked.changes)
-    if wanted.size is not None and wanted.size > SIZE_LIMIT:
-        raise Failure(Status.FBIG)
     await aside()
     now = await visit.attributes(file)
     if asked.guard_ctime_ns is not None and asked.guard_ctime_ns != now.ctime_ns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argosy.doors.nfs.files import SIZE_LIMIT
+from argosy.doors.nfs.names import SIZE_LIMIT
 from argosy.doors.nfs.visit import Visit, aside
 from argosy.wire.nfs import results
 from argosy.wire.nfs.arguments import Handle

@@ -25,6 +25,9 @@ NOT_IN_NAMES = frozenset(b"/\0\r\n")
 """No name has these: a path is split at the first, C strings and FTP's commands end at the others."""
 DOTS = (b".", b"..")
 
+SIZE_LIMIT = 2**63 - 1
+"""The largest file: what Linux's clients, and most sites, can count to."""
+
 CHANGE = int(Access.MODIFY | Access.EXTEND)
 """What one needs of a directory to make a name in it."""
 SEARCH = int(Access.LOOKUP)
@@ -179,7 +182,13 @@ def check_old(name: bytes) -> None:
 
 
 def changes(wanted: SetAttributes) -> Changes:
-    """Give what a client wants changed in the storage's words."""
+    """Give what a client wants changed in the storage's words.
+
+    Raises:
+        Failure: No file can have the size: FBIG.
+    """
+    if wanted.size is not None and wanted.size > SIZE_LIMIT:
+        raise Failure(Status.FBIG)
     return Changes(**msgspec.structs.asdict(wanted))
 
 

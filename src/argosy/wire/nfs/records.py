@@ -9,8 +9,8 @@ from argosy.wire.nfs.xdr import Record
 LAST_FRAGMENT = 0x8000_0000
 """The bit of a mark that says: the record ends with this fragment."""
 
-FRAGMENTS_LIMIT = 64
-"""In one record. Clients send one; a record of a million empty ones would keep us busy for nothing."""
+FRAGMENTS_LIMIT = 1024
+"""In one record. Kernels send one, libraries one for some kilobytes; a million empty ones are an attack."""
 
 IN_PLACE = 8192
 """A fragment that is longer, and hasn't come whole, is received where it belongs and not copied any more."""
