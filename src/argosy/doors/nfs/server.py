@@ -17,6 +17,7 @@ from argosy.doors.nfs.records import Listener, Peer
 from argosy.doors.nfs.replies import Replies, key
 from argosy.doors.nfs.statuses import STATUS_FOR, Failure
 from argosy.doors.nfs.storage import Mounts
+from argosy.doors.nfs.troubles import Troubles
 from argosy.doors.nfs.visit import House, Visit, going_on
 from argosy.wire.nfs import mount3, nfs3, results, rpc
 from argosy.wire.nfs.arguments import ARGUMENTS, Arguments
@@ -45,6 +46,7 @@ class NfsDoor:
         self._house.check = self._desk.check
         self._replies = Replies(settings.replies)
         self._listener = Listener(settings, self.answer, lambda peer: peer.host in self._networks)
+        self._troubles = Troubles()
         self._tasks = asyncio.TaskGroup()
         self._calls: Counter[str] = Counter()
 
@@ -117,7 +119,7 @@ class NfsDoor:
         except errors.Refused as refused:
             status = STATUS_FOR[type(refused)]
             if status in _TROUBLE:
-                log.warning("%s: %s: %s", visit.title, _NAMES[call.procedure], refused)
+                self._troubles.tell(visit.title, _NAMES[call.procedure], refused)
         except Failure as failure:
             status = failure.status
         except BadHandle:
