@@ -175,10 +175,13 @@ class Transfers:
 
     def _protect(self, made: socket.socket) -> socket.socket:
         """Encrypt a data connection: the control connection's session goes on, as sites ask for."""
-        context = client_context(self._settings)
+        control = self._control.socket
+        assert isinstance(control, ssl.SSLSocket), "PROT P comes after AUTH TLS"
         try:
             made.settimeout(self._settings.connect_seconds)
-            return context.wrap_socket(made, server_hostname=self._host, session=self._control.session)
+            return control.context.wrap_socket(
+                made, server_hostname=self._host, session=self._control.session
+            )
         except OSError as error:
             made.close()
             why = str(error)
