@@ -94,21 +94,25 @@ class Changing:
 
     async def _begin(self, directory: FileId, name: bytes, file: FileId, changes: Changes) -> Attributes:
         """Have a new file in the journal."""
-        mtime_ns = resolved(changes.mtime_ns)
-        told_ns = time.time_ns() if mtime_ns is None else mtime_ns
-        made = self._made(
-            directory, Facts(name=name, kind=Kind.FILE, mtime_ns=told_ns, mode=changes.mode), file
-        )
+        mode, mtime_ns = self._mode(changes), resolved(changes.mtime_ns)
+        facts = Facts(name=name, kind=Kind.FILE, mtime_ns=mtime_ns or time.time_ns(), mode=mode)
+        made = self._made(directory, facts, file)
         self._tree.known.pinned.add(file)
         known = self._tree.known.nodes.get(directory)
         if known is not None and known.attributes.perm and "c" in known.attributes.perm:
             self._writer.admit(await self._aside(self._tree.path_of, directory))
         try:
-            await self._writer.create(file, mtime_ns=told_ns, mode=changes.mode)
+            dirty = await self._writer.create(file, mtime_ns=mtime_ns, mode=mode)
         except BaseException:
             await self._lost(directory, name, file)
             raise
+        if file in self._tree.known.pinned:
+            return self._tree.known.set(file, replace(made, mtime_ns=dirty.mtime_ns))
         return made
+
+    def _mode(self, changes: Changes) -> int | None:
+        """Give the permission bits that are asked for, if the site can set any: else it sets its own."""
+        return changes.mode if self._site.sets_modes else None
 
     async def make_directory(self, directory: FileId, name: bytes, changes: Changes) -> Attributes:
         """Make a directory."""
@@ -119,11 +123,11 @@ class Changing:
             await self._may_add(directory, name)
             path = await self._path(directory, name)
             await self._off(self._site.make_directory, path)
-            mode = changes.mode
+            mode = self._mode(changes)
             if mode is not None and mode & 0o777 != 0o755:
                 try:
                     await self._off(self._site.set_mode, path, mode)
-                except (Unsupported, Denied):
+                except Unsupported:
                     mode = None
             minted = await self._aside(self._record.mint, self._mount, directory, [(name, Kind.DIRECTORY)])
             facts = Facts(name=name, kind=Kind.DIRECTORY, mtime_ns=time.time_ns(), mode=mode)

@@ -86,6 +86,11 @@ class Site:
         """Whether it can say that a name isn't there without listing its directory: by MLST."""
         return self._dialect.mlst is not False and self._dialect.has("MLST")
 
+    @property
+    def sets_modes(self) -> bool:
+        """Whether it sets permission bits, as far as it was tried."""
+        return self._dialect.chmod is not False
+
     def read_link(self, path: bytes) -> bytes:
         """Tell where a symbolic link leads.
 
@@ -156,9 +161,13 @@ class Site:
         """Set permission bits.
 
         Raises:
-            NotFound, Denied, Unsupported: As it is there.
+            NotFound: As it is there.
+            Unsupported: The site can't, or doesn't let us.
         """
-        self._ask(lambda client: client.set_mode(path, mode))
+        try:
+            self._ask(lambda client: client.set_mode(path, mode))
+        except Denied as refused:  # who may write a file, and not set its mode, isn't its owner: EPERM
+            raise Unsupported(refused.subject) from refused
 
     def set_mtime(self, path: bytes, ns: int) -> None:
         """Set the time of modification, to the second.

@@ -469,7 +469,7 @@ class Storage:
             mode = None
         if mtime_ns is None and mode is None:
             return attributes
-        if mode is not None and self._dialect.chmod is False:
+        if mode is not None and not self._site.sets_modes:
             raise Unsupported("the site can't set modes")
         if await self._writer.want(file, mtime_ns=mtime_ns, mode=mode):
             return self._written(attributes if mode is None else replace(attributes, mode=mode))

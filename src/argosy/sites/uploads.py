@@ -299,6 +299,8 @@ class Uploads:
             client.set_mode(path, mode)
         except (errors.Unsupported, errors.Denied, errors.Failed):
             self.ways.modes = self.ways.sets_modes
+            if not self.ways.modes:
+                client.dialect.learn(chmod=False)
             return facts
         self.ways.sets_modes = True
         return replace(facts, mode=mode)
