@@ -166,7 +166,7 @@ class Client:
         """
         refusing = partial(self._reason, path=path, verb="RETR")
         made = self._transfers.begin("RETR", self._out(path), refusing, offset=offset, window=window)
-        return Download(self._control, made, self._settings, refusing)
+        return Download(self._control, made, self._settings, refusing, self.dialect)
 
     def store(self, path: bytes, *, offset: int = 0) -> Upload:
         """Begin to write a file, in the place of what was there, or from an offset on.
@@ -331,7 +331,7 @@ class Client:
     def _upload(self, verb: str, path: bytes, offset: int) -> Upload:
         refusing = partial(self._reason, path=path, verb=verb)
         made = self._transfers.begin(verb, self._out(path), refusing, offset=offset)
-        return Upload(self._control, made, self._settings, refusing)
+        return Upload(self._control, made, self._settings, refusing, self.dialect)
 
     def _fetch(self, verb: str, told: bytes | None, path: bytes) -> bytes:
         """Take what a listing sends.
@@ -343,7 +343,9 @@ class Client:
         """
         refusing = partial(self._reason, path=path, verb=verb)
         made = self._transfers.begin(verb, told, refusing)
-        return Download(self._control, made, self._settings, refusing).read(self._settings.listing_bytes)
+        return Download(self._control, made, self._settings, refusing, self.dialect).read(
+            self._settings.listing_bytes
+        )
 
     # --- listings
 

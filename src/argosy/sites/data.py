@@ -19,6 +19,7 @@ from typing import Self
 from argosy import errors
 from argosy.config import Remote
 from argosy.sites.control import Control
+from argosy.sites.dialect import Dialect
 from argosy.wire.ftp.answers import Answer
 
 _SECURE_BYTES = 256 * 1024
@@ -35,10 +36,18 @@ Refusing = Callable[[Answer], errors.Refused]
 class _Data:
     """What both directions share: one socket, and the reply that ends it."""
 
-    def __init__(self, control: Control, made: socket.socket, settings: Remote, refusing: Refusing) -> None:
+    def __init__(
+        self,
+        control: Control,
+        made: socket.socket,
+        settings: Remote,
+        refusing: Refusing,
+        dialect: Dialect,
+    ) -> None:
         self._control = control
         self._socket = made
         self._settings = settings
+        self._dialect = dialect
         self._refusing = refusing
         self._over = False
         made.settimeout(settings.stall_seconds)
@@ -84,11 +93,13 @@ class _Data:
             return errors.TransferCut(answer.text if answer else str(error))
         return self._refusing(answer)
 
-    def _stop(self) -> None:
+    def _stop(self) -> bool:
+        """Hear the site's word on it, and bring both sides together; say whether it noticed by itself."""
         try:
-            self._last_word()
+            return self._last_word() is not None
         except errors.Refused:
             self._control.close()
+            return False
 
     def _last_word(self) -> Answer | None:
         """Hear what a site says when we hung up; None: it had to be told by ABOR.
@@ -158,10 +169,38 @@ class Download(_Data):
 
     def abandon(self) -> None:
         """End early: hang up, and hear the site's word on it. The control connection stays usable."""
-        if not self._over:
-            self._over = True
-            self._hang_up()
-            self._stop()
+        if self._over:
+            return
+        self._over = True
+        if self._dialect.aborts_first:
+            self._abort_first()
+            return
+        self._hang_up()
+        told = self._stop()
+        if not told and self._dialect.aborts_first is None and isinstance(self._socket, ssl.SSLSocket):
+            self._dialect.learn(aborts_first=True)
+
+    def _abort_first(self) -> None:
+        """Say ABOR, and take what still comes until the site ends it: see `Dialect.aborts_first`."""
+        try:
+            self._control.say(("ABOR",))
+            if not self._drain(_GRACE_SECONDS):
+                self._dialect.learn(aborts_first=False)  # it doesn't listen meanwhile
+            self._control.catch_up(self._settings.reply_seconds)
+        except errors.Refused:
+            self._control.close()
+
+    def _drain(self, seconds: float) -> bool:
+        """Throw away what comes, as it comes, and close; say whether it came to an end."""
+        until = time.monotonic() + seconds
+        waste = bytearray(65_536)
+        with socket.socket(fileno=self._socket.detach()) as plain, contextlib.suppress(OSError):
+            while (left := until - time.monotonic()) > 0:
+                plain.settimeout(left)
+                if not plain.recv_into(waste):
+                    return True
+            return False
+        return time.monotonic() < until  # a reset is an end, too
 
 
 class Upload(_Data):

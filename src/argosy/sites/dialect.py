@@ -59,6 +59,11 @@ class Dialect:
     mdtm: bool | None = None
     lists_hidden: bool | None = None
     """LIST -a shows more than LIST, and breaks nothing."""
+    aborts_first: bool | None = None
+    """A download that is given up is better stopped by ABOR, before its data connection is closed.
+
+    With TLS ProFTPD hangs up otherwise, and Pure-FTPd notices nothing for a while.
+    """
     restarts: bool | None = None
     """REST before RETR."""
     time_setting: TimeSetting | None = None

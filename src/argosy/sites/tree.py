@@ -344,8 +344,8 @@ class Tree:
         """Ask the site for one name, and give it its id."""
         facts = self._site.facts(self.path_in(directory, name))
         old = self.known.named(directory, name)
-        if old is not None and old.kind is Kind.LINK and facts.mode is None:
-            return old, None  # SIZE, MDTM and CWD follow a link, and see what it leads to
+        if old is not None and old.kind is Kind.LINK and facts.kind is not Kind.LINK:
+            return old, None  # SIZE, MDTM and CWD follow a link, and so does many a site's MLST
         file = self._record.mint(self._mount, directory, [(name, facts.kind)])[name]
         row = self._record.find(self._mount, file)
         attributes = self.teller.tell(facts, file, directory, row, self.known.changed.get(file, 0))
