@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -439,6 +442,55 @@ async def test_who_does_not_wait_any_more_is_forgotten() -> None:
             async with asyncio.timeout(0.01):
                 await at.reader.read(at.version, lambda: b"/f", 0, MIB)
         assert b"".join(await at.reader.read(at.version, lambda: b"/f", 0, MIB)) == site.files[b"/f"]
+
+
+@pytest.mark.parametrize("connections", [1, 3, 8])
+@pytest.mark.parametrize("restarts", [True, False])
+def test_many_readers_in_all_kinds_of_trouble_get_right_bytes_or_a_refusal(
+    tmp_path: Path, connections: int, restarts: bool
+) -> None:
+    chance = random.Random(connections)
+    site = Site(content(3 * MIB))
+    site.files |= {b"/%d" % number: content(number * 700_001) for number in range(1, 6)}
+    site.restarts = restarts
+    site.cut_after = lambda: chance.choice([1 << 60, 1 << 60, 200_000]) if restarts else 1 << 60
+    generation = dict.fromkeys(site.files, 0)
+    served = []
+    with desk(site, memory=8 * MIB, spool=tmp_path, connections=connections) as at:
+        until = time.monotonic() + 1.5
+
+        def work(number: int) -> None:
+            own = random.Random(number)
+            while time.monotonic() < until:
+                path = own.choice(list(site.files))
+                whole = site.files[path]
+                offset, count = own.randrange(len(whole)), own.choice([1, 4 * KIB, 64 * KIB, MIB])
+                version = Version(len(path) + path[-1], len(whole), generation[path])
+                with contextlib.suppress(Changed, TransferCut, Unavailable):
+                    told = at.reader.begin(version, partial(bytes, path), offset, count).result(SECONDS)
+                    assert b"".join(told) == whole[offset : offset + count]
+                    served.append(count)
+
+        def harm() -> None:
+            own = random.Random(0)
+            while time.monotonic() < until:
+                time.sleep(0.02)
+                path = own.choice(list(site.files))
+                match own.randrange(4):
+                    case 0:
+                        at.reader.tend()
+                    case 1:
+                        at.reader.forget(len(path) + path[-1])
+                    case 2:
+                        generation[path] += 1
+                    case 3:
+                        with at.pool.borrow(Purpose.META, SECONDS) as login:
+                            assert not login.busy
+
+        with ThreadPoolExecutor(9) as threads:
+            for done in [threads.submit(harm), *(threads.submit(work, number) for number in range(8))]:
+                done.result(60)
+    assert len(served) > 10
 
 
 READS = st.lists(

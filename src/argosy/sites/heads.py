@@ -24,8 +24,8 @@ LARGE_BYTES = 1024 * 1024
 SKIP_BYTES = 128 * 1024
 """A shorter gap is read over: it costs less than to begin anew."""
 
-NARROW_BYTES = 32 * 1024
-"""The receive buffer of a head for a single short read: a site can't send much more than this in vain."""
+NARROW_BYTES = 16 * 1024
+"""The least receive buffer of a head for one short read: a site can't send much more than this in vain."""
 
 NARROW_UPTO = 64 * 1024
 """Who wants more than this gets a head with all the buffer that the kernel gives."""
@@ -151,7 +151,7 @@ class Head:
         for last in (False, True):
             client = pool.take(Purpose.READ, seconds)
             try:
-                window = NARROW_BYTES if self._narrow else None
+                window = max(NARROW_BYTES, 2 * self.wants) if self._narrow else None
                 download = client.retrieve(self.path(), self.position, window=window)
             except (Unavailable, TransferCut):
                 pool.give(client)
@@ -239,7 +239,7 @@ class Head:
             download.finish()
         finally:
             pool.give(client)
-        raise EndsEarly(f"{self.path().decode(errors='replace')} ends at {self.position}")
+        raise EndsEarly(f"the site says that the file ends at {self.position}, not at {self.version.size}")
 
     def _read_over(self, pool: Pool[Source], count: int, progress: Callable[[int], None]) -> None:
         scratch = memoryview(bytearray(min(count, PIECE_BYTES)))

@@ -174,7 +174,7 @@ class Reader:
         return waiter.future
 
     def forget(self, file: FileId) -> None:
-        """Forget a file's bytes: it was changed, or is gone."""
+        """Forget a file's bytes: it was changed, or is gone. Who waits for some hears so."""
         with self._lock:
             known = self._files.pop(file, None)
             if known is not None:
@@ -221,7 +221,6 @@ class Reader:
         file = self._files.get(version.file)
         if file is None or file.version != version:
             if file is not None:
-                self._fail(file, Changed(path()))
                 self._disperse(file)
             file = self._files[version.file] = _File(version, path, self._most_ahead)
             if len(self._files) > _FILES:
@@ -301,6 +300,8 @@ class Reader:
                 self._executor.submit(self._leave, connection)
 
     def _disperse(self, file: _File) -> None:
+        """Have no more to do with a file as it was."""
+        self._fail(file, Changed())
         for head in list(file.heads):
             self._retire(file, head)
 
@@ -330,6 +331,8 @@ class Reader:
 
     def _see_to_all(self, file: _File) -> None:
         """Plan anew for those whom no head will reach."""
+        if self._files.get(file.version.file) is not file:
+            return
         for waiter in list(file.waiters):
             if waiter.future.cancelled():
                 file.waiters.remove(waiter)
@@ -383,7 +386,8 @@ class Reader:
                 if not (self._pool.wanted and self._restarts) or self._waited_for(file, head):
                     return True
                 head.dropped = True  # somebody else needs the connection more than we what is ahead
-            if head.dropped or head.stray or self._pool.wanted or head.position >= file.version.size:
+            gone = self._files.get(file.version.file) is not file
+            if gone or head.dropped or head.stray or self._pool.wanted or head.position >= file.version.size:
                 self._stop(file, head)
             else:
                 head.active = head.working = False
