@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,10 @@ import argosy
 from argosy import config, errors
 from argosy.cli.main import parser
 from argosy.doors.ftp.server import CODE_FOR
+from argosy.doors.nfs.server import TROUBLE
 from argosy.wire.ftp.commands import ALIASES, NOT_IMPLEMENTED, VERBS
 from argosy.wire.ftp.site import SITE_VERBS
+from argosy.wire.nfs.nfs3 import Status
 
 HOME = Path(__file__).parents[2]
 DOCS = HOME / "docs"
@@ -187,6 +191,16 @@ def test_every_refusal_that_a_client_hears_is_explained() -> None:
     told = {tuple(row[:2]) for row in rows((DOCS / "operations/troubleshooting.md").read_text())}
     wanted = {(str(code), str(kind())) for kind, code in CODE_FOR.items() if kind not in ONLY_BY_NFS}
     assert wanted - told == set()
+
+
+def test_what_programs_hear_of_a_mounts_troubles_is_explained() -> None:
+    told = {row[0].strip("`") for row in rows((DOCS / "operations/troubleshooting.md").read_text())}
+    heard = (TROUBLE | {Status.ACCES, Status.PERM, Status.STALE, Status.FBIG, Status.XDEV}) - {Status.JUKEBOX}
+    assert {os.strerror(LINUX.get(status, status)) for status in heard} - told == set()
+
+
+LINUX = {Status.STALE: errno.ESTALE, Status.DQUOT: errno.EDQUOT, Status.SERVERFAULT: errno.EREMOTEIO}
+"""What Linux makes of a status that isn't an errno of its own."""
 
 
 def test_every_room_of_the_code_is_on_the_map() -> None:

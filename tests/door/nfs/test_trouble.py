@@ -161,6 +161,16 @@ async def test_a_site_that_is_away_is_logged_with_its_name(
     ]
 
 
+async def test_what_the_site_forbids_is_logged_in_its_words(
+    ann: Caller, root: bytes, museum: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    museum.trouble["remove"] = errors.Denied("550 Not on a Sunday")
+    assert await ann.status(Procedure.REMOVE, opaque(root) + opaque(b"a")) is Status.ACCES
+    assert [record.getMessage() for record in caplog.records] == [
+        "/museum: REMOVE: Permission denied: 550 Not on a Sunday"
+    ]
+
+
 async def test_an_accident_is_logged_and_the_connection_lives_on(
     ann: Caller, root: bytes, museum: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -118,7 +118,7 @@ class NfsDoor:
             body = await way.carry_out(visit, arguments)
         except errors.Refused as refused:
             status = STATUS_FOR[type(refused)]
-            if status in _TROUBLE:
+            if status in TROUBLE or (status is Status.ACCES and refused.subject):
                 self._troubles.tell(visit.title, _NAMES[call.procedure], refused)
         except Failure as failure:
             status = failure.status
@@ -158,5 +158,5 @@ _UNPACK = tuple(ARGUMENTS[procedure].unpack for procedure in Procedure)
 _WAYS = tuple(WAYS.get(procedure) for procedure in Procedure)
 """The tables by number: an enum's members are slow to look up, and this is done for each call."""
 
-_TROUBLE = frozenset({Status.IO, Status.JUKEBOX, Status.NOSPC, Status.DQUOT, Status.SERVERFAULT})
-"""What somebody should read of in the log; the rest is daily life."""
+TROUBLE = frozenset({Status.IO, Status.JUKEBOX, Status.NOSPC, Status.DQUOT, Status.SERVERFAULT})
+"""What somebody should read of in the log, beside a site's own words for ACCES; the rest is daily life."""
