@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from unittest import mock
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argosy.sites import plans
 from argosy.sites.extents import Extents, Run
 from argosy.sites.plans import Append, Change, Nothing, Patch, Patches, Plan, Trial, Ways, Whole, choose
 
@@ -65,6 +68,13 @@ def test_the_middle_of_a_large_file_is_changed_in_place_where_that_works() -> No
     assert planned(GIB, GIB, (GIB - 5, GIB), patches=Patches.CUT) == Patch([(GIB - 5, GIB)])
 
 
+def test_a_change_of_the_first_byte_never_loses_what_is_behind_it() -> None:
+    assert planned(GIB, GIB, (0, MIB)) == Whole([(MIB, GIB)], temporary=True)
+    assert planned(GIB, GIB, (0, MIB), (2 * MIB, 3 * MIB), patches=Patches.UNKNOWN) == Whole(
+        [(MIB, 2 * MIB), (3 * MIB, GIB)], temporary=True
+    )
+
+
 def test_a_small_file_is_never_seen_half_changed() -> None:
     assert planned(MIB, MIB, (5, 10)) == Whole([(0, 5), (10, MIB)], temporary=True)
 
@@ -110,14 +120,17 @@ def test_whatever_is_planned_gives_the_file_that_was_written(
     for start, end in extents.missing(0, min(kept, len(theirs), size)):
         wanted[start:end] = theirs[start:end]
     ways = Ways(patches=patches, appends=appends)
-    match choose(Change(size, kept, extents, None), site, ways, whole_bytes=0):
+    with mock.patch.object(plans, "_RUN_BYTES", 0):  # else nothing so small is worth a change in the middle
+        plan = choose(Change(size, kept, extents, None), site, ways, whole_bytes=0)
+    match plan:
         case Append(offset, _):
             assert offset == len(theirs)
             theirs += ours[offset:]
         case Patch(pieces):
             for start, end in pieces:
                 assert start <= len(theirs)
-                theirs[start : end if patches is Patches.KEEP else None] = ours[start:end]
+                keeps = patches is Patches.KEEP and start > 0
+                theirs[start : end if keeps else None] = ours[start:end]
         case Whole(fetch, _):
             for start, end in fetch:
                 ours[start:end] = theirs[start:end]

@@ -117,6 +117,8 @@ def _in_the_middle(change: Change, site: int, ways: Ways) -> Patch | Trial | Non
     sent = Extents(change.runs)
     sent.add(site, change.size)  # what was never written there is zeros
     through = sum(end - start for start, end in sent.missing(0, site)) + change.size
+    if sent.holds(0, 1):  # a STOR from the beginning, REST 0 or none, throws the old content away
+        return None
     if sent.total + len(sent) * _RUN_BYTES >= through or ways.patches is Patches.NONE:
         return None
     if ways.patches is Patches.UNKNOWN:
