@@ -36,6 +36,7 @@ test: .venv/.dev client-programs
 
 client-programs: .venv/.dev
 	@scripts/clients
+	@scripts/peers
 	@PYTHONPATH=tests $(PY) -m kernel.image
 
 clients: .venv/.dev client-programs

@@ -98,8 +98,9 @@ def vsftpd(directory: Path, **changes: object) -> Iterator[Peer]:
     }
     file = directory / "vsftpd.conf"
     file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    with running([program, str(file)], directory / "log", port):
-        yield Peer("vsftpd", "127.0.0.1", port, "anonymous", PASSWORD, keys / "authority.pem", root)
+    host, port = str(settings["listen_address"]), int(str(settings["listen_port"]))
+    with running([program, str(file)], directory / "log", port, host):
+        yield Peer("vsftpd", host, port, "anonymous", PASSWORD, keys / "authority.pem", root)
 
 
 @contextlib.contextmanager
@@ -215,7 +216,9 @@ ALL: dict[str, Start] = {
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], log: Path, port: int, host: str = "127.0.0.1"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server from its greeting on, to the end of the block."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
@@ -226,7 +229,7 @@ def running(command: Sequence[str], log: Path, port: int) -> Iterator[subprocess
                 raise ChildProcessError(f"{command[0]} doesn't start: {log.read_text()}")
             if time.monotonic() > until:
                 raise TimeoutError(f"{command[0]} doesn't answer: {log.read_text()}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as made:
+            with contextlib.suppress(OSError), socket.create_connection((host, port), 1) as made:
                 if made.recv(1):
                     break
             time.sleep(0.05)

@@ -33,6 +33,7 @@ START_SECONDS = 180.0
 ASK_SECONDS = 20.0
 JOB_SECONDS = 120.0
 STOP_SECONDS = 10.0
+_TOLD = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Guest:
 
     def tail(self) -> str:
         """Give the end of what its kernel said."""
-        return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
+        return self.log.read_text(errors="replace")[-_TOLD:] if self.log.exists() else ""
 
     def run(self, command: str, *, seconds: float = JOB_SECONDS, said: bytes = b"") -> Ended:
         """Do a job to its end, whatever its code.
@@ -135,7 +136,7 @@ class Guest:
         """
         ended = self.run(f"set -e\n{command}", seconds=seconds, said=said)
         if ended.code:
-            told = f"{ended.out.decode(errors='replace')}\n{ended.err}"
+            told = f"{ended.out.decode(errors='replace')[-_TOLD:]}\n{ended.err[-_TOLD:]}"
             raise Failed(f"{ended.code}: {command}\n{told}\n{self.tail()}")
         return ended.out.decode(errors="surrogateescape")
 
