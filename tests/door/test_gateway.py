@@ -291,6 +291,31 @@ async def test_a_ticket_is_good_for_one_mount_and_shows_no_password(
     assert SECRET not in gateway.log.read_text()
 
 
+async def test_mount_hands_the_systems_mount_a_ticket_and_says_where_the_site_is(
+    gateway: Gateway, peer: peers.Peer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in {
+        "mount": f'printf "%s\\n" "$@" > {tmp_path}/said',
+        "sudo": 'exec "$@"',
+        "mount.nfs": "exit 1",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    there = f"{url(peer)}/area/{folder.name}"
+    done = gateway.argosy("mount", there, str(folder), "--read-only", "-o", "soft", said="")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{there} is at {folder}; to take it away: argosy umount {folder}\n"
+    *_, options, source, directory = (tmp_path / "said").read_text().splitlines()
+    assert options.endswith(",ro,soft")
+    assert f"port={gateway.port}," in options
+    assert directory == str(folder)
+    async with await Caller.connect(gateway.port) as caller:
+        await caller.mount(source.partition(":")[2])
+
+
 async def test_clients_of_other_networks_are_turned_away(
     gateway: Gateway, folder: Path, tmp_path: Path
 ) -> None:

@@ -80,3 +80,45 @@ def test_without_a_keyring_nothing_is_found_and_nothing_kept(
     assert passwords.of_keyring("ftp.example.org", 21, "ann") is None
     with pytest.raises(BadArgument, match="libsecret-tools"):
         passwords.keep_in_keyring("ftp.example.org", 21, "ann", "wind and tide")
+
+
+KEYRING = """\
+#!/bin/sh
+# What secret-tool(1) does, with one file for a keyring: the attributes, and the password by stdin.
+word=$1; shift
+[ "${1#--label=}" = "$1" ] || shift
+file="$(dirname "$0")/$(echo "$*" | tr ' /' '__')"
+case $word in
+    store) cat > "$file" ;;
+    lookup) [ -e "$file" ] && cat "$file" ;;
+esac
+"""
+
+
+@pytest.fixture
+def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "keyring"
+    directory.mkdir()
+    (directory / "secret-tool").write_text(KEYRING)
+    (directory / "secret-tool").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    return directory
+
+
+def test_a_password_that_the_keyring_took_is_found_for_that_login_alone(keyring: Path) -> None:
+    passwords.keep_in_keyring("ftp.example.org", 2121, "ann", "wind and tide")
+    assert passwords.of_keyring("ftp.example.org", 2121, "ann") == "wind and tide"
+    assert passwords.of_keyring("ftp.example.org", 21, "ann") is None
+    assert passwords.of_keyring("ftp.example.org", 2121, "bob") is None
+
+
+def test_what_a_file_manager_kept_without_a_port_is_found_too(keyring: Path) -> None:
+    (keyring / "protocol_ftp_server_ftp.example.org_user_ann").write_text("wind and tide\n")
+    assert passwords.of_keyring("ftp.example.org", 2121, "ann") == "wind and tide"
+
+
+def test_a_keyring_that_is_locked_says_why(keyring: Path) -> None:
+    (keyring / "secret-tool").write_text("#!/bin/sh\necho 'Cannot autolaunch D-Bus' >&2\nexit 1\n")
+    assert passwords.of_keyring("ftp.example.org", 2121, "ann") is None
+    with pytest.raises(BadArgument, match="Cannot autolaunch D-Bus"):
+        passwords.keep_in_keyring("ftp.example.org", 2121, "ann", "wind and tide")
