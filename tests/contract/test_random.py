@@ -19,7 +19,8 @@ from contract.storing import clear, content, mounted, names
 
 STEPS = int(os.environ.get("ARGOSY_RANDOM_STEPS", "120"))
 SEED = int(os.environ.get("ARGOSY_RANDOM_SEED", "1"))
-LARGEST = 700_000
+SIZES = {"small": (700_000, [10, 5_000, 250_000]), "large": (6_000_000, [10, 100_000, 2_500_000])}
+"""How large a file may become, and what is appended to it at once: a large one is changed in the middle."""
 NAMES = [b"one", b"two", b"three"]
 
 JOURNAL = config.Journal(whole_bytes=100_000, stream_bytes=200_000, quiet_seconds=0.3, create_seconds=0.1)
@@ -35,10 +36,11 @@ def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 class Twins:
     """A mount, and what it ought to hold."""
 
-    def __init__(self, peer: peers.Peer, state: Path, chance: random.Random) -> None:
+    def __init__(self, peer: peers.Peer, state: Path, chance: random.Random, sizes: str) -> None:
         self.peer = peer
         self.state = state
         self.chance = chance
+        self.largest, self.appended = SIZES[sizes]
         self.ought: dict[bytes, bytearray] = {}
         self.files: dict[bytes, int] = {}
         self.storage: Storage
@@ -73,12 +75,14 @@ class Twins:
 
     async def write(self, name: bytes) -> None:
         ought = self.ought[name]
-        offset = self.chance.randrange(min(LARGEST, len(ought) + len(ought) // 4 + 1))
+        offset = self.chance.randrange(8) and self.chance.randrange(
+            min(self.largest, len(ought) + len(ought) // 4 + 1)
+        )
         await self._write(name, offset, self.chance.choice([1, 100, 4096, 70_000]))
 
     async def append(self, name: bytes) -> None:
-        if len(self.ought[name]) < LARGEST:
-            await self._write(name, len(self.ought[name]), self.chance.choice([10, 5_000, 250_000]))
+        if len(self.ought[name]) < self.largest:
+            await self._write(name, len(self.ought[name]), self.chance.choice(self.appended))
 
     async def _write(self, name: bytes, offset: int, count: int) -> None:
         data = self.chance.randbytes(count)
@@ -142,8 +146,9 @@ class Twins:
             assert await content(self.storage, self.files[name]) == ought, name
 
 
-async def test_random_work_comes_out_as_in_memory(peer: peers.Peer, tmp_path: Path) -> None:
-    twins = Twins(peer, tmp_path, random.Random(SEED))
+@pytest.mark.parametrize("sizes", SIZES)
+async def test_random_work_comes_out_as_in_memory(peer: peers.Peer, tmp_path: Path, sizes: str) -> None:
+    twins = Twins(peer, tmp_path, random.Random(SEED), sizes)
     await twins.begin()
     try:
         await clear(twins.storage, twins.storage.root)
