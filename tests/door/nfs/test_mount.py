@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from argosy import errors
+from argosy import config, errors
+from argosy.doors.nfs.server import NfsDoor
 from argosy.wire.nfs import mount3, rpc
 from argosy.wire.nfs.mount3 import Procedure, Status
 from argosy.wire.nfs.nfs3 import Procedure as Nfs
@@ -154,6 +155,12 @@ async def test_a_handle_that_came_to_another_network_opens_nothing(mounts: Memor
     mounts.only[2] = ("192.0.2.0/24",)
     async with served(mounts) as port, await Caller.connect(port) as ann:
         assert await ann.status(Nfs.GETATTR, opaque(handle)) is NfsStatus.ACCES
+
+
+def test_a_sites_networks_that_are_none_are_named_at_the_start(mounts: MemoryMounts) -> None:
+    mounts.only[2] = ("everybody",)
+    with pytest.raises(errors.ConfigError, match=r"sites\.archive\.networks: .*everybody"):
+        NfsDoor(config.NfsDoor(), mounts)
 
 
 async def test_a_client_of_another_network_is_hung_up_on(mounts: MemoryMounts) -> None:

@@ -37,7 +37,12 @@ class MountDesk:
             uid: For whom mounts are; -1: for who says MNT, or if that is root, as in a `mount` by hand, for
                 who runs the gateway.
             gid: Likewise.
+
+        Raises:
+            ConfigError: A site's networks are none.
         """
+        for name, written in mounts.listed():
+            Networks(f"sites.{name.decode().strip('/')}.networks", written)
         self._uid = uid
         self._gid = gid
         self._mounts = mounts

@@ -35,7 +35,7 @@ class NfsDoor:
         """Put it together; `serve` opens it.
 
         Raises:
-            ConfigError: `nfs.networks` has what is none.
+            ConfigError: `nfs.networks`, or a site's, has what is none.
         """
         self._settings = settings
         self._networks = Networks("nfs.networks", settings.networks)
