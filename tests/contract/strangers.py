@@ -25,6 +25,7 @@ class Stranger:
         files: Mapping[bytes, bytes] | None = None,
         listing: bytes = b"",
         greeting: str | bytes = "220 strange",
+        host: str = "127.0.0.1",
     ) -> None:
         """Begin to listen.
 
@@ -33,6 +34,7 @@ class Stranger:
             files: By path.
             listing: What LIST and MLSD send.
             greeting: What is said first; empty: nothing, ever.
+            host: Where it listens, for data, too.
         """
         self.habits = dict(habits or {})
         self.files = dict(files or {})
@@ -40,7 +42,8 @@ class Stranger:
         self.greeting = greeting
         self.said: list[bytes] = []
         """Every line of every client."""
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.host = host
+        self._listener = listening(host)
         self.port = int(self._listener.getsockname()[1])
         self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._serve)]
@@ -123,7 +126,7 @@ class Visit:
         """Open a port."""
         if self.listener is not None:
             self.listener.close()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = listening(self.stranger.host)
         self.listener.settimeout(SECONDS)
         return int(self.listener.getsockname()[1])
 
@@ -145,6 +148,11 @@ class Visit:
         self.say(last)
 
 
+def listening(host: str) -> socket.socket:
+    """Open a port that the kernel chooses."""
+    return socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
 def _epsv(visit: Visit, argument: bytes) -> None:
     visit.say(f"229 Entering (|||{visit.listen()}|)")
 
@@ -157,9 +165,19 @@ def pasv(visit: Visit, argument: bytes, host: str = "127,0,0,1") -> None:
 
 def _port(visit: Visit, argument: bytes) -> None:
     numbers = [int(one) for one in argument.split(b",")]
+    _dial(visit, "127.0.0.1", numbers[4] * 256 + numbers[5])
+
+
+def _eprt(visit: Visit, argument: bytes) -> None:
+    _, protocol, host, port, _ = argument.decode().split("|")
+    assert protocol == ("2" if ":" in host else "1")
+    _dial(visit, host, int(port))
+
+
+def _dial(visit: Visit, host: str, port: int) -> None:
     if visit.data is not None:
         visit.data.close()
-    visit.data = socket.create_connection(("127.0.0.1", numbers[4] * 256 + numbers[5]), SECONDS)
+    visit.data = socket.create_connection((host, port), SECONDS)
     visit.say("200 Dialled")
 
 
@@ -211,6 +229,7 @@ USUAL: Mapping[str, Habit] = {
     "EPSV": _epsv,
     "PASV": pasv,
     "PORT": _port,
+    "EPRT": _eprt,
     "LIST": _list,
     "REST": _rest,
     "RETR": _retr,

@@ -34,7 +34,7 @@ def visit(
 ) -> Client:
     """Log in, with short limits."""
     usual: dict[str, Any] = {"connect_seconds": 5.0, "reply_seconds": 5.0, "stall_seconds": 1.0}
-    address = Address("127.0.0.1", stranger.port, "ann", "secret", tls=tls, encoding=encoding)
+    address = Address(stranger.host, stranger.port, "ann", "secret", tls=tls, encoding=encoding)
     return Client(address, Remote(**usual | changes), dialect or Dialect())
 
 
@@ -75,6 +75,19 @@ def test_the_next_way_is_tried_when_one_is_not_known(code: int) -> None:
         for _ in range(3):
             assert get(client, b"/f") == BIG
         assert stranger.verbs().count("EPSV") == 1
+        client.close()
+
+
+@pytest.mark.parametrize("known", ["EPSV", "EPRT"])
+def test_a_site_with_an_address_of_ipv6_is_a_site(known: str) -> None:
+    habits = dict.fromkeys({"EPSV", "EPRT", "PASV", "PORT"} - {known}, "500 What?")
+    with Stranger(habits, files={b"/f": BIG}, listing=LISTING, host="::1") as stranger:
+        client = visit(stranger)
+        assert get(client, b"/f", 100) == BIG[100:]
+        put(client, b"/g", BIG)
+        assert stranger.files[b"/g"] == BIG
+        assert [one.name for one in client.list(b"/")] == [b"f"]
+        assert "PORT" not in stranger.verbs()
         client.close()
 
 

@@ -47,7 +47,10 @@ class Control:
             self.usable = False
             raise errors.Unavailable(f"{self._where}: {_said(error)}") from error
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # While data moves for hours nothing is said here, and a translator on the way would forget us.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        idle_seconds = min(max(1, int(settings.idle_seconds)), 32_767)  # more the kernel doesn't take
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_seconds)
 
     @property
     def peer(self) -> str:
