@@ -153,6 +153,7 @@ def test_files_are_changed_in_every_way(scene: Scene) -> None:
             f"cd {mnt}; set -o noclobber; echo 1 > new; if (echo 2 > new); then exit 1; fi"
             "; cat new; rm new; if cat new; then exit 2; fi"
         )
+        said(f"cd {mnt}; umask 077; tar -cf t.tar old; rm old; tar -xf t.tar; rm t.tar; ls -l old")
         said(f"cd {mnt}; exec 3> held; echo x >&3; rm held; echo y >&3; exec 3>&-; ls -A; rm -rf d")
         said("rm /tmp/big")
     assert sorted(path.name for path in scene.root.iterdir()) == ["big", "kept", "old"]

@@ -467,10 +467,13 @@ class Storage:
         mtime_ns, mode = resolved(changes.mtime_ns), changes.mode
         if mode is not None and mode & 0o7777 == attributes.mode:
             mode = None
+        if mode is not None and not self._site.sets_modes:
+            dirty = self._writer.dirty(file)
+            if dirty is None or dirty.base is not None:
+                raise Unsupported("the site can't set modes")
+            mode = None  # of a file that is just being made: CREATE's own way to tell it when it is EXCLUSIVE
         if mtime_ns is None and mode is None:
             return attributes
-        if mode is not None and not self._site.sets_modes:
-            raise Unsupported("the site can't set modes")
         if await self._writer.want(file, mtime_ns=mtime_ns, mode=mode):
             return self._written(attributes if mode is None else replace(attributes, mode=mode))
         return await self._changing.set_apart(file, Changes(mode=mode, mtime_ns=mtime_ns))
