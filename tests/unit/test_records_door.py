@@ -24,6 +24,11 @@ ECHO, LATER, HELD, FAIL, FAIL_LATER, PIECES, GARBAGE = range(7)
 """The procedures of a program that shows what connections do."""
 
 
+def pattern(number: int, size: int) -> bytes:
+    """Bytes that are others for each number."""
+    return (number.to_bytes(4, "big") * (size // 4 + 1))[:size]
+
+
 class Program:
     """Answers by echoing arguments: at once, later, or when it is let."""
 
@@ -48,7 +53,8 @@ class Program:
             case n if n == FAIL_LATER:
                 return self._fail()
             case n if n == PIECES:
-                return rpc.success_pieces(call.xid, [b"", memoryview(bytes(call.arguments().u32())), b""])
+                data = memoryview(pattern(call.xid, call.arguments().u32()))
+                return rpc.success_pieces(call.xid, [b"", data[: len(data) // 2], data[len(data) // 2 :]])
             case _:
                 return rpc.success(call.xid, call.arguments().opaque(3))
 
@@ -327,7 +333,7 @@ async def test_a_client_that_takes_its_replies_late_gets_them_all(opening: Openi
     await asyncio.sleep(0.3)
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]
     heard = await client.hear(100)
-    assert heard == dict.fromkeys(range(100), bytes(256 * 1024))
+    assert heard == {xid: pattern(xid, 256 * 1024) for xid in range(100)}
 
 
 @on_uvloop
