@@ -16,7 +16,7 @@ import uvloop
 import packing
 from argosy.config.gateway import NfsDoor
 from argosy.doors.nfs.records import RECORD_LIMIT, UNSENT, Listener, Peer
-from argosy.wire.nfs import rpc
+from argosy.wire.nfs import rpc, xdr
 from argosy.wire.nfs.records import RecordReader
 
 SECONDS = 20.0
@@ -203,6 +203,45 @@ async def test_a_call_is_answered_however_it_trickles_in(opening: Opening, size:
         await asyncio.sleep(0)
     client.say(6, ECHO, b"next")
     assert await client.hear(2) == {5: arguments, 6: b"next"}
+
+
+@on_uvloop
+async def test_a_large_calls_bytes_stay_as_they_are_while_somebody_looks_at_them(opening: Opening) -> None:
+    """Buffers are used again, but only when nobody has a view of them."""
+    door = opening()
+    kept: list[memoryview] = []
+    plain = door.program.answer
+
+    def answer(peer: Peer, call: rpc.Call) -> rpc.Reply | Coroutine[Any, Any, rpc.Reply]:
+        if call.xid % 3 == 0:
+            kept.append(memoryview(call.record)[call.at :])
+        return plain(peer, call)
+
+    door.listener.answer = answer
+    client = await door.connect()
+    wanted = {xid: pattern(xid, 300_000) for xid in range(30)}
+    for xid, data in wanted.items():
+        client.say(xid, LATER, data)
+        assert await client.hear(1) == {xid: data}
+    assert kept == [wanted[xid] for xid in range(0, 30, 3)]
+
+
+@on_uvloop
+async def test_a_large_call_is_received_into_the_buffer_of_one_that_is_done(opening: Opening) -> None:
+    door = opening()
+    seen: list[xdr.Record] = []
+    plain = door.program.answer
+
+    def answer(peer: Peer, call: rpc.Call) -> rpc.Reply | Coroutine[Any, Any, rpc.Reply]:
+        seen.append(call.record)
+        return plain(peer, call)
+
+    door.listener.answer = answer
+    client = await door.connect()
+    for xid in range(10):
+        client.say(xid, LATER, pattern(xid, 300_000))
+        assert await client.hear(1) == {xid: pattern(xid, 300_000)}
+    assert all(record is seen[0] for record in seen)
 
 
 @on_uvloop

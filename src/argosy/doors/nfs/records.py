@@ -36,6 +36,11 @@ UNSENT = 2 * 1024 * 1024
 TOGETHER = 256 * 1024
 """Bytes of files in replies that go by one write; then it is seen whether the client takes them."""
 
+SPARE = 8
+"""Buffers of large calls that are kept for the next: making one costs as much as filling it."""
+SPARE_LEAST = 64 * 1024
+"""Smaller ones aren't worth it."""
+
 SHARES = 4
 """One connection's calls hold no more than this part of the memory for calls."""
 
@@ -92,6 +97,7 @@ class Listener:
         self._welcome = welcome
         self._tasks: asyncio.TaskGroup | None = None
         self._turned_away = 0
+        self._spare: list[bytearray] = []
 
     async def serve(self, opened: Callable[[str], None]) -> None:
         """Take clients until cancelled.
@@ -146,6 +152,26 @@ class Listener:
             for connection in tuple(self.connections):
                 connection.look_again()
 
+    def make_record(self, size: int) -> bytearray:
+        """Give a buffer for a large call, perhaps with old bytes in it."""
+        for at, spare in enumerate(self._spare):
+            if len(spare) == size:
+                return self._spare.pop(at)
+        return bytearray(size)
+
+    def recycle(self, record: Record) -> None:
+        """Keep a call's buffer for the next, if nobody looks at the call's bytes any more."""
+        if not isinstance(record, bytearray) or len(record) < SPARE_LEAST:
+            return
+        try:
+            record.pop()  # refused while there is a view of it
+        except BufferError:
+            return
+        record.append(0)
+        self._spare.append(record)
+        if len(self._spare) > SPARE:
+            del self._spare[0]
+
     async def _look_after(self) -> None:
         """Close connections that stand still, for ever."""
         config, now = self.config, asyncio.get_running_loop().time
@@ -161,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, listener: Listener) -> None:
         self.peer = Peer("", 0, "")
         self._listener = listener
-        self._reader = RecordReader(RECORD_LIMIT)
+        self._reader = RecordReader(RECORD_LIMIT, listener.make_record)
         self._waiting: deque[Record] = deque()
         self._waits: set[Wait] = set()
         self._running = 0
@@ -311,6 +337,7 @@ class Connection(asyncio.BufferedProtocol):
             self._running -= 1
             self._held -= size
             self._listener.let_go(size)
+            self._listener.recycle(call.record)
         if self._transport is None:
             return
         if isinstance(reply, bytes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from argosy.wire.nfs.xdr import Record
 
@@ -30,13 +31,15 @@ class RecordReader:
     receive it there, and tell `filled`.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, make: Callable[[int], bytearray] = bytearray) -> None:
         """Begin a stream.
 
         Args:
             limit: The most bytes in a record, all its fragments together.
+            make: Makes a buffer of so many bytes for a large record; what is in it doesn't matter.
         """
         self.limit = limit
+        self._make = make
         self._tail = b""
         self._parts = bytearray()
         self._fragments = 0
@@ -109,7 +112,7 @@ class RecordReader:
 
     def _make_space(self, begun: bytes, mark: int, length: int) -> None:
         at = len(self._parts)
-        self._parts = self._parts + bytes(length) if at else bytearray(length)
+        self._parts = self._parts + bytes(length) if at else self._make(length)
         self._fragments += 1
         self._last = bool(mark & LAST_FRAGMENT)
         space = memoryview(self._parts)[at:]
