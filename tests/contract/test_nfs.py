@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 from nfs_rs import AsyncClient
 
-from contract import peers
+from argosy import config
+from argosy.doors.nfs.records import Peer
+from argosy.doors.nfs.server import NfsDoor
+from argosy.sites.model import Changes
+from argosy.wire.nfs import nfs3, rpc
+from argosy.wire.nfs.nfs3 import Procedure
+from calling import ANN
+from contract import peers, storing
 from gateways import Gateway
+from memory import MemoryMounts
+from packing import opaque, u32, u64
 
 STEPS = 80
 """Random operations on each site."""
@@ -226,3 +235,28 @@ async def test_a_tree_of_small_files_comes_back_equal(client: AsyncClient) -> No
     for path, data in files.items():
         async with await client.open(path, "rb") as file:
             assert await file.read() == data
+
+
+async def test_a_file_that_was_read_is_told_of_and_read_again_without_asking_the_site(
+    peer: peers.Peer, tmp_path: Path
+) -> None:
+    async with storing.mounted(peer, tmp_path / "state") as storage:
+        made = await storage.create(storage.root, b"a.bin", Changes(), exclusive=None, guarded=True)
+        await storage.write(made.file, 0, memoryview(b"x" * 100_000))
+        await storage.flush(made.file)
+        await storage.read(made.file, 0, 100_000)
+        mounts = MemoryMounts("/site")
+        mounts.storages[1] = storage  # type: ignore[assignment]
+        door = NfsDoor(config.NfsDoor(), mounts)
+        root, file = (opaque(door._house.handles.make(1, one)) for one in (storage.root, made.file))
+        asked = {
+            Procedure.GETATTR: file,
+            Procedure.LOOKUP: root + opaque(b"a.bin"),
+            Procedure.ACCESS: file + u32(0x3F),
+            Procedure.READ: file + u64(50_000) + u32(65_536),
+        }
+        for procedure, arguments in asked.items():
+            record = rpc.pack_call(7, nfs3.PROGRAM, nfs3.VERSION, procedure, arguments, credential=ANN)
+            answer = door.answer(Peer("127.0.0.1", 1, "127.0.0.1"), rpc.unpack_call(record[4:]))
+            assert isinstance(answer, bytes | list), f"{procedure.name} takes a task"
+        await storage.remove(storage.root, b"a.bin")
