@@ -291,6 +291,16 @@ async def test_a_ticket_is_good_for_one_mount_and_shows_no_password(
     assert SECRET not in gateway.log.read_text()
 
 
+def test_mount_tells_soon_that_nobody_answers_there(gateway: Gateway, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    begin = time.monotonic()
+    done = gateway.argosy("mount", f"ftp://127.0.0.1:{port}/", str(tmp_path), "--print")
+    assert done.returncode == 1
+    assert "Connection refused" in done.stderr
+    assert time.monotonic() - begin < 15.0
+
+
 async def test_mount_hands_the_systems_mount_a_ticket_and_says_where_the_site_is(
     gateway: Gateway, peer: peers.Peer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,8 @@ class Remote(Table, frozen=True, kw_only=True):
     """A control connection unused for so long is closed."""
     away_seconds: float = 30.0
     """How long a call is held for a site that is away, or whose connections are busy."""
+    mount_seconds: float = 3.0
+    """How long a site that lets nobody in is asked again before a mount is refused."""
     retry_first_seconds: float = 0.5
     """The first pause before a site that let nobody in is tried again; each is twice the one before."""
     retry_most_seconds: float = 30.0

@@ -50,13 +50,16 @@ class Site:
 
     # --- looking
 
-    def home(self) -> bytes:
+    def home(self, seconds: float) -> bytes:
         """Log in, and say where the mount begins.
+
+        Args:
+            seconds: How long a site that is away is waited for.
 
         Raises:
             NotFound: There is no such directory.
         """
-        return self._ask(lambda client: client.home)
+        return self._pool.ask(Purpose.META, lambda client: client.home, seconds)
 
     def list(self, path: bytes) -> list[Facts]:
         """List a directory. What is left there of uploads that ended long ago is removed.

@@ -130,7 +130,7 @@ class Storage:
         self, address: Address, owner: tuple[int, int], blocks: BlockCache, space: Space, journal: Path
     ) -> None:
         learned = await self._aside(self._record.learned, self._mount)
-        home = await self._off(self._site.home)
+        home = await self._off(self._site.home, self._settings.mount_seconds)
         if home != learned.home:
             await self._aside(self._learn_home, home)
         ours = {address.user.encode(errors="surrogateescape"), learned.owner} - {None}
