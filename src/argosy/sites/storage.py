@@ -35,6 +35,7 @@ from argosy.sites.blocks import BlockCache
 from argosy.sites.changing import Changing, can_be_name, resolved
 from argosy.sites.client import Client
 from argosy.sites.dialect import Dialect
+from argosy.sites.draft import Dirty
 from argosy.sites.model import Address, Attributes, Changes, Facts, FileId, Kind, Named, Page, Room, Version
 from argosy.sites.pool import Pool
 from argosy.sites.reading import Reader
@@ -359,8 +360,7 @@ class Storage:
         """
         attributes = await self._tree.attributes(file)
         _see_file(attributes)
-        await self._writer.write(file, _version(attributes), offset, data)
-        return self._written(attributes)
+        return self._written(attributes, await self._writer.write(file, _version(attributes), offset, data))
 
     async def flush(self, file: FileId) -> Attributes:
         """Return when the site has all that was written.
@@ -462,8 +462,9 @@ class Storage:
         if changes.size is not None:
             _see_file(attributes)
             if changes.size != attributes.size or file in self._tree.known.pinned:
-                await self._writer.truncate(file, _version(attributes), changes.size)
-                attributes = self._written(attributes)
+                attributes = self._written(
+                    attributes, await self._writer.truncate(file, _version(attributes), changes.size)
+                )
         mtime_ns, mode = resolved(changes.mtime_ns), changes.mode
         if mode is not None and mode & 0o7777 == attributes.mode:
             mode = None
@@ -475,20 +476,19 @@ class Storage:
         if mtime_ns is None and mode is None:
             return attributes
         if await self._writer.want(file, mtime_ns=mtime_ns, mode=mode):
-            return self._written(attributes if mode is None else replace(attributes, mode=mode))
+            dirty = self._writer.dirty(file)
+            if dirty is not None:
+                return self._written(attributes if mode is None else replace(attributes, mode=mode), dirty)
         return await self._changing.set_apart(file, Changes(mode=mode, mtime_ns=mtime_ns))
 
     # --- inside
 
-    def _written(self, before: Attributes) -> Attributes:
+    def _written(self, before: Attributes, dirty: Dirty) -> Attributes:
         """Show at once what was written."""
         file, known = before.file, self._tree.known
         now = known.nodes.get(file)
-        dirty = self._writer.dirty(file)
         if now is None:
             raise Stale
-        if dirty is None:  # it is on the site already
-            return now.attributes
         known.pinned.add(file)
         after = replace(
             now.attributes,
@@ -497,7 +497,11 @@ class Storage:
             mode=before.mode,
             ctime_ns=known.tick(),
         )
-        return known.set(file, after)
+        known.set(file, after)
+        if self._writer.dirty(file) is None:  # it became what the site has, as by a second truncation
+            known.pinned.discard(file)
+            known.doubt(file)
+        return after
 
     def _done(self, file: FileId, facts: Facts | None) -> None:
         """Hear from the writer what the site has now, right before the file stops being dirty."""
