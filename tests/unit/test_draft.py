@@ -261,6 +261,17 @@ def test_a_full_disk_is_a_refusal_and_what_was_written_before_stays(tmp_path: Pa
     assert content(again, b"") == b"before"
 
 
+@pytest.mark.parametrize("size", [(1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_a_size_that_no_disk_holds_leaves_the_file_as_it_was(tmp_path: Path, size: int) -> None:
+    draft = begun(tmp_path)
+    draft.write(0, b"before")
+    with pytest.raises(errors.NoSpace):
+        draft.resize(size)
+    (again,) = Journal(str(tmp_path)).recover()
+    assert again.dirty == draft.dirty
+    assert content(again, b"") == b"before"
+
+
 def test_the_disk_gets_back_what_the_site_has_while_writing_goes_on(tmp_path: Path) -> None:
     draft = begun(tmp_path)
     draft.write(0, b"x" * (4 << 20))

@@ -192,9 +192,15 @@ class Draft:
 
         Returns:
             How many bytes fewer lie in the journal.
+
+        Raises:
+            NoSpace: The disk can't hold a file of that size; all is as it was.
         """
         with self.changed, disk("truncate"):
             now = time.time_ns()
+            if size > self.size:
+                with opened(self._path + b".data", os.O_RDWR | os.O_CREAT) as local:
+                    os.ftruncate(local, size)
             self._append(Resized(size, now), lasting=self.base is not None and size < self.kept)
             freed = self._resized(size, now)
             if os.path.exists(self._path + b".data"):

@@ -111,6 +111,8 @@ def disk(what: str) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise (NoSpace if full else Failed)(f"journal: {what}: {error.strerror}") from error
+    except OverflowError as error:
+        raise NoSpace(f"journal: {what}: no disk has so much") from error
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview, offset: int | None = None) -> None:
