@@ -275,6 +275,18 @@ def test_a_download_cut_in_the_middle_is_not_a_whole_file() -> None:
         client.close()
 
 
+def test_a_transfer_that_ends_with_150_was_cut_as_pure_ftpd_has_it() -> None:
+    def cut(one: Visit, argument: bytes) -> None:
+        one.send(BIG[:1000], "150 0.002 seconds (measured here), 868.89 Mbytes per second")
+
+    with Stranger({"RETR": cut}, files={b"/f": BIG}) as stranger:
+        client = visit(stranger)
+        with pytest.raises(errors.TransferCut):
+            get(client, b"/f")
+        assert client.facts(b"/f").size == len(BIG)  # and both sides are in step
+        client.close()
+
+
 def test_a_download_that_stands_still_is_given_up_and_the_login_goes_on() -> None:
     def stall(one: Visit, argument: bytes) -> None:
         one.say("150 Coming")

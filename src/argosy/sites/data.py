@@ -78,6 +78,9 @@ class _Data:
         """
         self._over = True
         answer = self._control.hear()
+        if answer.preliminary:  # so Pure-FTPd ends a cut transfer
+            self._control.catch_up(self._settings.reply_seconds)
+            raise errors.TransferCut(answer.text)
         if not answer.good:
             raise self._refusing(answer)
 
