@@ -36,6 +36,9 @@ _KINDS = {Type.FILE: Kind.FILE, Type.DIRECTORY: Kind.DIRECTORY, Type.LINK: Kind.
 _TRIMS = re.compile(r"pure-?ftpd", re.IGNORECASE)
 """Servers that cut blanks off the end of a path, and so would take another file."""
 
+_UTF8_ALONE = re.compile(r"pyftpdlib", re.IGNORECASE)
+"""Servers that put U+FFFD in the place of what isn't UTF-8, so that two names become one."""
+
 _MODE_OF_LINKS, _LINK_LIMIT = 0o777, 4096
 """What Linux gives every symbolic link, and how long its target can be."""
 
@@ -59,11 +62,12 @@ class Client:
         self._settings = settings
         self._control = Control(address.host, address.port, settings)
         self._transfers = Transfers(self._control, dialect, settings, address.host)
-        self._trims = False
+        self._trims = self._utf8_alone = False
         self.home = b"/"
         try:
             encrypted = login.greet(self._control, address, dialect, settings)
             self._trims = bool(_TRIMS.search(dialect.greeting))
+            self._utf8_alone = bool(_UTF8_ALONE.search(dialect.greeting))
             self._transfers.protected = login.log_in(self._control, address, dialect, encrypted=encrypted)
             login.choose(self._control, address, dialect)
             self._settle()
@@ -517,9 +521,11 @@ class Client:
         if any(sign in name for sign in b"\r\n\0") or (self._trims and name.endswith(b" ")):
             raise errors.NameNotAllowed(name)
         encoding = self.address.encoding
-        if not encoding:
-            return name
         try:
+            if self._utf8_alone and not name.isascii():
+                name.decode()
+            if not encoding:
+                return name
             return name.decode(errors="surrogateescape").encode(encoding, errors="surrogateescape")
         except UnicodeError:
             raise errors.NameNotAllowed(name) from None
