@@ -66,7 +66,7 @@ _HOW = """\
   with a cache uploads only after that, so the time until the site has the file stands below it. Reads here
   and there come before all other reading of the file. What was fetched for them is what vsftpd says it sent.
 - NFS calls: sixteen at once, four of 1 MiB, by libnfs; nfs-ganesha serves a local directory, the gateway a
-  directory of vsftpd's whose files it has in its cache.
+  directory of pyftpdlib's whose files it has in its cache.
 - An aim is judged by the medians of this run. The peer in it is the fastest of the others in that row, and
   its processor time is what ours is compared with.
 

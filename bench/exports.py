@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -50,14 +51,22 @@ def ours(directory: Path, site: Contestant, folder: str) -> Iterator[Served]:
     """
     (port,) = free_ports(1)
     directory.mkdir()
-    config = directory / "gateway.toml"
-    config.write_text('[state]\ndirectory = "state"\n[cache]\nmemory_bytes = 268435456\n')
-    command = [sys.executable, "-m", "argosy.cli.main", "nfs", "--config", str(config)]
     host, control = site.address
     user, password = site.login
-    url = f"ftp://{user}:{password}@{host}:{control}{folder}"
+    (directory / "password").write_text(password)
+    config = directory / "gateway.toml"
+    config.write_text(f"""\
+[state]
+directory = "state"
+[sites.bench]
+url = "ftp://{user}@{host}:{control}{folder}"
+password_file = "password"
+tls = "off"
+""")
+    (directory / "password").chmod(0o600)
+    command = [sys.executable, "-m", "argosy.cli.main", "nfs", "--config", str(config)]
     with running([*command, "--listen", f"127.0.0.1:{port}"], directory / "log", port) as pid:
-        yield Served("argosy", site.version, port, url, pid)
+        yield Served("argosy", importlib.metadata.version("argosy"), port, "/bench", pid)
 
 
 @contextlib.contextmanager

@@ -22,21 +22,14 @@ def prepare(directory: Path) -> None:
 
 
 def add(name: str, home: Path) -> tuple[str, str]:
-    """Make an account whose home this is; give its name and password."""
-    subprocess.run(
-        [
-            "useradd",
-            "--no-create-home",
-            "--no-user-group",
-            "--home-dir",
-            str(home),
-            "--shell",
-            "/bin/sh",
-            name,
-        ],
-        check=True,
-        capture_output=True,
-    )
+    """Make an account whose home this is, or give it this home; tell its name and password."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        command = ["useradd", "--no-create-home", "--no-user-group", "--shell", "/bin/sh"]
+    else:
+        command = ["usermod"]
+    subprocess.run([*command, "--home", str(home), name], check=True, capture_output=True)
     # By the machine's own way of hashing, as passwd(1) would.
     subprocess.run(["chpasswd"], input=f"{name}:{PASSWORD}\n".encode(), check=True, capture_output=True)
     home.mkdir(parents=True, exist_ok=True)

@@ -287,7 +287,7 @@ def _nfs(directory: Path, wanted: argparse.Namespace) -> Table:
     served = []
     with ExitStack() as stack:
         try:
-            site = stack.enter_context(peers.vsftpd(own / "site"))
+            site = stack.enter_context(peers.pyftpdlib(own / "site"))
             protocol.plant(own / "site" / "root" / peers.FOLDER.lstrip("/"))
             served.append(stack.enter_context(exports.ours(own / "ours", site, peers.FOLDER)))
         except peers.Missing as error:
