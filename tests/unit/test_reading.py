@@ -65,6 +65,10 @@ class Login:
         self.usable = True
         self.busy = False
 
+    @property
+    def restarts(self) -> bool:
+        return self.site.restarts
+
     def is_alive(self) -> bool:
         return self.usable
 

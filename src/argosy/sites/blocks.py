@@ -280,12 +280,13 @@ class Shelf:
             old.shelf._keep(old, self._cache.disk)  # noqa: SLF001
         with self._cache.lock:
             for old in gone:
-                if old.shelf.spool is None:  # else somebody may be writing it there
-                    self._cache.recycle(old)
+                self._cache.recycle(old)
         return piece
 
     def end(self, piece: Piece) -> None:
         """Say that a piece won't get more bytes."""
+        if self.spool is not None:
+            self._keep(piece, self.spool)  # before it may have to go
         with self._cache.lock:
             piece.busy = False
             if not piece.filled:
@@ -295,14 +296,12 @@ class Shelf:
                 piece.data = bytes(piece.view[: piece.filled])
                 piece.view = memoryview(piece.data)
                 self._cache.shrink(piece)
-        if self.spool is not None:
-            self._keep(piece, self.spool)
 
-    def restore(self, version: Version, offset: int, end: int) -> bool:
+    def restore(self, version: Version, offset: int, end: int) -> memoryview | None:
         """Bring the bytes at `offset` back from disk, as many as are there. For threads.
 
         Returns:
-            Some are in memory now.
+            What was brought back; empty if it is in memory already; None: nothing is on disk.
         """
         for disk in filter(None, (self.spool, self._cache.disk)):
             there = disk.known(self._owner, version, offset, end)
@@ -310,13 +309,14 @@ class Shelf:
                 continue
             piece = self.begin(version, offset, offset + there, there)
             if isinstance(piece, int):
-                return True
+                return memoryview(b"")
             piece.filled = disk.read_into(self._owner, version, offset, piece.view)
             piece.kept = True
+            found = piece.view[: piece.filled]
             self.end(piece)
-            if piece.filled:
-                return True
-        return False
+            if found:
+                return found
+        return None
 
     def kept(self, version: Version, offset: int, end: int) -> int:
         """Give how many bytes from `offset` on are on disk."""

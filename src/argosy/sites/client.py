@@ -80,6 +80,11 @@ class Client:
         """False once the conversation can't go on."""
         return self._control.usable
 
+    @property
+    def restarts(self) -> bool:
+        """False once it is known that the site can't begin in the middle of a file (REST)."""
+        return self.dialect.restarts is not False
+
     # --- looking
 
     def list(self, path: bytes) -> list[Facts]:

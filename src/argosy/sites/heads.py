@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from argosy.errors import Refused, TransferCut, Unavailable
+from argosy.errors import Refused, TransferCut, Unavailable, Unsupported
 from argosy.sites.blocks import Shelf
 from argosy.sites.model import Version
 from argosy.sites.pool import Pool, Purpose, Session
@@ -53,6 +53,11 @@ class Download(Protocol):
 
 class Source(Session, Protocol):
     """What is asked of a connection here: `sites.client.Client`."""
+
+    @property
+    def restarts(self) -> bool:
+        """False once it is known that the site can't begin in the middle of a file."""
+        ...
 
     def retrieve(self, path: bytes, offset: int = 0, *, window: int | None = None) -> Download:
         """Begin to read a file; returns when the site has said that bytes come."""
@@ -137,7 +142,7 @@ class Head:
             A new RETR was begun.
 
         Raises:
-            Unsupported: The site can't begin in the middle, as it says now.
+            NoRestart: The site can't begin in the middle, as it says now.
             Refused: The file can't be read, or the site is in trouble.
         """
         if self._narrow and self.wants > NARROW_UPTO:
@@ -157,6 +162,11 @@ class Head:
                 pool.give(client)
                 if last or client.usable:
                     raise
+            except Unsupported as trouble:
+                pool.give(client)
+                if self.position and not client.restarts:
+                    raise NoRestart(trouble.subject) from trouble
+                raise
             except BaseException:
                 pool.give(client)
                 raise
@@ -248,6 +258,10 @@ class Head:
             self.position += came
             count -= came
             progress(came)
+
+
+class NoRestart(Unsupported):
+    """The site can't begin in the middle of a file."""
 
 
 class EndsEarly(TransferCut):

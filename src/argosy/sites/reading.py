@@ -23,11 +23,10 @@ from argosy.errors import (
     Refused,
     TransferCut,
     Unavailable,
-    Unsupported,
 )
 from argosy.sites import ahead
 from argosy.sites.blocks import Shelf
-from argosy.sites.heads import PIECE_BYTES, SKIP_BYTES, Connection, EndsEarly, Head, Source
+from argosy.sites.heads import PIECE_BYTES, SKIP_BYTES, Connection, EndsEarly, Head, NoRestart, Source
 from argosy.sites.model import FileId, Version
 from argosy.sites.pool import Pool
 
@@ -346,17 +345,24 @@ class Reader:
 
     def _restore(self, file: _File, waiter: _Waiter) -> None:
         """Bring bytes back from disk."""
-        while True:
+        tries = 0
+        while tries < _TRIES:
             cursor = waiter.cursor
             end = min(file.version.size, max(waiter.end, cursor + PIECE_BYTES))
             found = self._shelf.restore(file.version, cursor, end)
             with self._lock:
+                if found and waiter.cursor == cursor:
+                    waiter.pieces.append(found[: waiter.end - cursor])
+                    waiter.cursor = min(waiter.end, cursor + len(found))
                 self._progress(file)
                 if waiter not in file.waiters:
                     return
-                if not found or waiter.cursor == cursor:
-                    self._plan_ahead(file, waiter.run, waiter.cursor, waiter.end)
-                    return
+                if found is None:
+                    break
+                tries = tries + 1 if waiter.cursor == cursor else 0
+        with self._lock:
+            if waiter in file.waiters:
+                self._plan_ahead(file, waiter.run, waiter.cursor, waiter.end)
 
     def _work(self, file: _File, head: Head) -> None:
         """Have a head fetch what it is to fetch, then park it or end it."""
@@ -411,7 +417,7 @@ class Reader:
             head.fill(self._pool, self._shelf, lambda count: self._came(file, head, count))
         except Refused as trouble:
             head.release(self._pool)
-            if isinstance(trouble, Unsupported) and self._restarts and head.position:
+            if isinstance(trouble, NoRestart):
                 self._restart_no_more(file, head, trouble)
             else:
                 self._suffer(file, head, trouble)
@@ -423,8 +429,11 @@ class Reader:
 
     def _restart_no_more(self, file: _File, head: Head, trouble: Refused) -> None:
         """Remember that this site sends files from their beginning only: each is fetched once, and kept."""
-        log.info("files can't be read from the middle, so they are fetched whole: %s", trouble)
         with self._lock:
+            if self._restarts:
+                log.info(
+                    "files can't be read from the middle, so they are fetched whole: %s", trouble.subject
+                )
             self._restarts = False
             self._shelf.keep_all()
             head.position = head.begun = 0
@@ -432,27 +441,23 @@ class Reader:
 
     def _suffer(self, file: _File, head: Head, trouble: Refused) -> None:
         """Let a head try again, or tell those who wait for it why there is nothing."""
-        ended_before, head.ended_at = head.ended_at, None
-        if isinstance(trouble, EndsEarly):
-            head.ended_at = head.position
-        if ended_before == head.position and not isinstance(trouble, TransferCut | Unavailable):
-            trouble = Changed(trouble.subject)  # nothing can be begun there
-        elif ended_before == head.position and isinstance(trouble, EndsEarly):
-            trouble = Changed(trouble.subject)
+        ended = isinstance(trouble, EndsEarly)
+        sure = head.ended_at == head.position and (ended or not isinstance(trouble, _PASSING))
+        head.ended_at = head.position if ended else None
         with self._lock:
+            waited = self._waited_for(file, head)
             head.tries += 1
             head.troubled_at = head.troubled_at if head.tries > 1 else time.monotonic()
             borne = time.monotonic() - head.troubled_at <= self._settings.away_seconds
-            again = isinstance(trouble, _PASSING) and head.tries < _TRIES and borne
-            if again and self._waited_for(file, head) and not self._closed:
-                pause = _FIRST_PAUSE_SECONDS * 4 ** (head.tries - 1)
-            else:
-                if isinstance(trouble, Changed):
-                    self._shelf.forget(file.version.file)
-                    self._fail(file, trouble)
-                self._fail(file, trouble, head)
+            passing = isinstance(trouble, _PASSING) and borne and head.tries < _TRIES
+            if sure or not passing or not waited or self._closed:
                 head.dropped = True
+                if sure or (ended and waited):  # it ended here before, or all tries ended early
+                    self._shelf.forget(file.version.file)
+                    self._fail(file, Changed(trouble.subject))
+                self._fail(file, trouble, head)
                 return
+            pause = _FIRST_PAUSE_SECONDS * 4 ** (head.tries - 1)
         time.sleep(pause)
 
     # --- who has connections that aren't needed
