@@ -441,9 +441,10 @@ def test_the_directory_of_the_address_is_where_it_begins(peer: Peer, place: byte
         client = Client(address, settings_for(peer), Dialect())
         assert client.home == place
         client.close()
-    gone = Address(peer.host, peer.port, peer.user, peer.password, b"/nowhere", Tls.OFF)
-    with pytest.raises(errors.NotFound):
-        Client(gone, settings_for(peer), Dialect())
+    for missing in (b"/nowhere", b"nowhere", b"nowhere/below", place + b"/nowhere"):
+        gone = Address(peer.host, peer.port, peer.user, peer.password, missing, Tls.OFF)
+        with pytest.raises(errors.NotFound):
+            Client(gone, settings_for(peer), Dialect())
 
 
 def test_two_logins_share_what_is_known_of_the_site(peer: Peer, place: bytes) -> None:

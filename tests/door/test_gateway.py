@@ -301,6 +301,16 @@ def test_mount_tells_soon_that_nobody_answers_there(gateway: Gateway, tmp_path: 
     assert time.monotonic() - begin < 15.0
 
 
+def test_mount_tells_that_the_site_has_no_such_directory(
+    gateway: Gateway, peer: peers.Peer, tmp_path: Path
+) -> None:
+    words = ("mount", f"{url(peer)}/area/nowhere", str(tmp_path), "--print")
+    done = gateway.argosy(*words, "--password-file", str(tmp_path / "password"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("argosy: No such file or directory: ")
+    assert "Traceback" not in gateway.log.read_text()
+
+
 async def test_mount_hands_the_systems_mount_a_ticket_and_says_where_the_site_is(
     gateway: Gateway, peer: peers.Peer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

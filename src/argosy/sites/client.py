@@ -324,16 +324,17 @@ class Client:
 
     def _settle(self) -> None:
         """Go where the address says, and find where that is."""
+        refused = None
         if self.address.directory:
-            directory = self._out(self.address.directory)
-            answer = self._control.ask("CWD", directory)
-            if not answer.good:
-                raise self._reason(answer, self.address.directory, verb="CWD")
+            answer = self._control.ask("CWD", self._out(self.address.directory))
+            refused = None if answer.good else answer
         answer = self._control.ask("PWD")
         self._control.knows_mark = answer.good
         if answer.good:
             with contextlib.suppress(errors.Failed):
                 self.home = b"/" + self._in(answers.pathname(answer)).strip(b"/")
+        if refused is not None:
+            raise self._reason(refused, posixpath.join(self.home, self.address.directory), verb="CWD")
 
     # --- data connections
 
@@ -436,8 +437,10 @@ class Client:
 
     def _facts_by_asking(self, path: bytes) -> Facts:
         name = posixpath.basename(path)
-        if not name:
-            self._go(path)
+        if not name:  # the root: there is nothing above it to look at for the reason
+            answer = self._control.ask("CWD", self._out(path))
+            if not answer.good:
+                raise refusals.kind_of(answer, unclear=errors.Denied)(path)
             return Facts(name=b"", kind=Kind.DIRECTORY)
         if self.dialect.size is not False:
             answer = self._control.ask("SIZE", self._out(path))
