@@ -184,6 +184,16 @@ async def test_modes_are_set_where_the_site_can(storage: Storage, peer: peers.Pe
         await storage.change(file, Changes(uid=UID + 1))
 
 
+async def test_a_file_can_be_made_with_a_mode_on_a_site_that_sets_none(storage: Storage) -> None:
+    for number, directory in enumerate([storage.root, storage.root]):
+        # as Linux opens a file with O_CREAT | O_EXCL: if the second fails, so does open
+        made = await storage.create(directory, b"f%d" % number, NOTHING, exclusive=b"verifier")
+        await storage.change(made.file, Changes(mode=0o755, mtime_ns="now"))
+        await storage.write(made.file, 0, b"#!/bin/sh")
+        await storage.flush(made.file)
+        assert await content(storage, made.file) == b"#!/bin/sh"
+
+
 async def test_an_exclusive_creation_is_done_once_however_often_it_is_asked_for(
     storage: Storage, peer: peers.Peer, tmp_path: Path
 ) -> None:

@@ -8,11 +8,8 @@ threads of this mount's own, so that a site which is away holds up nobody else's
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import grp
 import logging
 import posixpath
-import pwd
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +28,7 @@ from argosy.errors import (
     Stale,
     Unsupported,
 )
+from argosy.sites import owners
 from argosy.sites.blocks import BlockCache
 from argosy.sites.changing import Changing, can_be_name, resolved
 from argosy.sites.client import Client
@@ -54,6 +52,8 @@ _ASIDE = 2
 """Threads for what doesn't wait for the site: the record."""
 _TRIES = 3
 """How often a file is asked for anew that changes while it is read."""
+_BEING_MADE = 1_000
+"""Files that are being made at the same time, at the most."""
 _ROOM_SECONDS = 10.0
 """How long it is believed how much room a site has."""
 
@@ -82,6 +82,8 @@ class Storage:
         self._quick = ThreadPoolExecutor(_ASIDE, f"mount-{mount}-record")
         self._tending: asyncio.TimerHandle | None = None
         self._room: tuple[float, Room] = -_ROOM_SECONDS, Room(None, None)
+        self._made_exclusively: dict[FileId, bool] = {}
+        """Files of which the client hasn't told yet what they are to be like."""
         self._tree: Tree
         self._reader: Reader
         self._writer: Writer
@@ -139,7 +141,9 @@ class Storage:
             self._mount,
             self._record,
             self._site,
-            teller=Teller(*owner, frozenset(filter(None, ours)), learned.born_ns, _find_uid, _find_gid),
+            teller=Teller(
+                *owner, frozenset(filter(None, ours)), learned.born_ns, owners.find_uid, owners.find_gid
+            ),
             settings=self._settings,
             off=self._off,
             aside=self._aside,
@@ -400,6 +404,10 @@ class Storage:
         made, existed = await self._changing.create(
             directory, name, changes, exclusive=exclusive, guarded=guarded
         )
+        if exclusive is not None:
+            self._made_exclusively[made.file] = True
+            if len(self._made_exclusively) > _BEING_MADE:
+                self._made_exclusively.pop(next(iter(self._made_exclusively)))
         if changes.size is None or made.size == changes.size or (exclusive is not None and existed):
             return made
         return await self.change(made.file, Changes(size=changes.size))
@@ -468,18 +476,32 @@ class Storage:
         mtime_ns, mode = resolved(changes.mtime_ns), changes.mode
         if mode is not None and mode & 0o7777 == attributes.mode:
             mode = None
+        new = self._is_new(file)
         if mode is not None and not self._site.sets_modes:
-            dirty = self._writer.dirty(file)
-            if dirty is None or dirty.base is not None:
+            if not new:
                 raise Unsupported("the site can't set modes")
-            mode = None  # of a file that is just being made: CREATE's own way to tell it when it is EXCLUSIVE
+            mode = None
         if mtime_ns is None and mode is None:
             return attributes
         if await self._writer.want(file, mtime_ns=mtime_ns, mode=mode):
             dirty = self._writer.dirty(file)
             if dirty is not None:
                 return self._written(attributes if mode is None else replace(attributes, mode=mode), dirty)
-        return await self._changing.set_apart(file, Changes(mode=mode, mtime_ns=mtime_ns))
+        try:
+            return await self._changing.set_apart(file, Changes(mode=mode, mtime_ns=mtime_ns))
+        except Unsupported:
+            if not new:
+                raise
+            return await self._changing.set_apart(file, Changes(mtime_ns=mtime_ns))
+
+    def _is_new(self, file: FileId) -> bool:
+        """Whether a file is just being made: an EXCLUSIVE creation tells mode and time by this change only.
+
+        Where the site can't set modes it isn't refused, or no file could be made. RFC 1813 section 3.3.8.
+        """
+        made = self._made_exclusively.pop(file, False)
+        dirty = self._writer.dirty(file)
+        return made or (dirty is not None and dirty.base is None)
 
     # --- inside
 
@@ -558,18 +580,6 @@ def _see_file(attributes: Attributes) -> None:
         raise IsADirectory
     if attributes.kind is not Kind.FILE:
         raise BadArgument("a symbolic link has no bytes")
-
-
-def _find_uid(name: bytes) -> int | None:
-    with contextlib.suppress(KeyError, UnicodeDecodeError):
-        return pwd.getpwnam(name.decode()).pw_uid
-    return None
-
-
-def _find_gid(name: bytes) -> int | None:
-    with contextlib.suppress(KeyError, UnicodeDecodeError):
-        return grp.getgrnam(name.decode()).gr_gid
-    return None
 
 
 def _log_failure(work: asyncio.Future[None]) -> None:
