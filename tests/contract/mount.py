@@ -35,7 +35,10 @@ class Mount:
     ) -> None:
         dialect = Dialect()
         remote = config.Remote(
-            trust_file=str(peer.authority), connect_seconds=15.0, reply_seconds=30.0, connections=connections
+            trust_file=str(peer.authority) if peer.authority.is_file() else "",
+            connect_seconds=15.0,
+            reply_seconds=30.0,
+            connections=connections,
         )
         address = Address(peer.host, peer.port, peer.user, peer.password, tls=tls)
         self.pool: Pool[Client] = Pool(lambda: Client(address, remote, dialect), remote)

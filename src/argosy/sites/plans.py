@@ -116,8 +116,6 @@ def _in_the_middle(change: Change, site: int, ways: Ways) -> Patch | Trial | Non
     """Say whether the changed bytes alone can be sent, and are less work than all of them."""
     sent = Extents(change.runs)
     sent.add(site, change.size)  # what was never written there is zeros
-    if sent.within(0, 1):
-        return None  # without a REST before it, STOR begins by cutting the file
     through = sum(end - start for start, end in sent.missing(0, site)) + change.size
     if sent.holds(0, 1):  # a STOR from the beginning, REST 0 or none, throws the old content away
         return None

@@ -216,9 +216,12 @@ class Uploads:
                 self._send(upload, draft, sending)
                 return sending
         name, upload, sending = self._begin_temporary(client, draft, path)
+        resumed = sending.at > 0
         try:
             self._send(upload, draft, sending)
             _check_unchanged(draft, sending)
+            if resumed and client.facts(name).size != sending.end:
+                raise _AnotherPlanError  # noqa: TRY301 - the upload that was cut was still going on there
             self._place(client, name, self._path_of(draft.file), old)
         except (errors.TransferCut, errors.Unavailable, errors.NoDataConnection):
             raise  # the next try goes on where it was
