@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Self
 
 from argosy import config
@@ -24,10 +25,10 @@ STRANGER = Credential(1234, 1234, (), b"laptop")
 
 
 @contextlib.asynccontextmanager
-async def served(mounts: Mounts, **settings: Any) -> AsyncIterator[int]:
+async def served(mounts: Mounts, begun: Path | None = None, **settings: Any) -> AsyncIterator[int]:
     """Run a door over these mounts, and give its port."""
     settings.setdefault("listen", "127.0.0.1:0")
-    door = NfsDoor(config.NfsDoor(**settings), mounts)
+    door = NfsDoor(config.NfsDoor(**settings), mounts, begun)
     opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(door.serve(opened.set_result))
     try:

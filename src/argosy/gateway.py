@@ -85,7 +85,7 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
         )
 
     mounts = Mounts(config, record, login)
-    door = NfsDoor(config.nfs, mounts)
+    door = NfsDoor(config.nfs, mounts, state / "begun")
     address = ""
     listens = asyncio.Event()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +101,56 @@ async def test_a_change_under_way_is_not_begun_again(
         slow.set()
         assert [status for status, _ in await asyncio.gather(*both)] == [Status.OK, Status.OK]
     assert museum.called.count("make_directory") == 1
+
+
+async def test_a_change_that_a_killed_gateway_made_without_saying_so_is_done(
+    mounts: MemoryMounts, museum: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mute(verb: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        """Do it, and never say so."""
+
+        async def muted(*arguments: object, **options: object) -> object:
+            await verb(*arguments, **options)
+            return await asyncio.Event().wait()
+
+        return muted
+
+    museum.put("old.txt", b"x")
+    museum.put("gone.txt")
+    museum.put("empty/x")
+    async with served(mounts) as port, await Caller.connect(port) as ann:
+        root = opaque(await ann.mount("/museum"))
+    calls = {
+        Procedure.MKDIR: root + opaque(b"d") + sattr3(),
+        Procedure.SYMLINK: root + opaque(b"l") + sattr3() + opaque(b"x"),
+        Procedure.CREATE: root + opaque(b"new") + u32(1) + sattr3(),
+        Procedure.REMOVE: root + opaque(b"gone.txt"),
+        Procedure.RENAME: root + opaque(b"old.txt") + root + opaque(b"new.txt"),
+    }
+    begun, killed = tmp_path / "begun", tmp_path / "killed"
+    async with served(mounts, begun) as port, await Caller.connect(port) as ann:
+        for verb in ("make_directory", "make_link", "create", "remove", "rename"):
+            monkeypatch.setattr(museum, verb, mute(getattr(museum, verb)))
+        waiting = [
+            asyncio.create_task(ann.nfs(procedure, arguments, xid=500 + procedure))
+            for procedure, arguments in calls.items()
+        ]
+        await asyncio.sleep(0.2)
+        killed.write_bytes(begun.read_bytes())
+        monkeypatch.undo()
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(waiting)
+    names = set(museum.nodes[museum.root].names)
+    assert names == {b"d", b"l", b"new", b"new.txt", b"empty"}
+    async with served(mounts, killed) as port, await Caller.connect(port) as ann:
+        for procedure, arguments in calls.items():
+            status, _ = await ann.nfs(procedure, arguments, xid=500 + procedure)
+            assert status is Status.OK, procedure
+        for procedure, arguments in calls.items():  # asked for anew, by another call
+            status, _ = await ann.nfs(procedure, arguments)
+            assert status in (Status.EXIST, Status.NOENT), procedure
+    assert set(museum.nodes[museum.root].names) == names
 
 
 async def test_a_change_is_finished_though_its_client_has_gone(

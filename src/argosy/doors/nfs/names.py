@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 import msgspec
 
 from argosy import errors
@@ -62,7 +65,7 @@ async def create(visit: Visit, asked: CreateArguments) -> bytes:
             asked.name,
             changes(asked.changes),
             exclusive=asked.verifier or None,
-            guarded=asked.mode is CreateMode.GUARDED,
+            guarded=asked.mode is CreateMode.GUARDED and not visit.again,
         )
         return results.create3(visit.handle(made.file), visit.pack(made), change.wcc())
 
@@ -74,7 +77,8 @@ async def make_directory(visit: Visit, asked: MkdirArguments) -> bytes:
     await aside()
     await visit.demand(directory, CHANGE | SEARCH)
     with Changing(visit, directory) as change:
-        made = await visit.storage.make_directory(directory, asked.name, changes(asked.changes))
+        making = visit.storage.make_directory(directory, asked.name, changes(asked.changes))
+        made = await _made(visit, directory, asked.name, making)
         return results.mkdir3(visit.handle(made.file), visit.pack(made), change.wcc())
 
 
@@ -87,7 +91,8 @@ async def make_link(visit: Visit, asked: SymlinkArguments) -> bytes:
     await aside()
     await visit.demand(directory, CHANGE | SEARCH)
     with Changing(visit, directory) as change:
-        made = await visit.storage.make_link(directory, asked.name, asked.target, changes(asked.changes))
+        making = visit.storage.make_link(directory, asked.name, asked.target, changes(asked.changes))
+        made = await _made(visit, directory, asked.name, making)
         return results.symlink3(visit.handle(made.file), visit.pack(made), change.wcc())
 
 
@@ -106,7 +111,7 @@ async def remove(visit: Visit, asked: Name) -> bytes:
     await aside()
     await visit.demand(directory, CHANGE | SEARCH)
     with Changing(visit, directory) as change:
-        await visit.storage.remove(directory, asked.name)
+        await _taken(visit, visit.storage.remove(directory, asked.name))
         return results.remove3(change.wcc())
 
 
@@ -117,7 +122,7 @@ async def remove_directory(visit: Visit, asked: Name) -> bytes:
     await aside()
     await visit.demand(directory, CHANGE | SEARCH)
     with Changing(visit, directory) as change:
-        await visit.storage.remove_directory(directory, asked.name)
+        await _taken(visit, visit.storage.remove_directory(directory, asked.name))
         return results.rmdir3(change.wcc())
 
 
@@ -131,12 +136,12 @@ async def rename(visit: Visit, asked: RenameArguments) -> bytes:
     await visit.demand(old, CHANGE | SEARCH)
     if old == new:
         with Changing(visit, old) as change:
-            await visit.storage.rename(old, asked.name, new, asked.to_name)
+            await _moved(visit, old, new, asked)
             wcc = change.wcc()
             return results.rename3(wcc, wcc)
     await visit.demand(new, CHANGE | SEARCH)
     with Changing(visit, old) as left, Changing(visit, new) as entered:
-        await visit.storage.rename(old, asked.name, new, asked.to_name)
+        await _moved(visit, old, new, asked)
         return results.rename3(left.wcc(), entered.wcc())
 
 
@@ -190,6 +195,37 @@ def changes(wanted: SetAttributes) -> Changes:
     if wanted.size is not None and wanted.size > SIZE_LIMIT:
         raise Failure(Status.FBIG)
     return Changes(**msgspec.structs.asdict(wanted))
+
+
+async def _made(
+    visit: Visit, directory: int, name: bytes, making: Coroutine[Any, Any, Attributes]
+) -> Attributes:
+    """Make something; if a killed gateway has made it already, take that."""
+    try:
+        return await making
+    except errors.Exists:
+        if not visit.again:
+            raise
+        return await visit.storage.child(directory, name)
+
+
+async def _taken(visit: Visit, taking: Coroutine[Any, Any, None]) -> None:
+    """Take a name away, unless a killed gateway has done that."""
+    try:
+        await taking
+    except errors.NotFound:
+        if not visit.again:
+            raise
+
+
+async def _moved(visit: Visit, old: int, new: int, asked: RenameArguments) -> None:
+    """Give something another name, unless a killed gateway has done that."""
+    try:
+        await visit.storage.rename(old, asked.name, new, asked.to_name)
+    except errors.NotFound:
+        if not visit.again:
+            raise
+        await visit.storage.child(new, asked.to_name)
 
 
 async def _is_new(visit: Visit, directory: int, name: bytes) -> bool:

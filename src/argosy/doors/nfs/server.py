@@ -6,15 +6,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from argosy import config, errors
+from argosy.doors.nfs.begun import Begun
 from argosy.doors.nfs.handles import BadHandle
 from argosy.doors.nfs.mount import MountDesk
 from argosy.doors.nfs.networks import Networks
 from argosy.doors.nfs.procedures import WAYS, Again, Way
 from argosy.doors.nfs.records import Listener, Peer
-from argosy.doors.nfs.replies import Replies, key
+from argosy.doors.nfs.replies import Key, Replies, key
 from argosy.doors.nfs.statuses import STATUS_FOR, Failure
 from argosy.doors.nfs.storage import Mounts
 from argosy.doors.nfs.troubles import Troubles
@@ -31,8 +33,13 @@ Work = Coroutine[Any, Any, rpc.Reply]
 class NfsDoor:
     """All NFS clients of a gateway: MOUNT and NFS on one port."""
 
-    def __init__(self, settings: config.NfsDoor, mounts: Mounts) -> None:
+    def __init__(self, settings: config.NfsDoor, mounts: Mounts, begun: Path | None = None) -> None:
         """Put it together; `serve` opens it.
+
+        Args:
+            settings: Its table of the config.
+            mounts: All there are.
+            begun: The file of the changes that are under way; None: a kill may have one said to be refused.
 
         Raises:
             ConfigError: `nfs.networks`, or a site's, has what is none.
@@ -47,6 +54,7 @@ class NfsDoor:
         self._replies = Replies(settings.replies)
         self._listener = Listener(settings, self.answer, lambda peer: peer.host in self._networks)
         self._troubles = Troubles()
+        self._begun = Begun(begun)
         self._tasks = asyncio.TaskGroup()
         self._calls: Counter[str] = Counter()
 
@@ -57,7 +65,10 @@ class NfsDoor:
             opened: Told the address in use, once it listens.
         """
         async with self._tasks:
-            await self._listener.serve(opened)
+            try:
+                await self._listener.serve(opened)
+            finally:
+                self._begun.close()
 
     def report(self) -> dict[str, Any]:
         """Tell who is here, and what was asked."""
@@ -109,11 +120,20 @@ class NfsDoor:
         which = key(peer.host, call)
         if (reply := self._replies.known(which)) is not None:
             return reply
-        return self._replies.once(which, lambda: self._carry_out(peer, call, way, arguments))
+        return self._replies.once(which, lambda: self._change(which, peer, call, way, arguments))
 
-    async def _carry_out(self, peer: Peer, call: rpc.Call, way: Way, arguments: Arguments) -> rpc.Reply:
+    async def _change(
+        self, which: Key, peer: Peer, call: rpc.Call, way: Way, arguments: Arguments
+    ) -> rpc.Reply:
+        """Carry out a change, and know after a kill that it was begun."""
+        with self._begun.under_way(which) as again:
+            return await self._carry_out(peer, call, way, arguments, again=again)
+
+    async def _carry_out(
+        self, peer: Peer, call: rpc.Call, way: Way, arguments: Arguments, *, again: bool = False
+    ) -> rpc.Reply:
         """Carry out a procedure; refusals become statuses here, and only here."""
-        visit = Visit(self._house, peer.host, call.credential)
+        visit = Visit(self._house, peer.host, call.credential, again=again)
         try:
             body = await way.carry_out(visit, arguments)
         except errors.Refused as refused:

@@ -79,19 +79,21 @@ class House:
 class Visit:
     """One call."""
 
-    __slots__ = ("files", "host", "house", "mount", "ours", "storage", "who")
+    __slots__ = ("again", "files", "host", "house", "mount", "ours", "storage", "who")
 
     storage: Storage
 
-    def __init__(self, house: House, host: str, who: Credential | None) -> None:
+    def __init__(self, house: House, host: str, who: Credential | None, *, again: bool = False) -> None:
         """Begin it; `enter` comes next.
 
         Args:
             house: What it shares with others.
             host: Where it comes from.
             who: Who asks.
+            again: A gateway that was killed had begun this change: maybe it is made.
         """
         self.house = house
+        self.again = again
         self.host = host
         self.who = who
         self.mount = 0
