@@ -36,6 +36,9 @@ _KINDS = {Type.FILE: Kind.FILE, Type.DIRECTORY: Kind.DIRECTORY, Type.LINK: Kind.
 _TRIMS = re.compile(r"pure-?ftpd", re.IGNORECASE)
 """Servers that cut blanks off the end of a path, and so would take another file."""
 
+_WANTS_ABOR = re.compile(r"proftpd|pure-?ftpd", re.IGNORECASE)
+"""Servers of which `Dialect.aborts_first` is known before it costs a login; with TLS."""
+
 _UTF8_ALONE = re.compile(r"pyftpdlib", re.IGNORECASE)
 """Servers that put U+FFFD in the place of what isn't UTF-8, so that two names become one."""
 
@@ -69,6 +72,8 @@ class Client:
             self._trims = bool(_TRIMS.search(dialect.greeting))
             self._utf8_alone = bool(_UTF8_ALONE.search(dialect.greeting))
             self._transfers.protected = login.log_in(self._control, address, dialect, encrypted=encrypted)
+            if dialect.aborts_first is None and self._transfers.protected:
+                dialect.aborts_first = True if _WANTS_ABOR.search(dialect.greeting) else None
             login.choose(self._control, address, dialect)
             self._settle()
         except BaseException:

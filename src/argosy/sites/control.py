@@ -227,6 +227,8 @@ class Control:
             raise self.lost(error) from error
 
     def _name(self, ask: object) -> str:
+        if not self.usable:
+            raise errors.Unavailable(f"{self._where}: the connection is lost")
         try:
             assert callable(ask)
             return str(ask()[0])
