@@ -64,7 +64,8 @@ _HOW = """\
   Ours and `rclone serve nfs` are used through libnfs, one call after the other; `rclone mount` through the
   kernel's FUSE, which reads ahead and writes behind. Writing ends when close and fsync have said so; rclone
   with a cache uploads only after that, so the time until the site has the file stands below it. Reads here
-  and there come before all other reading of the file. What was fetched for them is what vsftpd says it sent.
+  and there come before all other reading of the file. What that
+  takes is all that goes over loopback meanwhile, NFS too.
 - NFS calls: sixteen at once, four of 1 MiB, by libnfs; nfs-ganesha serves a local directory, the gateway a
   directory of pyftpdlib's whose files it has in its cache.
 - An aim is judged by the medians of this run. The peer in it is the fastest of the others in that row, and

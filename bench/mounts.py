@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import exports
+import loopback
 import processes
 from exports import Served, free_ports
 from peers import FOLDER, Contestant, Missing
@@ -28,13 +29,12 @@ from transfers import fill
 MIB = 1 << 20
 OURS, FUSE, FUSE_CACHED, SERVED = "argosy", "rclone mount", "rclone mount, full cache", "rclone serve nfs"
 
-LOGS_ALL = "vsftpd"
-"""The site whose log tells at once what was sent of a transfer that was given up."""
-PIECES, FETCHED = "4 KiB read here and there", "fetched for a byte asked"
+PIECES, CARRIED = "4 KiB read here and there", "carried over the network for a byte asked"
 
 _FOLDERS = 10
 _PIECE = 4096
 _ARRIVE_SECONDS = 60.0
+_PIECES_SECONDS = 10.0
 _LARGE, _SMALL, _MANY = "large", "small", "many"
 _SITE = "site:"
 
@@ -123,11 +123,11 @@ def plant(root: Path, effort: Effort) -> None:
             (top / folder / f"file-{number:05}").write_bytes(b"x" * size)
 
 
-def measure(sites: Mapping[str, tuple[Contestant, Path, Path]], effort: Effort, directory: Path) -> Table:
+def measure(sites: Mapping[str, tuple[Contestant, Path]], effort: Effort, directory: Path) -> Table:
     """Measure each way on each site, in rounds taken in turn.
 
     Args:
-        sites: By name the server, where its files lie, and its log of transfers.
+        sites: By name the server, and where its files lie.
         effort: How much.
         directory: For what the ways keep on disk.
     """
@@ -139,12 +139,12 @@ def measure(sites: Mapping[str, tuple[Contestant, Path, Path]], effort: Effort, 
     )
     missing: dict[str, str] = {}
     for number in range(effort.rounds):
-        for site, (server, root, log) in sites.items():
+        for site, (server, root) in sites.items():
             for name, start in WAYS.items():
                 own = directory / f"{site}-{name.replace(' ', '-').replace(',', '')}-{number}"
                 try:
                     with start(own, server) as way:
-                        _Course(table, effort, site, way, root, log).run()
+                        _Course(table, effort, site, way, root).run()
                 except Missing as error:
                     missing[name] = str(error)
     table.notes += [f"{name} is missing here: {why}" for name, why in missing.items()]
@@ -154,9 +154,9 @@ def measure(sites: Mapping[str, tuple[Contestant, Path, Path]], effort: Effort, 
 class _Course:
     """What each way runs through on each site."""
 
-    def __init__(self, table: Table, effort: Effort, site: str, way: Way, root: Path, log: Path) -> None:
+    def __init__(self, table: Table, effort: Effort, site: str, way: Way, root: Path) -> None:
         self._table, self._effort, self._site, self._way = table, effort, site, way
-        self._root, self._log = root, log
+        self._root = root
 
     def run(self) -> None:
         effort, it = self._effort, self._way.directory
@@ -176,17 +176,16 @@ class _Course:
         self._small()
 
     def _pieces(self) -> None:
-        """Read here and there, as a database does, and see what the site sent for it."""
-        effort, chance = self._effort, random.Random(self._way.name)
-        places = [
-            (chance.randrange(effort.large_bytes // _PIECE) * _PIECE, _PIECE) for _ in range(effort.pieces)
-        ]
-        self._fetched()
-        took = self._timed(partial(self._way.directory.read, f"/{_LARGE}", iter(places)))
-        self._enter(PIECES, "reads/s", effort.pieces / took.seconds, 0)
-        if self._site == LOGS_ALL:
-            time.sleep(1)  # what was given up is logged when the server has noticed
-            self._enter(FETCHED, "bytes", self._fetched() / took.moved, 1)
+        """Read here and there, as a database does, and see what went over the network for it."""
+        chance, until = random.Random(self._site), time.monotonic() + _PIECES_SECONDS
+        places = (chance.randrange(self._effort.large_bytes // _PIECE) * _PIECE for _ in iter(int, 1))
+        numbered = zip(range(self._effort.pieces), places, strict=False)
+        asked = ((place, _PIECE) for _, place in numbered if time.monotonic() < until)
+        before = _carried()
+        took = self._timed(partial(self._way.directory.read, f"/{_LARGE}", asked))
+        self._enter(PIECES, "reads/s", took.moved / _PIECE / took.seconds, 0)
+        if loopback.private():
+            self._enter(CARRIED, "bytes", (_carried() - before) / took.moved, 1)
 
     def _write(self) -> None:
         size, file = self._effort.large_bytes, self._root / "written"
@@ -239,15 +238,14 @@ class _Course:
     def _enter(self, what: str, unit: str, value: float, digits: int = 2) -> None:
         self._table.add(Row(f"{self._site}: {what}", unit, digits), self._way.name, value)
 
-    def _fetched(self) -> int:
-        """Give what the site has sent since the last time, by its own log: xferlog(5)."""
-        sent = 0
-        if self._log.exists():
-            for line in self._log.read_text().splitlines():
-                fields = line.split()
-                sent += int(fields[7]) if "o" in fields[9:12] else 0
-            os.truncate(self._log, 0)
-        return sent
+
+def _carried() -> int:
+    """Give how many bytes have gone over loopback."""
+    for line in Path("/proc/net/dev").read_text().splitlines():
+        name, _, figures = line.partition(":")
+        if name.strip() == "lo":
+            return int(figures.split()[0])
+    return 0
 
 
 def _walk(directory: Directory, path: str) -> int:

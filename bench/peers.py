@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +64,8 @@ Start = Callable[[Path], contextlib.AbstractContextManager[Contestant]]
 
 
 @contextlib.contextmanager
-def vsftpd(directory: Path, transfers: Path | None = None) -> Iterator[Contestant]:
+def vsftpd(directory: Path) -> Iterator[Contestant]:
     """Run vsftpd.
-
-    Args:
-        directory: Its own.
-        transfers: Where it logs them, in the form of xferlog(5).
 
     Raises:
         Missing: It isn't installed, or doesn't start.
@@ -79,7 +75,7 @@ def vsftpd(directory: Path, transfers: Path | None = None) -> Iterator[Contestan
     (directory / "empty").mkdir()
     certificate, key = _certificate(directory)
     port = _free_port()
-    settings: dict[str, object] = {
+    settings: Mapping[str, object] = {
         "listen": "YES",
         "background": "NO",
         "listen_address": "127.0.0.1",
@@ -101,8 +97,6 @@ def vsftpd(directory: Path, transfers: Path | None = None) -> Iterator[Contestan
         "rsa_cert_file": certificate,
         "rsa_private_key_file": key,
     }
-    if transfers:
-        settings |= {"xferlog_enable": "YES", "xferlog_std_format": "YES", "xferlog_file": transfers}
     file = directory / "vsftpd.conf"
     file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     with _running([program, str(file)], directory / "log", port) as pid:
@@ -113,12 +107,8 @@ def vsftpd(directory: Path, transfers: Path | None = None) -> Iterator[Contestan
 
 
 @contextlib.contextmanager
-def proftpd(directory: Path, transfers: Path | None = None) -> Iterator[Contestant]:
+def proftpd(directory: Path) -> Iterator[Contestant]:
     """Run ProFTPD.
-
-    Args:
-        directory: Its own.
-        transfers: Where it logs them, in the form of xferlog(5).
 
     Raises:
         Missing: It isn't there, or doesn't start.
@@ -148,7 +138,7 @@ ControlsEngine off
 AuthPAMConfig other
 DefaultRoot ~
 AllowOverwrite on
-TransferLog {transfers or "none"}
+TransferLog none
 WtmpLog off
 UseLastlog off
 TLSEngine on

@@ -259,21 +259,20 @@ def _mounts(directory: Path, wanted: argparse.Namespace) -> Table:
         large_bytes=transfers.GIB >> (4 if quick else 0),
         small_files=100 if quick else 1000,
         entries=1000 if quick else 10_000,
-        pieces=50 if quick else 300,
+        pieces=100 if quick else 500,
     )
     own, absent = directory / "mounts", []
     own.mkdir(mode=0o755)
     with ExitStack() as stack:
         sites = {}
-        for name, start in ((mounts.LOGS_ALL, peers.vsftpd), ("ProFTPD", peers.proftpd)):
-            log = own / f"{name}.transfers"
+        for name, start in (("vsftpd", peers.vsftpd), ("ProFTPD", peers.proftpd)):
             try:
-                server = stack.enter_context(start(own / name, log))
+                server = stack.enter_context(start(own / name))
             except peers.Missing as error:
                 absent.append(f"{name} is missing here: {error}")
                 continue
             mounts.plant(own / name / "root", effort)
-            sites[name] = (server, own / name / "root" / peers.FOLDER.lstrip("/"), log)
+            sites[name] = (server, own / name / "root" / peers.FOLDER.lstrip("/"))
         table = mounts.measure(sites, effort, own)
     table.notes += absent
     shutil.rmtree(own, ignore_errors=True)
