@@ -506,3 +506,19 @@ async def test_a_file_that_was_just_read_is_changed_at_once(tmp_path: Path) -> N
                 await storage.flush(file)
             assert time.monotonic() - began < 5.0
             assert (await storage.read(file, MIB, 7))[0] == [b"changed"]
+
+
+async def test_what_was_written_stays_while_the_site_doesnt_let_us_in(tmp_path: Path) -> None:
+    with peers.pyftpdlib(tmp_path / "server") as peer:
+        stranger = Peer(peer.name, peer.host, peer.port, peer.user, "wrong", peer.authority, peer.root)
+        folder = peers.FOLDER.encode()
+        async with mounted(stranger, folder, tmp_path / "journal", refused_seconds=0.1) as mount:
+            file = mount.name(b"f", 4711)
+            await mount.write(file, None, b"kept")
+            with pytest.raises(errors.LoginFailed):
+                await mount.writer.flush(file)
+            await asyncio.sleep(1.0)
+            assert mount.writer.dirty(file) is not None
+        async with mounted(peer, folder, tmp_path / "journal") as mount:
+            mount.name(b"f", 4711)
+            assert await mount.flushed(4711) == b"kept"

@@ -36,14 +36,17 @@ _UNHEARD = 10_000
 _INCOMPLETE_TIMES = 3
 """A site that keeps less than it was sent, and says 226, is full or broken."""
 
+_NO_LOGIN = (errors.LoginFailed, errors.Untrusted, errors.ConfigError)
+"""Waiting won't help; but it's no word on the file, whose changes stay."""
+
 PASSING = (
+    *_NO_LOGIN,
     errors.Unavailable,
     errors.TransferCut,
     errors.NoDataConnection,
     errors.Failed,
     errors.Busy,
     errors.TooMany,
-    errors.LoginFailed,
     errors.Incomplete,
     errors.Changed,
 )
@@ -388,8 +391,8 @@ class Writer:
                 continue
             running = self._round(entry, ending=True)
             await asyncio.wait([running], timeout=max(0.05, until - now))
-            if isinstance(entry.passing, errors.LoginFailed):
-                raise errors.LoginFailed(entry.passing.subject)
+            if isinstance(entry.passing, _NO_LOGIN):
+                raise type(entry.passing)(entry.passing.subject)
             await asyncio.sleep(0)  # what follows from it comes first
         return entry.facts
 
