@@ -19,6 +19,8 @@ from argosy.wire import link
 
 
 async def ticket(question: link.AskTicket) -> dict[str, Any]:
+    if question.export.endswith(b"nowhere"):
+        raise errors.NotFound(question.export)
     if question.password != b"wind and tide":
         raise errors.LoginFailed("530 Not logged in")
     return {"export": "/ticket-1" + question.export.decode()}
@@ -72,6 +74,12 @@ async def test_a_refused_login_is_told_in_the_sites_words(tmp_path: Path) -> Non
         with pytest.raises(errors.LoginFailed, match="530 Not logged in"):
             await told(end, link.AskTicket(b"/museum", b"guess", 0, 0))
         assert await told(end, link.AskSites()) == {"mounts": []}
+
+
+async def test_a_name_in_a_refusal_is_told_as_people_write_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "gateway.sock") as end:
+        with pytest.raises(errors.NotFound, match=r"^No such file or directory: /museum/nowhere$"):
+            await told(end, link.AskTicket(b"/museum/nowhere", b"", 0, 0))
 
 
 async def test_a_question_for_the_master_is_refused(tmp_path: Path) -> None:

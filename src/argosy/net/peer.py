@@ -266,7 +266,10 @@ class Peer(asyncio.Protocol):
 
     def _refusal(self, frame: link.Frame, error: Exception) -> link.No:
         if isinstance(error, errors.Refused):
-            return link.No(type(error).__name__, str(error.subject))
+            subject = error.subject
+            if isinstance(subject, bytes):
+                subject = subject.decode(errors="backslashreplace")
+            return link.No(type(error).__name__, str(subject))
         log.error("%s: accident at %s", self.remote, type(frame.body).__name__, exc_info=error)
         return link.No(errors.Failed.__name__, type(frame.body).__name__)
 
