@@ -161,6 +161,15 @@ def list_of(mount: Mount) -> list[Facts]:
         return client.list(mount.place)
 
 
+async def test_bytes_that_the_site_lost_meanwhile_are_not_made_up(mount: Mount) -> None:
+    file, base = await mount.existing(b"f", b"s" * 3000)
+    await mount.write(file, base, b"w" * 10, 2000)
+    await asyncio.to_thread(mount.put, mount.paths[file], b"other")
+    with pytest.raises(errors.Damaged):
+        await mount.writer.flush(file)
+    assert await mount.content(file) == b"other"
+
+
 async def test_a_replaced_file_keeps_its_mode(mount: Mount, peer: Peer) -> None:
     file, base = await mount.existing(b"script", b"#!/bin/sh\n" * 1000)
     try:

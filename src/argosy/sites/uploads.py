@@ -122,6 +122,7 @@ class Uploads:
 
         Raises:
             NoSpace, OverQuota, Denied, NotFound, NameNotAllowed: The site doesn't take it.
+            Damaged: Bytes that still count aren't there any more, and were never here.
             Incomplete: It has another size there than what was sent.
             TransferCut, Unavailable, NoDataConnection, Failed: The site, or the way to it, is in trouble.
         """
@@ -138,8 +139,8 @@ class Uploads:
         path = draft.called = self._path_of(draft.file)
         self._moving[draft.file] = Progress(path, draft, self._settings.progress_seconds)
         old = self._there(client, path) if draft.base is not None else None
-        if old is None and draft.runs.missing(0, draft.kept):
-            raise errors.NotFound(path)
+        if draft.runs.missing(old.size if old else 0, min(draft.kept, draft.size)):
+            raise errors.NotFound(path) if old is None else errors.Damaged(path)  # zeros were no answer
         plan, sending = self._plan(draft, old)
         match plan:
             case Trial():
