@@ -20,7 +20,7 @@ from pathlib import Path
 from clients.client import Here, Job
 from running import needs, run
 
-SECONDS = 30.0
+SECONDS = 90.0
 """How long we wait for anything that it shall do."""
 GLANCE_SECONDS = 0.3
 """How long a hand rests between two things; the window doesn't tell when it has taken one in."""
