@@ -21,11 +21,11 @@ from argosy.doors.gate import Gate
 from argosy.doors.nfs.server import NfsDoor
 from argosy.errors import Busy, ConfigError
 from argosy.net import rpcbind
-from argosy.sites.blocks import BlockCache
 from argosy.sites.mounts import Mounted, Mounts
-from argosy.sites.record import Record
-from argosy.sites.space import Space
+from argosy.sites.names.record import Record
+from argosy.sites.reading.blocks import BlockCache
 from argosy.sites.storage import Storage
+from argosy.sites.writing.space import Space
 from argosy.wire import link
 from argosy.wire.nfs import mount3, nfs3
 from argosy.wire.nfs.portmap import Binding

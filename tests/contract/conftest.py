@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from argosy.config import Remote
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Tls
+from argosy.sites.session.client import Client
+from argosy.sites.session.dialect import Dialect
 from contract import peers
 from contract.peers import FOLDER, Peer
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from argosy import config
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Facts, Tls, Version
-from argosy.sites.pool import Pool, Purpose
-from argosy.sites.space import Space
-from argosy.sites.writing import Writer
+from argosy.sites.session.client import Client
+from argosy.sites.session.dialect import Dialect
+from argosy.sites.session.pool import Pool, Purpose
+from argosy.sites.writing.space import Space
+from argosy.sites.writing.writer import Writer
 from contract.peers import Peer
 
 MIB = 1 << 20

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from argosy import config
-from argosy.sites.blocks import BlockCache
 from argosy.sites.model import Address, FileId, Kind, Tls
-from argosy.sites.record import Record
-from argosy.sites.space import Space
+from argosy.sites.names.record import Record
+from argosy.sites.reading.blocks import BlockCache
 from argosy.sites.storage import Storage
+from argosy.sites.writing.space import Space
 from contract.peers import FOLDER, Peer
 
 UID = 1234

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from argosy import errors
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect, Opening
 from argosy.sites.model import Address, Facts, Kind, Tls
+from argosy.sites.session.client import Client
+from argosy.sites.session.dialect import Dialect, Opening
 from contract.conftest import log_in, settings_for
 from contract.peers import Peer
 

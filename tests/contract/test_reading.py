@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from argosy import config
 from argosy.errors import Unavailable
-from argosy.sites.blocks import BlockCache
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Tls, Version
-from argosy.sites.pool import Pool, Purpose
-from argosy.sites.reading import Reader
+from argosy.sites.reading.blocks import BlockCache
+from argosy.sites.reading.reader import Reader
+from argosy.sites.session.client import Client
+from argosy.sites.session.dialect import Dialect
+from argosy.sites.session.pool import Pool, Purpose
 from contract import peers
 from contract.conftest import log_in
 

@@ -12,9 +12,9 @@ import pytest
 
 from argosy import errors
 from argosy.config import Remote
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect, Opening, TimeSetting
 from argosy.sites.model import Address, Kind, Tls
+from argosy.sites.session.client import Client
+from argosy.sites.session.dialect import Dialect, Opening, TimeSetting
 from argosy.wire.ftp import times
 from contract.strangers import Habit, Stranger, Visit, pasv
 

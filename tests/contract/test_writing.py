@@ -17,7 +17,7 @@ import pytest
 
 from argosy import errors
 from argosy.sites.model import Changes, Facts, Version
-from argosy.sites.uploads import is_temporary
+from argosy.sites.temporary import is_temporary
 from contract import peers, storing
 from contract.mount import MIB, Mount, mounted
 from contract.peers import Peer

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 
 from argosy import errors
-from argosy.sites import address, refusals
+from argosy.sites import address
+from argosy.sites.session import refusals
 from argosy.wire import link
 from argosy.wire.ftp import (
     addresses,

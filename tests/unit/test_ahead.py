@@ -8,8 +8,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.sites import ahead
-from argosy.sites.ahead import FIRST_WINDOW, Pattern, joined, striped
+from argosy.sites.reading import ahead
+from argosy.sites.reading.ahead import FIRST_WINDOW, Pattern, joined, striped
 
 KIB, MIB = 1024, 1024 * 1024
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argosy import errors
-from argosy.sites.draft import Draft
-from argosy.sites.journal import Journal
 from argosy.sites.model import Version
+from argosy.sites.writing.draft import Draft
+from argosy.sites.writing.journal import Journal
 
 OLD = bytes(range(1, 61))
 """What the site has."""
@@ -196,7 +196,7 @@ def test_after_a_power_cut_nothing_is_believed_that_wasnt_flushed(
         draft.save()
         draft.write(10, b"perhaps lost")
     cut.resize(20)
-    monkeypatch.setattr("argosy.sites.journal._boot", lambda: "another")
+    monkeypatch.setattr("argosy.sites.writing.journal._boot", lambda: "another")
     drafts = Journal(str(tmp_path)).recover()
     assert [(d.file, d.size, d.kept, d.held, d.doubtful) for d in drafts] == [
         (2, 20, 20, 0, True),

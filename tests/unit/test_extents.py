@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.sites.extents import Extents
+from argosy.sites.writing.extents import Extents
 
 PLACES = st.integers(0, 40)
 RUNS = st.lists(st.tuples(PLACES, PLACES), max_size=20)

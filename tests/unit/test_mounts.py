@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from argosy import config, errors
 from argosy.sites.model import Address, Tls
 from argosy.sites.mounts import Mounted, Mounts, Told
-from argosy.sites.record import Record
+from argosy.sites.names.record import Record
 
 SITES = {
     "museum": config.SiteOf(url="ftp://ann@museum.example.org/pub", tls="needed", encoding="latin-1"),

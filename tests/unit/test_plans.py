@@ -5,9 +5,20 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.sites import plans
-from argosy.sites.extents import Extents, Run
-from argosy.sites.plans import Append, Change, Nothing, Patch, Patches, Plan, Trial, Ways, Whole, choose
+from argosy.sites.writing import plans
+from argosy.sites.writing.extents import Extents, Run
+from argosy.sites.writing.plans import (
+    Append,
+    Change,
+    Nothing,
+    Patch,
+    Patches,
+    Plan,
+    Trial,
+    Ways,
+    Whole,
+    choose,
+)
 
 MIB = 1 << 20
 GIB = 1 << 30

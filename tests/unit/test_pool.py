@@ -11,7 +11,7 @@ import pytest
 
 from argosy import config
 from argosy.errors import LoginFailed, NotFound, TooMany, Unavailable
-from argosy.sites.pool import Pool, Purpose
+from argosy.sites.session.pool import Pool, Purpose
 
 META, READ, WRITE = Purpose.META, Purpose.READ, Purpose.WRITE
 

@@ -11,7 +11,7 @@ import pytest
 
 from argosy.errors import ConfigError, Stale
 from argosy.sites.model import Kind
-from argosy.sites.record import ROOT, Record
+from argosy.sites.names.record import ROOT, Record
 
 
 @pytest.fixture

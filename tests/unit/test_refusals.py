@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import errors
-from argosy.sites import refusals
+from argosy.sites.session import refusals
 from argosy.wire.ftp.answers import Answer
 
 SAID = [

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argosy.sites import spill
 from argosy.sites.model import Version
-from argosy.sites.spill import CHUNK_BYTES, Spill, add_range
+from argosy.sites.reading import spill
+from argosy.sites.reading.spill import CHUNK_BYTES, Spill, add_range
 
 MIB = 1024 * 1024
 VERSION = Version(7, 100 * MIB, -5)

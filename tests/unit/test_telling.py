@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.sites.model import Facts, Kind
-from argosy.sites.record import ROOT, Row
-from argosy.sites.telling import SECOND, Teller, as_seen_from, same_moment
+from argosy.sites.names.record import ROOT, Row
+from argosy.sites.names.telling import SECOND, Teller, as_seen_from, same_moment
 
 TELLER = Teller(1000, 1001, frozenset({b"ann"}), 7 * SECOND, {b"bob": 33}.get, {b"staff": 44}.get)
 

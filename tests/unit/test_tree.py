@@ -15,9 +15,9 @@ import pytest
 from argosy import config
 from argosy.errors import Denied, NotADirectory, NotFound, Stale
 from argosy.sites.model import Attributes, Facts, FileId, Kind, Named
-from argosy.sites.record import ROOT, Record
-from argosy.sites.telling import SECOND, Teller
-from argosy.sites.tree import Tree
+from argosy.sites.names.record import ROOT, Record
+from argosy.sites.names.telling import SECOND, Teller
+from argosy.sites.names.tree import Tree
 
 TTL = 10.0
 

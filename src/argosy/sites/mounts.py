@@ -33,7 +33,7 @@ from argosy.errors import (
 )
 from argosy.sites.address import parse_export, parse_url
 from argosy.sites.model import Address, Tls
-from argosy.sites.record import Record
+from argosy.sites.names.record import Record
 
 log = logging.getLogger("argosy.mounts")
 

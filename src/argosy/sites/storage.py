@@ -28,21 +28,21 @@ from argosy.errors import (
     Stale,
     Unsupported,
 )
-from argosy.sites import owners
-from argosy.sites.blocks import BlockCache
-from argosy.sites.changing import Changing, can_be_name, resolved
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect
-from argosy.sites.draft import Dirty
 from argosy.sites.model import Address, Attributes, Changes, Facts, FileId, Kind, Named, Page, Room, Version
-from argosy.sites.pool import Pool
-from argosy.sites.reading import Reader
-from argosy.sites.record import ROOT, Record
-from argosy.sites.site import Site
-from argosy.sites.space import Space
-from argosy.sites.telling import Teller, as_seen_from
-from argosy.sites.tree import Tree
-from argosy.sites.writing import Writer
+from argosy.sites.names import owners
+from argosy.sites.names.changing import Changing, can_be_name, resolved
+from argosy.sites.names.record import ROOT, Record
+from argosy.sites.names.site import Site
+from argosy.sites.names.telling import Teller, as_seen_from
+from argosy.sites.names.tree import Tree
+from argosy.sites.reading.blocks import BlockCache
+from argosy.sites.reading.reader import Reader
+from argosy.sites.session.client import Client
+from argosy.sites.session.dialect import Dialect
+from argosy.sites.session.pool import Pool
+from argosy.sites.writing.draft import Dirty
+from argosy.sites.writing.space import Space
+from argosy.sites.writing.writer import Writer
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from argosy import config
 from argosy.sites.model import FileId, Version
-from argosy.sites.spill import Spill
+from argosy.sites.reading.spill import Spill
 
 log = logging.getLogger(__name__)
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import posixpath
-import secrets
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from argosy.errors import Denied, Exists, NotEmpty, NotFound, Refused, TransferCut, Unavailable, Unsupported
-from argosy.sites.client import Client
-from argosy.sites.dialect import Dialect
 from argosy.sites.model import Facts, Kind, Room
-from argosy.sites.pool import Pool, Purpose
-from argosy.sites.tree import HIDDEN, is_hidden
+from argosy.sites.session.client import Client
+from argosy.sites.session.dialect import Dialect
+from argosy.sites.session.pool import Pool, Purpose
+from argosy.sites.temporary import is_temporary, temporary_beside
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ class Site:
         found = self._ask(lambda client: client.list(path))
         dead_ns = time.time_ns() - _DEAD_NS
         for facts in found:
-            if is_hidden(facts.name) and facts.mtime_ns is not None and facts.mtime_ns < dead_ns:
+            if is_temporary(facts.name) and facts.mtime_ns is not None and facts.mtime_ns < dead_ns:
                 log.info("%r in %r was left by an upload that is over, and is removed", facts.name, path)
                 with contextlib.suppress(Refused):
                     self.delete(posixpath.join(path, facts.name))
@@ -215,7 +214,7 @@ def _remove_directory(client: Client, path: bytes) -> None:
         client.remove_directory(path)
     except (NotEmpty, Denied):
         inside = client.list(path)
-        if not inside or not all(is_hidden(facts.name) for facts in inside):
+        if not inside or not all(is_temporary(facts.name) for facts in inside):
             raise
         for facts in inside:
             client.delete(posixpath.join(path, facts.name))
@@ -237,7 +236,7 @@ def _rename(client: Client, old: bytes, new: bytes, over: Kind | None) -> None:
             client.dialect.learn(replaces=False)
         else:
             return
-    aside = posixpath.join(posixpath.dirname(new), HIDDEN[0] + secrets.token_hex(8).encode() + HIDDEN[1])
+    aside = temporary_beside(new)
     with contextlib.suppress(NotFound):
         client.rename(new, aside)
     try:

@@ -6,11 +6,11 @@ import re
 
 from argosy import errors
 from argosy.config import Remote
-from argosy.sites import refusals
-from argosy.sites.control import Control
-from argosy.sites.dialect import Dialect
 from argosy.sites.model import Address, Tls
-from argosy.sites.transfers import client_context
+from argosy.sites.session import refusals
+from argosy.sites.session.control import Control
+from argosy.sites.session.dialect import Dialect
+from argosy.sites.session.transfers import client_context
 from argosy.wire.ftp import features
 from argosy.wire.ftp.answers import Answer
 

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from argosy.errors import TransferCut
-from argosy.sites.extents import Extents
-from argosy.sites.logbook import (
+from argosy.sites.model import FileId, Version
+from argosy.sites.writing.extents import Extents
+from argosy.sites.writing.logbook import (
     Record,
     Resized,
     Sent,
@@ -31,7 +32,6 @@ from argosy.sites.logbook import (
     sync_directory,
     write_all,
 )
-from argosy.sites.model import FileId, Version
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from argosy.errors import Failed, NoSpace
-from argosy.sites.extents import Run
+from argosy.sites.writing.extents import Run
 
 _FRAME = struct.Struct(">II")
 """Length and CRC-32 of a log's record."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from argosy.sites.model import Attributes, Facts, FileId, Kind
-from argosy.sites.record import Row
+from argosy.sites.names.record import Row
 
 SECOND = 1_000_000_000
 _MINUTE = 60 * SECOND

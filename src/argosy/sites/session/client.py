@@ -16,12 +16,12 @@ from functools import partial
 
 from argosy import errors
 from argosy.config import Remote
-from argosy.sites import explaining, login, refusals
-from argosy.sites.control import Control
-from argosy.sites.data import Download, Upload
-from argosy.sites.dialect import Dialect, TimeSetting
 from argosy.sites.model import Address, Facts, Kind, Room
-from argosy.sites.transfers import Transfers
+from argosy.sites.session import explaining, login, refusals
+from argosy.sites.session.control import Control
+from argosy.sites.session.data import Download, Upload
+from argosy.sites.session.dialect import Dialect, TimeSetting
+from argosy.sites.session.transfers import Transfers
 from argosy.wire.ftp import answers, listed, times
 from argosy.wire.ftp.answers import Answer
 from argosy.wire.ftp.listed import Listed, Listing, Precision, Type

@@ -24,11 +24,11 @@ from argosy.errors import (
     TransferCut,
     Unavailable,
 )
-from argosy.sites import ahead
-from argosy.sites.blocks import Shelf
-from argosy.sites.heads import PIECE_BYTES, SKIP_BYTES, Connection, EndsEarly, Head, NoRestart, Source
 from argosy.sites.model import FileId, Version
-from argosy.sites.pool import Pool
+from argosy.sites.reading import ahead
+from argosy.sites.reading.blocks import Shelf
+from argosy.sites.reading.heads import PIECE_BYTES, SKIP_BYTES, Connection, EndsEarly, Head, NoRestart, Source
+from argosy.sites.session.pool import Pool
 
 log = logging.getLogger(__name__)
 

@@ -25,12 +25,13 @@ from argosy.errors import (
     Unsupported,
 )
 from argosy.sites.model import Attributes, Changes, Facts, FileId, Kind, Named
-from argosy.sites.record import ROOT, Record
-from argosy.sites.site import Site
-from argosy.sites.telling import SECOND
-from argosy.sites.tree import Off, Tree, is_hidden
-from argosy.sites.turns import Turns
-from argosy.sites.writing import Writer
+from argosy.sites.names.record import ROOT, Record
+from argosy.sites.names.site import Site
+from argosy.sites.names.telling import SECOND
+from argosy.sites.names.tree import Off, Tree
+from argosy.sites.names.turns import Turns
+from argosy.sites.temporary import is_temporary
+from argosy.sites.writing.writer import Writer
 
 NAME_LIMIT = 255
 """Bytes. What most file systems take; a command line is bounded, too."""
@@ -326,7 +327,7 @@ class Changing:
 
     async def _may_add(self, directory: FileId, name: bytes) -> None:
         """See that a new name would be taken, as far as the site said: RFC 3659 section 7.5.5, `c`, `m`."""
-        if is_hidden(name):
+        if is_temporary(name):
             raise NameNotAllowed(name)
         known = self._tree.known.nodes.get(directory)
         perm = None if known is None else known.attributes.perm

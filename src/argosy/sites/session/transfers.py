@@ -11,10 +11,10 @@ from ipaddress import ip_address
 
 from argosy import errors
 from argosy.config import Remote
-from argosy.sites import refusals
-from argosy.sites.control import Control
-from argosy.sites.data import Dialled, dial
-from argosy.sites.dialect import Dialect, Opening
+from argosy.sites.session import refusals
+from argosy.sites.session.control import Control
+from argosy.sites.session.data import Dialled, dial
+from argosy.sites.session.dialect import Dialect, Opening
 from argosy.wire.ftp import addresses, answers
 from argosy.wire.ftp.answers import Answer
 

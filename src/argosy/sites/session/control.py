@@ -13,7 +13,7 @@ import time
 
 from argosy import errors
 from argosy.config import Remote
-from argosy.sites import refusals
+from argosy.sites.session import refusals
 from argosy.wire.ftp.answers import Answer, AnswerReader
 
 log = logging.getLogger(__name__)

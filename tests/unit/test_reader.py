@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from argosy import config
 from argosy.errors import Changed, Denied, NotFound, TransferCut, Unavailable, Unsupported
-from argosy.sites.blocks import BlockCache
 from argosy.sites.model import Version
-from argosy.sites.pool import Pool, Purpose
-from argosy.sites.reading import Reader
+from argosy.sites.reading.blocks import BlockCache
+from argosy.sites.reading.reader import Reader
+from argosy.sites.session.pool import Pool, Purpose
 
 KIB, MIB = 1024, 1024 * 1024
 SECONDS = 10.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import posixpath
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -13,17 +12,26 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from argosy import config, errors, tables
-from argosy.sites.client import Client
-from argosy.sites.data import Upload
-from argosy.sites.draft import Draft, Sending
-from argosy.sites.extents import Run
 from argosy.sites.model import Facts, FileId, Version
-from argosy.sites.plans import Append, Change, Nothing, Patch, Patches, Plan, Trial, Ways, Whole, choose
+from argosy.sites.session.client import Client
+from argosy.sites.session.data import Upload
+from argosy.sites.temporary import temporary_beside
+from argosy.sites.writing.draft import Draft, Sending
+from argosy.sites.writing.extents import Run
+from argosy.sites.writing.plans import (
+    Append,
+    Change,
+    Nothing,
+    Patch,
+    Patches,
+    Plan,
+    Trial,
+    Ways,
+    Whole,
+    choose,
+)
 
 _log = logging.getLogger(__name__)
-
-TEMPORARY = (b".argosy-", b".part")
-"""How names of ours begin and end that stand for no file yet."""
 
 _STEP_BYTES = 1 << 20
 _LAG_BYTES = 1 << 20
@@ -47,17 +55,6 @@ class Moving(NamedTuple):
 
 class _AnotherPlanError(Exception):
     """What was learned asks for another plan."""
-
-
-def is_temporary(name: bytes) -> bool:
-    """Whether a name is one of ours that stand for no file yet."""
-    return name.startswith(TEMPORARY[0]) and name.endswith(TEMPORARY[1])
-
-
-def temporary_beside(path: bytes) -> bytes:
-    """Make up a name that nobody has, in the directory of a file."""
-    name = TEMPORARY[0] + secrets.token_hex(8).encode() + TEMPORARY[1]
-    return posixpath.join(posixpath.dirname(path), name)
 
 
 class Progress:

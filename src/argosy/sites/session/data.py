@@ -18,8 +18,8 @@ from typing import Self
 
 from argosy import errors
 from argosy.config import Remote
-from argosy.sites.control import Control
-from argosy.sites.dialect import Dialect
+from argosy.sites.session.control import Control
+from argosy.sites.session.dialect import Dialect
 from argosy.wire.ftp.answers import Answer
 
 _SECURE_BYTES = 256 * 1024

@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from argosy import config, errors
-from argosy.sites.client import Client
-from argosy.sites.draft import Dirty, Draft
-from argosy.sites.journal import Journal
 from argosy.sites.model import Facts, FileId, Version
-from argosy.sites.pool import Pool, Purpose
-from argosy.sites.space import Space
-from argosy.sites.uploads import Moving, Uploads
+from argosy.sites.session.client import Client
+from argosy.sites.session.pool import Pool, Purpose
+from argosy.sites.writing.draft import Dirty, Draft
+from argosy.sites.writing.journal import Journal
+from argosy.sites.writing.space import Space
+from argosy.sites.writing.uploads import Moving, Uploads
 
 _log = logging.getLogger(__name__)
 

@@ -16,15 +16,13 @@ from msgspec.structs import replace
 
 from argosy import config
 from argosy.errors import Denied, NotADirectory, NotFound, Stale
-from argosy.sites.known import Brought, Known, Listing
 from argosy.sites.model import Attributes, Facts, FileId, Kind, Named, Page
-from argosy.sites.record import ROOT, Record, Row
-from argosy.sites.telling import Teller, as_seen_from
+from argosy.sites.names.known import Brought, Known, Listing
+from argosy.sites.names.record import ROOT, Record, Row
+from argosy.sites.names.telling import Teller, as_seen_from
+from argosy.sites.temporary import is_temporary
 
 log = logging.getLogger(__name__)
-
-HIDDEN = (b".argosy-", b".part")
-"""How the names of uploads under way begin and end."""
 
 _TAUGHT_BY = 1_000
 """Files of ours that are looked for in listings, to learn what the site calls us, at the most."""
@@ -303,7 +301,7 @@ class Tree:
         path = self.path_of(directory)
         asked = self.known.clock()
         rows = self._record.children(self._mount, directory)
-        found = {facts.name: facts for facts in self._site.list(path) if not is_hidden(facts.name)}
+        found = {facts.name: facts for facts in self._site.list(path) if not is_temporary(facts.name)}
         minted = self._mint(directory, found, rows)
         self._learn_owner(found, rows)
         nodes: dict[FileId, Named] = {}
@@ -385,11 +383,6 @@ class Tree:
         else:
             done.set_exception(outcome)
             done.exception()  # perhaps nobody waits any more
-
-
-def is_hidden(name: bytes) -> bool:
-    """Whether it is an upload under way."""
-    return name.startswith(HIDDEN[0]) and name.endswith(HIDDEN[1])
 
 
 def _log_failure(work: asyncio.Future[None]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from argosy.sites.extents import Extents, Run
+from argosy.sites.writing.extents import Extents, Run
 
 AT_ONCE_BYTES = 256 * 1024
 """A new file of no more is stored where it belongs: nothing old is at risk, and it is there at once."""

@@ -9,8 +9,8 @@ import contextlib
 import logging
 import os
 
-from argosy.sites.draft import Draft
 from argosy.sites.model import FileId, Version
+from argosy.sites.writing.draft import Draft
 
 _log = logging.getLogger(__name__)
 

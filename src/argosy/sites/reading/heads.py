@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from argosy.errors import Refused, TransferCut, Unavailable, Unsupported
-from argosy.sites.blocks import Shelf
 from argosy.sites.model import Version
-from argosy.sites.pool import Pool, Purpose, Session
+from argosy.sites.reading.blocks import Shelf
+from argosy.sites.session.pool import Pool, Purpose, Session
 
 PIECE_BYTES = 256 * 1024
 """What is received into one piece of memory."""

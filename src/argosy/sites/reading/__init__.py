@@ -1,0 +1,1 @@
+"""Which bytes of a file are fetched, and which are still there."""

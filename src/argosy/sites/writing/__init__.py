@@ -1,0 +1,1 @@
+"""What was written, until the site has it."""
