@@ -1,5 +1,8 @@
 """Tables agree with each other: no refusal without a reply code, no verb without a handler."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from argosy import errors
 from argosy.doors.ftp.server import CODE_FOR
 from argosy.doors.ftp.site import verbs as site
@@ -51,10 +54,12 @@ def test_every_verb_has_a_handler_and_every_handler_a_verb() -> None:
     assert site.HANDLERS.keys() == SITE_VERBS.keys()
 
 
-def test_every_message_of_the_link_can_travel() -> None:
+def test_every_message_of_the_link_can_travel_and_is_said_by_the_links_name() -> None:
+    rooms = [import_module(found.name) for found in iter_modules(link.__path__, f"{link.__name__}.")]
     messages = {
         kind
-        for kind in vars(link).values()
+        for room in rooms
+        for kind in vars(room).values()
         if isinstance(kind, type) and issubclass(kind, link.Message) and kind is not link.Message
     }
     inner = {
@@ -69,5 +74,6 @@ def test_every_message_of_the_link_can_travel() -> None:
         link.Group,
     }
     assert set(link.Body.__args__) == messages - inner
+    assert all(getattr(link, kind.__name__) is kind for kind in messages)
     tags = [kind.__struct_config__.tag for kind in messages]
     assert len(tags) == len(set(tags))

@@ -37,6 +37,32 @@ BODIES = st.one_of(
 )
 FRAMES = st.builds(link.Frame, st.integers(0, 2**63 - 1), st.booleans(), BODIES)
 
+EARLIER = {
+    "0000000e 93 2a c3 93 a2 6e6f a4 42757379 a1 66": link.Frame(42, True, link.No("Busy", "f")),
+    """
+    00000023 93 00 c2
+      99 a4 73656e64 07 a1 73 c4 03 612f62 05 09 00 c2
+        95 a6 657870656374 07 cd c350 a0 c2
+    """: link.Frame(
+        0, False, link.Send(7, "s", b"a/b", 5, 9, 0, ascii=False, meet=link.Expect(7, 50_000, "", tls=False))
+    ),
+    """
+    00000027 93 01 c2
+      97 a7 6368616e676573 a1 73 02 c3 c4 00 c0
+        91 93 a1 67 c4 01 64 91 98 a1 66 c4 01 6e 03 ff 00 c0 c0 c2
+    """: link.Frame(
+        1, False, link.Changes("s", 2, True, b"", None, [link.Group(b"d", [link.File(b"n", 3, -1)])])
+    ),
+}
+"""Frames as version 1 has always had them: a request's refusal, an order in an order, a list."""
+
+
+@pytest.mark.parametrize(("digits", "frame"), EARLIER.items())
+def test_a_peer_of_an_earlier_release_says_it_in_the_same_bytes(digits: str, frame: link.Frame) -> None:
+    data = bytes.fromhex(digits)
+    assert link.encode(frame) == data
+    assert link.FrameReader().feed(data) == [frame]
+
 
 @given(st.lists(FRAMES, max_size=4), st.integers(1, 50))
 def test_where_the_network_cuts_makes_no_difference(frames: list[link.Frame], cut: int) -> None:

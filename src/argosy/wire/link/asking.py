@@ -1,0 +1,100 @@
+"""Questions of the administrator: "The local socket" of `docs/link-protocol.md`, of master and gateway."""
+
+from __future__ import annotations
+
+import msgspec
+
+from argosy.wire.link.message import Message
+
+
+class AskStatus(Message, tag="ask-status"):
+    """How is the site? Answered by `Report`."""
+
+
+class AskNodes(Message, tag="ask-nodes"):
+    """Which nodes are there, and how are they? Answered by `Report`."""
+
+
+class AskWhy(Message, tag="ask-why"):
+    """Where does a path lie, and who would serve it now? Answered by `Report`."""
+
+    path: bytes
+
+
+class AskFind(Message, tag="ask-find"):
+    """A page of what lies below a path and is as asked for. Answered by `Report`."""
+
+    path: bytes
+    names: list[bytes] = msgspec.field(default_factory=list)
+    """Patterns of SQLite's GLOB; all must match."""
+    smallest: int | None = None
+    largest: int | None = None
+    after_ns: int | None = None
+    before_ns: int | None = None
+    owner: str = ""
+    group: str = ""
+    node: str = ""
+    kind: str = ""
+    after: tuple[int, bytes] = (0, b"")
+    """Where the page before this one ended, as it said."""
+    limit: int = 500
+
+
+class AskRemerge(Message, tag="ask-remerge"):
+    """Have a node read its disks now and merge the whole list. Answered by `Report`."""
+
+    node: str
+    accept_losses: bool
+
+
+class AskWho(Message, tag="ask-who"):
+    """Who is here, and what does each do? Answered by `Report`."""
+
+
+class AskKick(Message, tag="ask-kick"):
+    """Hang up on a session, by its id, or on all of a user. Answered by `Report`."""
+
+    who: str
+    sentence: str
+    """What the user is told; empty: the usual."""
+
+
+class AskBans(Message, tag="ask-bans"):
+    """Which addresses are turned away? Answered by `Report`."""
+
+
+class AskUnban(Message, tag="ask-unban"):
+    """Let an address come back. Answered by `Report`."""
+
+    address: str
+
+
+class AskRefresh(Message, tag="ask-refresh"):
+    """Users or groups were changed: hold those logged in against that now. Answered by `Report`."""
+
+
+class AskSites(Message, tag="ask-sites"):
+    """Which sites are mounted, and how are they? Answered by `Report`."""
+
+
+class AskTicket(Message, tag="ask-ticket"):
+    """Log in at a site for a ticket to mount it once, with an owner for its files. Answered by `Report`."""
+
+    export: bytes
+    """As in a mount line behind the gateway's name, `/NAME` or an address, but without a password."""
+    password: bytes
+    uid: int
+    gid: int
+
+
+class Report(Message, tag="report"):
+    """An answer for people and scripts: a JSON document."""
+
+    document: bytes
+
+
+Body = (
+    AskStatus | AskNodes | AskWhy | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban
+    | AskRefresh | AskSites | AskTicket | Report
+)  # fmt: skip
+"""These messages are a frame's body."""
