@@ -70,6 +70,17 @@ def test_appending_goes_on_at_the_end_and_makes_what_is_missing(talk: Talk) -> N
     assert talk.retrieve("f") == b"one,two,three"
 
 
+def test_a_log_is_appended_to_without_a_pause_while_the_versions_before_are_cleared_away(talk: Talk) -> None:
+    for _ in range(10):
+        with talk.data() as data:
+            assert talk.ask("APPE log").code == 150
+            data.sendall(b"line ")
+            time.sleep(0.1)  # a program that writes as things happen
+            data.sendall(b"by line\n")
+        assert talk.hear().code == 226
+    assert talk.retrieve("log") == b"line by line\n" * 10
+
+
 @pytest.mark.parametrize("verb", ["STOR", "APPE"])
 @pytest.mark.parametrize("announced", [False, True], ids=["relayed", "direct"])
 def test_an_upload_that_was_cut_goes_on_with_what_arrived(talk: Talk, verb: str, announced: bool) -> None:

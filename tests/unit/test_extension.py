@@ -283,6 +283,46 @@ def test_a_file_deleted_while_it_is_appended_to_goes_when_its_writer_has_ended(
     assert scanned(volume) == 0
 
 
+@pytest.mark.parametrize("sealed", [False, True], ids=["running", "sealed"])
+def test_an_append_goes_on_when_the_version_before_the_last_is_deleted_late(
+    tmp_path: Path, opened: Opener, sealed: bool
+) -> None:
+    volume, path = opened(), tmp_path / "d/log"
+    append(volume, b" and new")
+    commit(volume, 2)
+    descriptor = volume.receive(3, 11, link.Base(b"d/log", 2, 11), flush=True)
+    os.write(descriptor, b"er")
+    if sealed:
+        volume.seal(3, descriptor, flush=True, crc32=None, digest=None)
+    volume.discard([link.Doomed(b"d/log", 1, 3, OLD)])
+    if not sealed:
+        volume.seal(3, descriptor, flush=True, crc32=None, digest=None)
+    os.close(descriptor)
+    volume.release(3)
+    inode = path.stat().st_ino
+    commit(volume, 3)
+    assert (path.read_bytes(), path.stat().st_ino) == (b"old and newer", inode)
+    assert scanned(volume) == 0
+
+
+def test_a_file_put_there_by_hand_goes_when_the_writer_that_appends_to_it_has_ended(
+    tmp_path: Path, opened: Opener
+) -> None:
+    volume, path = opened(), tmp_path / "d/notes"
+    path.write_bytes(b"old")
+    os.utime(path, ns=(OLD, OLD))
+    assert scanned(volume) == 1
+    descriptor = volume.receive(2, 3, link.Base(b"d/notes", 0, 3), flush=True)
+    assert volume.journal.extensions()
+    volume.discard([link.Doomed(b"d/notes", 0, 4, OLD)])  # another one
+    assert volume.journal.part(2)
+    volume.discard([link.Doomed(b"d/notes", 0, 3, OLD)])
+    assert volume.journal.part(2) is None
+    os.close(descriptor)
+    volume.release(2)
+    assert not path.exists()
+
+
 def test_other_names_of_a_file_do_not_change_with_it(tmp_path: Path, opened: Opener) -> None:
     volume = opened()
     os.link(tmp_path / "d/log", tmp_path / "backup")

@@ -18,6 +18,7 @@ from argosy.errors import Failed
 from argosy.node import disks
 from argosy.node.disks import Root, part_loc
 from argosy.node.journal import Extension, Journal, Row
+from argosy.wire import link
 
 
 class Extensions:
@@ -113,8 +114,10 @@ class Extensions:
         self._cut_back(self._open[upload])
         self._forget(upload)
 
-    def free(self, loc: bytes, ver: int) -> int | None:
+    def free(self, doomed: link.Doomed) -> int | None:
         """Let what is to be deleted, a version that is appended to or one that was, be a file of its own.
+
+        An append to the version that has taken its place is none of this: it goes on.
 
         Returns:
             The upload that is still being appended to it: first its writer has to end.
@@ -122,11 +125,8 @@ class Extensions:
         Raises:
             Failed: See `part`.
         """
-        if not self._open:
-            return None
-        known = self._journal.find_version(ver)
-        extended = [self.on(loc), self.on(known.loc) if known else None]
-        for upload in {ver, *(one.upload for one in extended if one)} & self._open.keys():
+        extending = {upload for upload, one in self._open.items() if _is_doomed(one, doomed)}
+        for upload in (extending | {doomed.ver}) & self._open.keys():
             part = self._journal.part(upload)
             if part is None or not part.sealed:
                 return upload
@@ -183,3 +183,11 @@ class Extensions:
             os.close(descriptor)
         self._root.set_time(loc, extension.mtime_ns)
         self._root.flush(loc)
+
+
+def _is_doomed(extension: Extension, doomed: link.Doomed) -> bool:
+    """Whether the version to delete is the one that is appended to; one that came by hand has no number."""
+    if extension.ver:
+        return extension.ver == doomed.ver
+    meant = (doomed.loc, doomed.size, doomed.mtime_ns)
+    return (extension.loc, extension.size, extension.mtime_ns) == meant

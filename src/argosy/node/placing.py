@@ -66,7 +66,7 @@ class Placing:
 
     def discard(self, doomed: link.Doomed) -> None:
         """Move a file to the trash if it is the version meant; one that is appended to, later."""
-        if (upload := self._extensions.free(doomed.loc, doomed.ver)) is not None:
+        if (upload := self._extensions.free(doomed)) is not None:
             self._journal.drop_parts([upload])  # it goes on from what the tree has given up
             self._doomed[upload] = doomed
             return
