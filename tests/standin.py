@@ -12,9 +12,9 @@ from pathlib import Path
 from argosy import config
 from argosy.net import pki, tls
 from argosy.net.peer import Peer
-from argosy.node import disks
 from argosy.node.agent import Agent
-from argosy.node.volume import Volume
+from argosy.node.disk import roots
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
 SECONDS = 10.0
@@ -164,7 +164,7 @@ def make_keys(at: Path, name: str = "n1") -> Path:
 def settings(at: Path, port: int, **changes: object) -> config.Node:
     """A node's file: one root below `at`, made ready."""
     root = at / "root"
-    disks.prepare(root)
+    roots.prepare(root)
     return config.Node(
         name="n1",
         master=f"127.0.0.1:{port}",

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from argosy.node import disks
-from argosy.node.journal import PartRow
-from argosy.node.volume import Volume
+from argosy.node.disk import roots
+from argosy.node.disk.journal import PartRow
+from argosy.node.disk.volume import Volume
 
 Opener = Callable[[], Volume]
 
@@ -17,7 +17,7 @@ Opener = Callable[[], Volume]
 @contextlib.contextmanager
 def reopened(root: Path) -> Iterator[Opener]:
     """Lend what opens the volume; again: as if the process had been killed."""
-    disks.prepare(root)
+    roots.prepare(root)
     volumes: list[Volume] = []
 
     def again() -> Volume:

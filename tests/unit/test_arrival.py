@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import errors
-from argosy.node import transfer
-from argosy.node.arrival import Arrival, Following
-from argosy.node.transfer import Progress
+from argosy.node.data import transfer
+from argosy.node.data.arrival import Arrival, Following
+from argosy.node.data.transfer import Progress
 from standin import rest_of
 
 

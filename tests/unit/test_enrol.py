@@ -13,7 +13,7 @@ import pytest
 from argosy import errors
 from argosy.net import pki, tls
 from argosy.net.peer import Peer
-from argosy.node.enrol import MasterAway, Token, TokenRefused, enrol
+from argosy.node.link.enrol import MasterAway, Token, TokenRefused, enrol
 from argosy.wire import link
 
 LIMIT_SECONDS = 5.0

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from argosy import errors
-from argosy.node import disks
-from argosy.node.disks import part_loc
-from argosy.node.scan import Limits, Scanner
-from argosy.node.volume import Volume
+from argosy.node.disk import roots
+from argosy.node.disk.roots import part_loc
+from argosy.node.disk.scan import Limits, Scanner
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 from volumes import Opener, bring, reopened
 
@@ -69,7 +69,7 @@ def assert_old(volume: Volume, path: Path) -> None:
     assert (row.ver, row.size) == (1, 3)
     assert volume.journal.extensions() == []
     assert scanned(volume) == 0
-    mark = disks.read_mark(os.fsencode(path), 3, OLD)
+    mark = roots.read_mark(os.fsencode(path), 3, OLD)
     assert mark is None or mark.ver == 1  # None: a file system without attributes
     assert list((path.parent.parent / ".argosy/staging").iterdir()) == []
 
@@ -89,7 +89,7 @@ def test_an_append_waits_for_what_it_goes_on_from_to_be_put_in_place(tmp_path: P
 def test_an_append_to_what_is_not_put_in_place_begins_with_a_copy(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("argosy.node.volume.PLACED_SECONDS", 0.05)
+    monkeypatch.setattr("argosy.node.disk.volume.PLACED_SECONDS", 0.05)
     volume = opened()
     append(volume, b" and new")
     descriptor = volume.receive(3, 11, link.Base(b"d/log", 2, 11), flush=True)

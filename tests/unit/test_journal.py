@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from argosy import errors
-from argosy.node.journal import Journal, PartRow, Row
+from argosy.node.disk.journal import Journal, PartRow, Row
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 import xxhash
 
 from argosy import errors
-from argosy.node import transfer
-from argosy.node.summing import Follower, Summing, Sums, core_to_spare
+from argosy.node.data import transfer
+from argosy.node.data.summing import Follower, Summing, Sums, core_to_spare
 
 MIB = 1 << 20
 

@@ -22,7 +22,7 @@ from argosy import config, errors
 from argosy.net import tls
 from argosy.net.dataconn import DataConnection, open_listener
 from argosy.node.agent import Agent
-from argosy.node.volume import Volume
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 from standin import Master, dialled, eventually, master, node, push, rest_of, settings
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argosy import errors
-from argosy.node import disks
-from argosy.node.scan import Limits, Outcome, Scanner
-from argosy.node.volume import Volume
+from argosy.node.disk import roots
+from argosy.node.disk.scan import Limits, Outcome, Scanner
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
 NONE_HELD = Limits(1.0, 10**9, 0)
@@ -34,7 +34,7 @@ def known(volume: Volume) -> dict[bytes, tuple[int, int]]:
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Volume]:
-    disks.prepare(tmp_path)
+    roots.prepare(tmp_path)
     made = Volume.open(tmp_path, trash_seconds=0)
     yield made
     made.close()
@@ -51,7 +51,7 @@ def test_after_a_scan_the_journal_says_what_is_on_the_disk(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[list[tuple[bytes, int]]]
 ) -> None:
     root = tmp_path_factory.mktemp("scan")
-    disks.prepare(root)
+    roots.prepare(root)
     volume = Volume.open(root, trash_seconds=0)
     scanner = Scanner(volume, NONE_HELD)
     for files in rounds:

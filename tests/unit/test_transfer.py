@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import errors
-from argosy.node import transfer
-from argosy.node.lines import FromWire, ToWire
+from argosy.node.data import transfer
+from argosy.node.data.lines import FromWire, ToWire
 
 
 def _nobody(stored: int) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from argosy import errors
-from argosy.node import disks
-from argosy.node.scan import Limits, Scanner
-from argosy.node.volume import Volume
+from argosy.node.disk import roots
+from argosy.node.disk.scan import Limits, Scanner
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 from volumes import Opener, bring, reopened
 
@@ -71,7 +71,7 @@ def test_an_upload_whose_place_cannot_be_had_waits_in_a_room_of_ours(
         commit(volume, 1, b"d/f")
     row = volume.journal.find_version(1)
     assert row is not None
-    assert row.loc == disks.unplaced_loc(1)
+    assert row.loc == roots.unplaced_loc(1)
     scan(volume)
     assert volume.journal.find_version(1) == row  # a scan knows that room
     os.close(volume.read(b"d/f", 1, 3))
@@ -162,7 +162,7 @@ def test_an_upload_into_a_directory_that_is_not_ours_to_write_keeps_no_other_fro
     assert (tmp_path / "a/f").read_bytes() == (tmp_path / "b/f").read_bytes() == b"new"
     row = volume.journal.find_version(2)
     assert row is not None
-    assert row.loc == disks.unplaced_loc(2)
+    assert row.loc == roots.unplaced_loc(2)
     os.close(volume.read(b"locked/f", 2, 3))
     assert volume.journal.parts() == []
 
@@ -267,10 +267,10 @@ def test_two_processes_cannot_hold_one_root(tmp_path: Path, opened: Opener) -> N
 
 
 def test_preparing_a_root_twice_gives_the_same_store_id(tmp_path: Path) -> None:
-    assert disks.prepare(tmp_path / "new") == disks.prepare(tmp_path / "new")
+    assert roots.prepare(tmp_path / "new") == roots.prepare(tmp_path / "new")
     (tmp_path / "file").touch()
     with pytest.raises(errors.ConfigError):
-        disks.prepare(tmp_path / "file")
+        roots.prepare(tmp_path / "file")
 
 
 def test_the_trash_is_emptied_by_age(tmp_path: Path, opened: Opener) -> None:
@@ -282,7 +282,7 @@ def test_the_trash_is_emptied_by_age(tmp_path: Path, opened: Opener) -> None:
 
 
 def test_without_a_trash_files_go_at_once(tmp_path: Path) -> None:
-    disks.prepare(tmp_path)
+    roots.prepare(tmp_path)
     put(tmp_path / "f", b"1")
     volume = Volume.open(tmp_path, trash_seconds=0)
     scan(volume)

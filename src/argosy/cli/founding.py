@@ -14,7 +14,7 @@ from argosy.cli.site import Site, master_text, node_text, with_key
 from argosy.errors import ConfigError, Exists
 from argosy.net import ports
 from argosy.net.pki import Authority
-from argosy.node import disks
+from argosy.node.disk import roots
 
 FTP_PORT = 2121
 LINK_PORT = 2122
@@ -127,7 +127,7 @@ def _nodes(site: Site, master: config.Master, wanted: int | None) -> None:
         # Never again after the first start: a root without its id may be a disk that isn't mounted.
         if not is_enrolled(site, name):
             site.root(name).mkdir(mode=0o700, exist_ok=True)
-            disks.prepare(site.root(name))
+            roots.prepare(site.root(name))
 
 
 def _read(path: Path) -> str:

@@ -13,8 +13,8 @@ from argosy.cli.site import Site, node_text
 from argosy.cli.supervisor import tie_to_parent
 from argosy.errors import Exists
 from argosy.net import pki
-from argosy.node import disks
-from argosy.node.enrol import enrol
+from argosy.node.disk.roots import prepare
+from argosy.node.link.enrol import enrol
 
 ENROL_SECONDS = 30.0
 """How long the master may take to connect, and to answer each of the two questions."""
@@ -50,7 +50,7 @@ def join(arguments: argparse.Namespace) -> int:
         raise Exists(f"{arguments.name} is a node already; start it with: {how}")
     roots = [Path(root).absolute() for root in arguments.root]
     for root in roots:
-        disks.prepare(root)  # before the token is spent: a directory may be unfit
+        prepare(root)  # before the token is spent: a directory may be unfit
     asyncio.run(enrol(arguments.master, arguments.token, arguments.name, site.keys, seconds=ENROL_SECONDS))
     text = node_text(
         name=arguments.name,

@@ -23,7 +23,7 @@ from argosy.cli.tokens import make_token
 from argosy.cli.welcome import Welcome
 from argosy.errors import Busy, Unavailable
 from argosy.net import ports
-from argosy.node.enrol import MasterAway, enrol
+from argosy.node.link.enrol import MasterAway, enrol
 from argosy.wire import link
 
 START_SECONDS = 30.0

@@ -18,11 +18,11 @@ import argosy
 from argosy import config, errors
 from argosy.net import tls
 from argosy.net.peer import Peer, connect
-from argosy.node.listeners import Listeners
-from argosy.node.session import Session
-from argosy.node.station import Station
-from argosy.node.tickets import Tickets
-from argosy.node.volume import Volume
+from argosy.node.data.listeners import Listeners
+from argosy.node.data.tickets import Tickets
+from argosy.node.disk.station import Station
+from argosy.node.disk.volume import Volume
+from argosy.node.link.session import Session
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")

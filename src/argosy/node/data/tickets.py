@@ -19,12 +19,12 @@ from argosy import config, errors
 from argosy.net import tls
 from argosy.net.dataconn import DataConnection
 from argosy.net.peer import Peer
-from argosy.node import transfer
-from argosy.node.arrival import Arrival, Following, within
-from argosy.node.glance import read_now
-from argosy.node.listeners import Listeners
-from argosy.node.volume import Volume
-from argosy.node.whole import Whole
+from argosy.node.data import transfer
+from argosy.node.data.arrival import Arrival, Following, within
+from argosy.node.data.listeners import Listeners
+from argosy.node.data.whole import Whole
+from argosy.node.disk.glance import read_now
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")

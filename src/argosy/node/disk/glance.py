@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from argosy.node.volume import Volume
+from argosy.node.disk.volume import Volume
 
 
 def read_now(volume: Volume, loc: bytes, ver: int, offset: int, into: memoryview) -> bool:

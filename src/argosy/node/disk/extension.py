@@ -15,9 +15,9 @@ from __future__ import annotations
 import os
 
 from argosy.errors import Failed
-from argosy.node import disks
-from argosy.node.disks import Root, part_loc
-from argosy.node.journal import Extension, Journal, Row
+from argosy.node.disk import roots
+from argosy.node.disk.journal import Extension, Journal, Row
+from argosy.node.disk.roots import Root, part_loc
 from argosy.wire import link
 
 
@@ -176,9 +176,9 @@ class Extensions:
         try:
             if os.fstat(descriptor).st_size > extension.size:
                 os.ftruncate(descriptor, extension.size)
-            disks.unmark(descriptor)
+            roots.unmark(descriptor)
             if extension.ver:
-                disks.mark(descriptor, extension.ver, extension.crc32, extension.digest)
+                roots.mark(descriptor, extension.ver, extension.crc32, extension.digest)
         finally:
             os.close(descriptor)
         self._root.set_time(loc, extension.mtime_ns)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from argosy import config, errors
-from argosy.node.scan import Limits, Outcome, Scanner
-from argosy.node.volume import Volume
+from argosy.node.disk.scan import Limits, Outcome, Scanner
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")

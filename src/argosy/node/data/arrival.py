@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from argosy.errors import OverQuota, TransferCut
-from argosy.node.transfer import Progress
+from argosy.node.data.transfer import Progress
 
 
 class Arrival:

@@ -18,10 +18,10 @@ from typing import Protocol
 
 from argosy.errors import Damaged, Failed, TransferCut
 from argosy.net import pipe
-from argosy.node import disks
-from argosy.node.lines import FromWire, ToWire
-from argosy.node.pace import Pace
-from argosy.node.summing import Follower, Summing, Sums, core_to_spare
+from argosy.node.data.lines import FromWire, ToWire
+from argosy.node.data.pace import Pace
+from argosy.node.data.summing import Follower, Summing, Sums, core_to_spare
+from argosy.node.disk import roots
 
 _SENDFILE_BYTES = 4 << 20
 """Asked of one `sendfile`: between two we count, and the kernel keeps the socket full by itself."""
@@ -240,7 +240,7 @@ def _empty(reader: int, descriptor: int, count: int) -> bool:
             count -= os.splice(reader, descriptor, count)
     except OSError as error:
         if error.errno != errno.EINVAL:
-            raise disks.refusal(error) from error
+            raise roots.refusal(error) from error
         while count:
             block = os.read(reader, count)
             _write(descriptor, block)
@@ -308,7 +308,7 @@ def _write(descriptor: int, block: bytes | memoryview) -> None:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
     except OSError as error:
-        raise disks.refusal(error) from error
+        raise roots.refusal(error) from error
 
 
 def _cut(error: OSError, progress: Progress) -> TransferCut:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 from argosy.net.peer import Peer
-from argosy.node.journal import Row
-from argosy.node.volume import Volume
+from argosy.node.disk.journal import Row
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
 

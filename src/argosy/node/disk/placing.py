@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable
 
 from argosy.errors import Exists, NotADirectory, NotFound
-from argosy.node.disks import Root, part_loc, unplaced_loc
-from argosy.node.extension import Extensions
-from argosy.node.journal import Journal, PartRow, Row
+from argosy.node.disk.extension import Extensions
+from argosy.node.disk.journal import Journal, PartRow, Row
+from argosy.node.disk.roots import Root, part_loc, unplaced_loc
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")

@@ -14,10 +14,10 @@ from pathlib import Path
 from argosy import config, errors
 from argosy.net import pki
 from argosy.net.peer import Peer
-from argosy.node.feed import Feed
-from argosy.node.listeners import Listeners
-from argosy.node.station import Station
-from argosy.node.tickets import Tickets
+from argosy.node.data.listeners import Listeners
+from argosy.node.data.tickets import Tickets
+from argosy.node.disk.station import Station
+from argosy.node.link.feed import Feed
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")

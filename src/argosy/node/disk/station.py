@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from argosy import config
-from argosy.node.checksums import checksums
-from argosy.node.rounds import Rounds
-from argosy.node.volume import Volume
+from argosy.node.disk.checksums import checksums
+from argosy.node.disk.rounds import Rounds
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
 GATHER_SECONDS = 0.02

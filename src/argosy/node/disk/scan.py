@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from argosy.node.disks import OURS
-from argosy.node.journal import Row
-from argosy.node.volume import Volume
+from argosy.node.disk.journal import Row
+from argosy.node.disk.roots import OURS
+from argosy.node.disk.volume import Volume
 
 log = logging.getLogger("argosy.node")
 

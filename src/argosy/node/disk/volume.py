@@ -18,11 +18,11 @@ from argosy.errors import (
     NotFound,
     TransferCut,
 )
-from argosy.node import disks
-from argosy.node.disks import Root, check_loc, part_loc
-from argosy.node.extension import Extensions
-from argosy.node.journal import Journal, PartRow, Row
-from argosy.node.placing import REFUSED_BY_DISK, Placing
+from argosy.node.disk import roots
+from argosy.node.disk.extension import Extensions
+from argosy.node.disk.journal import Journal, PartRow, Row
+from argosy.node.disk.placing import REFUSED_BY_DISK, Placing
+from argosy.node.disk.roots import Root, check_loc, part_loc
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
@@ -184,7 +184,7 @@ class Volume:
             return self._open_part(upload, offset, base, flush=flush, noted=noted)
         except OSError as error:
             self.release(upload)
-            raise disks.refusal(error) from error
+            raise roots.refusal(error) from error
         except BaseException:
             self.release(upload)
             raise
@@ -224,7 +224,7 @@ class Volume:
         try:
             if count > base.size:
                 raise BadArgument(f"offset {count} behind the end at {base.size}")
-            disks.copy(source, descriptor, count)
+            roots.copy(source, descriptor, count)
         finally:
             os.close(source)
 
@@ -252,12 +252,12 @@ class Volume:
             Failed: It was forgotten meanwhile, or the disk failed.
         """
         try:
-            disks.mark(descriptor, upload, crc32, digest)
+            roots.mark(descriptor, upload, crc32, digest)
             if flush:
                 os.fsync(descriptor)  # brings the file's name along on ext4, XFS, btrfs and ZFS
             found = os.fstat(descriptor)
         except OSError as error:
-            raise disks.refusal(error) from error
+            raise roots.refusal(error) from error
         if found.st_nlink == 0:
             raise Failed(f"part {upload:x} was given up")
         row = PartRow(upload, 1, int(flush), found.st_size, found.st_mtime_ns, crc32, digest)
@@ -330,7 +330,7 @@ class Volume:
             with self.journal.lock:
                 self._placing.settle(order)
         except OSError as error:
-            raise disks.refusal(error) from error
+            raise roots.refusal(error) from error
 
     # --- what a scan finds
 
@@ -361,7 +361,7 @@ class Volume:
 
     def adopted(self, found: Row) -> Row:
         """Say which upload a found file is, if it is one that the journal has lost; else it came by hand."""
-        mark = disks.read_mark(self.root.path + b"/" + found.loc, found.size, found.mtime_ns)
+        mark = roots.read_mark(self.root.path + b"/" + found.loc, found.size, found.mtime_ns)
         if mark is None:
             return found
         with self.journal.lock:
