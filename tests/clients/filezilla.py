@@ -44,6 +44,9 @@ class Window:
 
     env: dict[str, str]
     log: Path
+    said: Path
+    """What it complains of, to its terminal."""
+    process: asyncio.subprocess.Process
     read: int = 0
     """How much of the log is old."""
 
@@ -61,6 +64,7 @@ class Window:
 
         Raises:
             TimeoutError: It doesn't.
+            ChildProcessError: It has ended.
         """
         try:
             async with asyncio.timeout(SECONDS):
@@ -68,6 +72,8 @@ class Window:
                     for title in QUESTIONS:
                         if await self.shows(title):
                             await self.press("Return")
+                    if self.process.returncode is not None:
+                        raise ChildProcessError(f"ended: {self.said.read_text()}\n{self.news()}")
                     await self.hands("mousemove_relative", 1, 0)  # else it may sleep
                     await asyncio.sleep(0.1)
         except TimeoutError:
@@ -121,7 +127,7 @@ async def window(here: Here, folder: str) -> AsyncIterator[Window]:
     """
     for program in ("Xvfb", "xdotool", "filezilla"):
         needs(program)
-    log = here.home / "filezilla.log"
+    log, complaints = here.home / "filezilla.log", here.home / "filezilla.said"
     settings = here.home / ".config/filezilla/filezilla.xml"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(SETTINGS.format(log=log))
@@ -132,7 +138,8 @@ async def window(here: Here, folder: str) -> AsyncIterator[Window]:
     server = here.server
     url = f"ftp://{server.user}:{server.password}@{server.host}:{server.port}{folder}"  # it decodes nothing
     display = await asyncio.create_subprocess_exec(
-        *("Xvfb", "-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp"),
+        # Without -noreset it begins anew when its last client goes: xdotool is one, and comes first and goes.
+        *("Xvfb", "-displayfd", "1", "-noreset", "-screen", "0", "1280x900x24", "-nolisten", "tcp"),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -142,11 +149,11 @@ async def window(here: Here, folder: str) -> AsyncIterator[Window]:
         number = (await display.stdout.readline()).decode().strip()
         env = {"HOME": str(here.home), "LC_ALL": "C.UTF-8", "DISPLAY": f":{number}"}
         env |= {"XDG_CONFIG_HOME": str(here.home / ".config"), "NO_AT_BRIDGE": "1"}
-        with (here.home / "filezilla.said").open("wb") as said:
+        with complaints.open("wb") as said:
             started = await asyncio.create_subprocess_exec(
                 "filezilla", url, "-a", str(local), stdout=said, stderr=said, env={**os.environ, **env}
             )
-        shown = Window(env, log)
+        shown = Window(env, log, complaints, started)
         await shown.hears(r"Directory listing of [^\n]* successful")
         yield shown
     finally:
