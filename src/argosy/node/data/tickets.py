@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -20,8 +18,10 @@ from argosy.net import tls
 from argosy.net.dataconn import DataConnection
 from argosy.net.peer import Peer
 from argosy.node.data import transfer
-from argosy.node.data.arrival import Arrival, Following, within
+from argosy.node.data.arrival import Arrival
+from argosy.node.data.carrying import Carrying, refused
 from argosy.node.data.listeners import Listeners
+from argosy.node.data.ticket import Ticket
 from argosy.node.data.whole import Whole
 from argosy.node.disk.glance import read_now
 from argosy.node.disk.volume import Volume
@@ -37,28 +37,6 @@ _SMALL_SECONDS = 0.25
 
 Work = Callable[[socket.socket], link.Done]
 """What a thread does with a data connection that is there."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """Leave for one data connection."""
-
-    number: int
-    connection: DataConnection | None
-    to_master: bool = False
-    """Whether the far end must be the master: a relay over TLS."""
-    part: tuple[Volume, int] | None = None
-    """The upload that it brings."""
-    arrival: Arrival | None = None
-    """That upload for those who read it meanwhile; or the one that this ticket reads."""
-    begun: bool = False
-    moving: bool = False
-    progress: transfer.Progress = field(default_factory=transfer.Progress)
-    outcome: link.Done | None = None
-    """How it ended; owed to the master until it says that it has heard."""
-    whole: Whole | None = None
-    """Waits for a small upload."""
-    expiry: asyncio.TimerHandle | None = None
 
 
 class Tickets:
@@ -88,6 +66,9 @@ class Tickets:
         """
         self._settings = settings
         self._volumes = volumes
+        self._carrying = Carrying(
+            volumes, block_bytes=settings.block_bytes, stall_seconds=settings.request_seconds
+        )
         self._listeners = listeners
         self._relay_host = relay_host
         self._relay_tls = relay_tls
@@ -132,7 +113,7 @@ class Tickets:
     def welcome(self, welcome: link.Welcome) -> None:
         """Take the limits and the certificate for data connections from the master."""
         self._connect_seconds = welcome.connect_seconds
-        self._stall_seconds = welcome.stall_seconds
+        self._stall_seconds = self._carrying.stall_seconds = welcome.stall_seconds
         self.certify(welcome.certificate, welcome.key)
 
     def certify(self, certificate: bytes, key: bytes) -> None:
@@ -213,7 +194,7 @@ class Tickets:
         """
         if order.ticket not in self._tickets and self._sent_at_once(order):
             return
-        ticket = self._begin(order, lambda ticket: partial(self._send, ticket, order))
+        ticket = self._begin(order, lambda ticket: partial(self._carrying.send, ticket, order))
         if order.size == link.ARRIVING and ticket.arrival is None:
             ticket.arrival = self._arrivals.get((order.store_id, order.ver))
 
@@ -222,7 +203,9 @@ class Tickets:
         if (known := self._tickets.get(order.ticket)) and known.whole:
             return  # a repeated order: a thread beside `Whole` would share the bytes out between the two
         if order.ticket in self._tickets or not self._await_whole(order):
-            self._arrives(order, self._begin(order, lambda ticket: partial(self._receive, ticket, order)))
+            self._arrives(
+                order, self._begin(order, lambda ticket: partial(self._carrying.receive, ticket, order))
+            )
 
     def pace(self, order: link.Pace) -> None:
         """Keep a ticket's bytes at a pace from now on."""
@@ -272,7 +255,7 @@ class Tickets:
 
         def then(content: bytes | None) -> None:
             ticket.whole = None
-            self._begin(order, lambda ticket: partial(self._receive, ticket, order, content=content))
+            self._begin(order, lambda ticket: partial(self._carrying.receive, ticket, order, content=content))
 
         limit = len(self._small) if order.room < 0 else min(len(self._small), order.room)
         ticket.whole = Whole(made, limit=limit, seconds=_SMALL_SECONDS, then=then)
@@ -325,8 +308,8 @@ class Tickets:
             try:
                 made = await self._connected(ticket)
                 done = await loop.run_in_executor(self._threads, work, made)
-            except errors.Refused as refused:
-                done = await loop.run_in_executor(self._threads, self._refused, ticket, refused)
+            except errors.Refused as refusal:
+                done = await loop.run_in_executor(self._threads, refused, ticket, refusal)
         except Exception:
             log.exception("ticket %x: accident", ticket.number)
             done = link.Done(
@@ -384,7 +367,7 @@ class Tickets:
             ticket.progress.moved = transfer.send_now(made, content)
         except errors.TransferCut as cut:
             made.close()
-            self._end(ticket, self._refused(ticket, cut))
+            self._end(ticket, refused(ticket, cut))
             return True
         if ticket.progress.moved < len(content):  # a thread waits for the client to read on
             self._go_on(order, made, ticket.progress)
@@ -406,7 +389,7 @@ class Tickets:
         connection = DataConnection.adopt(made, stall_seconds=self._stall_seconds)
         self._add(Ticket(order.ticket, connection, progress=progress))
         rest = msgspec.structs.replace(order, offset=order.offset + progress.moved)
-        self._begin(rest, lambda ticket: partial(self._send, ticket, rest))
+        self._begin(rest, lambda ticket: partial(self._carrying.send, ticket, rest))
 
     async def _connected(self, ticket: Ticket) -> socket.socket:
         if ticket.connection is None:
@@ -423,114 +406,3 @@ class Tickets:
                 ticket.connection.abort()
                 raise errors.NoDataConnection("the relay isn't the master's")
         return made
-
-    # --- in a thread
-
-    def _send(self, ticket: Ticket, order: link.Send, made: socket.socket) -> link.Done:
-        connection = ticket.connection
-        assert connection is not None
-        try:
-            descriptor, extent = self._opened(ticket, order)
-            try:
-                transfer.send(
-                    made,
-                    descriptor,
-                    offset=order.offset,
-                    extent=extent,
-                    as_text=order.ascii,
-                    block_bytes=self._settings.block_bytes,
-                    progress=ticket.progress,
-                )
-            finally:
-                os.close(descriptor)
-        except BaseException:
-            connection.abort()  # the client mustn't take it for a whole file
-            raise
-        connection.close()
-        return link.Done(ticket.number, ticket.progress.moved, "", "")
-
-    def _opened(self, ticket: Ticket, order: link.Send) -> tuple[int, transfer.Extent]:
-        volume = self._volume(order.store_id)
-        if order.size != link.ARRIVING:
-            return volume.read(order.loc, order.ver, order.size), transfer.Whole(order.size)
-        if ticket.arrival is None:  # it has ended since the master chose us
-            descriptor = volume.read_upload(order.ver)
-            return descriptor, transfer.Whole(os.fstat(descriptor).st_size)
-        following = Following(ticket.arrival, stall_seconds=self._stall_seconds, progress=ticket.progress)
-        if following.beyond(-1) < order.offset:
-            raise errors.BadArgument(f"REST {order.offset} is behind what has arrived")
-        return volume.read_upload(order.ver), following
-
-    def _receive(
-        self, ticket: Ticket, order: link.Receive, made: socket.socket, *, content: bytes | None = None
-    ) -> link.Done:
-        connection = ticket.connection
-        assert connection is not None
-        try:
-            done = self._receive_part(ticket, order, self._volume(order.store_id), made, content)
-        except BaseException:
-            connection.abort()
-            raise
-        connection.close()
-        return done
-
-    def _receive_part(
-        self,
-        ticket: Ticket,
-        order: link.Receive,
-        volume: Volume,
-        made: socket.socket,
-        content: bytes | None,
-    ) -> link.Done:
-        assert ticket.arrival is not None, "made with the part"
-        descriptor = volume.receive(
-            order.upload, order.offset, order.base, flush=order.flush, noted=content is None
-        )
-        try:
-            ticket.arrival.reach(order.offset)
-            if content is None:
-                sums = transfer.receive(
-                    made,
-                    descriptor,
-                    sums=order.offset == 0,
-                    as_text=order.ascii,
-                    block_bytes=self._settings.block_bytes,
-                    progress=ticket.progress,
-                    reach=within(order.room, ticket.arrival.reach),
-                )
-            else:
-                sums = transfer.keep(descriptor, content, ticket.progress)
-                ticket.arrival.reach(len(content))
-            came = max(os.fstat(descriptor).st_size, ticket.progress.moved)
-            if came < order.announced:
-                raise errors.Incomplete(f"{came} of {order.announced}")
-            part = volume.seal(
-                order.upload, descriptor, flush=order.flush, crc32=sums.crc32, digest=sums.digest
-            )
-        finally:
-            os.close(descriptor)
-            volume.release(order.upload)
-        return link.Done(
-            *(ticket.number, ticket.progress.moved, "", ""),
-            size=part.size,
-            mtime_ns=part.mtime_ns,
-            crc32=part.crc32,
-            digest=part.digest,
-        )
-
-    def _volume(self, store_id: str) -> Volume:
-        try:
-            return self._volumes[store_id]
-        except KeyError:
-            raise errors.Damaged(f"no volume {store_id} here") from None
-
-    @staticmethod
-    def _refused(ticket: Ticket, refused: errors.Refused) -> link.Done:
-        """Word a refusal; with the size of the part so far, which may go on later."""
-        subject = refused.subject
-        text = subject.decode(errors="replace") if isinstance(subject, bytes) else str(subject)
-        done = link.Done(ticket.number, ticket.progress.moved, type(refused).__name__, text)
-        if ticket.part:
-            volume, upload = ticket.part
-            done.size = volume.part_size(upload)
-        return done

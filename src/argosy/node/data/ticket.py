@@ -1,0 +1,35 @@
+"""One ticket of the master's: leave for one data connection."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from argosy.net.dataconn import DataConnection
+from argosy.node.data import transfer
+from argosy.node.data.arrival import Arrival
+from argosy.node.data.whole import Whole
+from argosy.node.disk.volume import Volume
+from argosy.wire import link
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """Leave for one data connection."""
+
+    number: int
+    connection: DataConnection | None
+    to_master: bool = False
+    """Whether the far end must be the master: a relay over TLS."""
+    part: tuple[Volume, int] | None = None
+    """The upload that it brings."""
+    arrival: Arrival | None = None
+    """That upload for those who read it meanwhile; or the one that this ticket reads."""
+    begun: bool = False
+    moving: bool = False
+    progress: transfer.Progress = field(default_factory=transfer.Progress)
+    outcome: link.Done | None = None
+    """How it ended; owed to the master until it says that it has heard."""
+    whole: Whole | None = None
+    """Waits for a small upload."""
+    expiry: asyncio.TimerHandle | None = None
