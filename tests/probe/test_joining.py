@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from argosy.wire import link
-from probe.ledger import check_content, connect, listed, look, put
+from probe.ledger import check_content, connect, listed, look, put, put_half
 from probe.processes import Processes
 from running import ARGOSY
 from talking import Talk
@@ -144,6 +144,27 @@ def test_other_contents_for_the_same_path_are_kept_aside(site: Processes, talk: 
     assert talk.ask(f"DELE {aside}").code == 250
     site.wait_for("its deletion", lambda: not (site.root("n2") / path[1:]).exists())
     check_content(talk, path, b"of n1")
+
+
+@pytest.mark.parametrize("announced", [0, 100_000], ids=["cut", "shorter than announced"])
+def test_what_size_has_told_of_a_cut_upload_outlasts_a_kill(
+    site: Processes, talk: Talk, announced: int
+) -> None:
+    path, content = f"/kept-{announced}", random.Random(3).randbytes(announced or 3_000_000)
+    half = content[: len(content) // 2]
+    if announced:
+        assert talk.ask(f"ALLO {announced}").code == 200
+        assert not put(talk, f"STOR {path}", half)
+    else:
+        put_half(site, talk, f"STOR {path}", half)
+    told = talk.size(path)
+    assert told == len(half)
+    for name in site.names:
+        site.kill(name)
+        site.bring_back(name)
+    assert talk.size(path) == told
+    assert put(talk, f"STOR {path}", content[told:], offset=told)
+    check_content(talk, path, content)
 
 
 def test_the_same_contents_at_the_same_path_become_two_replicas_of_one_file(

@@ -152,5 +152,5 @@ def refused(ticket: Ticket, refusal: errors.Refused) -> link.Done:
     done = link.Done(ticket.number, ticket.progress.moved, type(refusal).__name__, text)
     if ticket.part:
         volume, upload = ticket.part
-        done.size = volume.part_size(upload)
+        done.size = volume.keep(upload)
     return done

@@ -15,6 +15,7 @@ from argosy.errors import (
     Busy,
     Damaged,
     Failed,
+    NoSpace,
     NotFound,
     TransferCut,
 )
@@ -162,7 +163,7 @@ class Volume:
             offset: Where the first byte goes.
             base: See `link.Base`.
             flush: See `link.Receive`.
-            noted: Journal it before it is sealed: else a crash in between takes it away.
+            noted: Journal it before it is sealed or kept: else a crash in between takes it away.
 
         Returns:
             A descriptor that stands at `offset`; the caller closes it.
@@ -227,6 +228,19 @@ class Volume:
             roots.copy(source, descriptor, count)
         finally:
             os.close(source)
+
+    def keep(self, upload: int) -> int:
+        """Give the bytes that a cut upload leaves, journalled: a client is told that it may go on there."""
+        with self.journal.lock:
+            size = self.part_size(upload)
+            if size and self.journal.part(upload) is None:
+                try:
+                    self.journal.put_part(PartRow(upload, sealed=0, flush=0))
+                except (Failed, NoSpace) as refused:
+                    log.warning("%s: part %x isn't kept: %s", self.store_id, upload, refused)
+                    self.root.remove(part_loc(upload))
+                    return 0
+        return size
 
     def part_size(self, upload: int) -> int:
         """Give the bytes of a part; 0 when there is none."""
