@@ -15,7 +15,7 @@ from argosy import config, errors
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import State
+from argosy.catalogue.model import State, TreePath
 from argosy.catalogue.people import NOTHING
 from argosy.cluster.joining import LinkServer
 from argosy.cluster.roster import Roster
@@ -65,9 +65,14 @@ class FarNode:
         self.running: list[int] = []
         self.told: list[link.Body] = []
         self.peer: Peer | None = None
+        self.disk = asyncio.Event()
+        """Until it is set the node is busy deleting."""
+        self.disk.set()
 
     async def hear(self, message: link.Body) -> link.Body | None:
         self.told.append(message)
+        if isinstance(message, link.Discard):
+            await self.disk.wait()
         return link.Scanned(0, 0, 0) if isinstance(message, link.Scan) else None
 
     @contextlib.asynccontextmanager
@@ -149,6 +154,46 @@ async def test_no_volume_is_fed_before_all_of_a_node_have_been_settled(house: Ho
         await eventually(lambda: len(node.orders(link.Feed)) == len(stores))
     kinds = [type(order) for order in node.orders(link.Forget, link.Feed)]
     assert kinds == [link.Forget, link.Forget, link.Feed, link.Feed]
+
+
+async def test_an_upload_cut_while_the_past_of_its_node_is_settled_goes_on_where_its_client_was_told(
+    house: House,
+) -> None:
+    node = FarNode(house, "n1", volumes=("a" * 32,))
+    files = Files(house.vfs, Login(Account(name="ann", admin=True)))
+    async with node.joined():
+        await uploaded(files, (b"old",), 5, cut=False)
+        resumed = await uploaded(files, (b"resumed",), 3)
+        await eventually(lambda: node.orders(link.Feed))
+    await house.catalogue.delete((b"old",))
+    node.boot = "2"
+    node.volumes[0].parts = [link.Part(resumed, 3, False)]
+    node.disk.clear()
+    async with node.joined():
+        await eventually(lambda: node.orders(link.Discard))
+        await uploaded(files, (b"resumed",), 9, offset=3)
+        await uploaded(files, (b"new",), 7)
+        node.told.clear()
+        node.disk.set()
+        await eventually(lambda: node.orders(link.Feed))
+        assert not node.orders(link.Forget)
+        for path, size in (((b"resumed",), 9), ((b"new",), 7)):
+            assert files.entry(path).size == size
+            await uploaded(files, path, 20, offset=size, cut=False)
+
+
+async def uploaded(files: Files, path: TreePath, size: int, *, offset: int = 0, cut: bool = True) -> int:
+    """Have a node say that an upload was cut, or ended, at a size; give the upload's id."""
+    storing = files.plan_upload(path)
+    await storing.begin(offset=offset)
+    transfer = Transfer(storing.node)
+    storing.start(transfer, as_text=False, announced=-1)
+    refusal = errors.TransferCut.__name__ if cut else ""
+    done = link.Done(transfer.ticket, size - offset, refusal, "", size=size, mtime_ns=1, crc32=1, digest=b"d")
+    transfer.finish(done)
+    with contextlib.suppress(errors.TransferCut):
+        await storing.end(done, alive=True)
+    return storing.number
 
 
 async def test_a_stranger_is_not_listened_to_for_long(house: House) -> None:

@@ -12,7 +12,7 @@ import record
 from argosy import config, errors
 from argosy.catalogue import model
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import ROOT_ID, Found, Sealed, State, TreePath, Upload
+from argosy.catalogue.model import ROOT_ID, Found, Sealed, State, TreePath, Upload, Verdict
 
 X = (b"x",)
 NOW = 1_800_000_000_000_000_000
@@ -205,7 +205,7 @@ async def test_a_master_that_starts_again_keeps_what_arrived_and_old_contents(ca
     await catalogue.recover()
     assert (catalogue.find(X).state, catalogue.find(X).ver) == (State.LIVE, old.id)
     assert catalogue.find((b"y",)).state is State.PARTIAL
-    verdict = await catalogue.reconcile(1, [(over.id, 4, False), (new.id, 2, False)], [])
+    verdict = await came_back(catalogue, 1, [(over.id, 4, False), (new.id, 2, False)])
     assert (verdict.commit, verdict.forget) == ((), (over.id,))
     assert catalogue.find((b"y",)).size == 2
 
@@ -213,29 +213,34 @@ async def test_a_master_that_starts_again_keeps_what_arrived_and_old_contents(ca
 # --- a volume comes back with its parts ----
 
 
+async def came_back(catalogue: Catalogue, volume: int, parts: list[tuple[int, int, bool]]) -> Verdict:
+    await catalogue.reconcile(volume, parts, [])
+    return await catalogue.verdict(volume, parts)
+
+
 async def test_a_committed_part_is_put_in_place(catalogue: Catalogue) -> None:
     upload = await put(catalogue)
-    verdict = await catalogue.reconcile(1, [(upload.id, 5, True)], [])
+    verdict = await came_back(catalogue, 1, [(upload.id, 5, True)])
     assert (verdict.commit, verdict.forget) == (((upload.id, b"x", 77),), ())
 
 
 async def test_a_sealed_part_that_was_not_acknowledged_is_kept_as_partial(catalogue: Catalogue) -> None:
     upload = await begin(catalogue)
     await catalogue.cut(upload.id, None)
-    verdict = await catalogue.reconcile(1, [(upload.id, 5, True)], [])
+    verdict = await came_back(catalogue, 1, [(upload.id, 5, True)])
     assert (verdict.commit, verdict.forget) == ((), ())
     assert (catalogue.find(X).state, catalogue.find(X).size) == (State.PARTIAL, 5)
 
 
 async def test_parts_that_nobody_knows_are_forgotten(catalogue: Catalogue) -> None:
-    verdict = await catalogue.reconcile(1, [(123, 5, False), (124, 5, True)], [])
+    verdict = await came_back(catalogue, 1, [(123, 5, False), (124, 5, True)])
     assert verdict.forget == (123, 124)
 
 
 async def test_a_part_of_another_volumes_upload_is_a_stray(catalogue: Catalogue) -> None:
     upload = await begin(catalogue)
     await catalogue.cut(upload.id, 3)
-    assert (await catalogue.reconcile(2, [(upload.id, 3, False)], [])).forget == (upload.id,)
+    assert (await came_back(catalogue, 2, [(upload.id, 3, False)])).forget == (upload.id,)
     assert catalogue.find(X).state is State.PARTIAL
 
 
@@ -265,6 +270,25 @@ async def test_an_upload_of_an_earlier_life_of_its_node_that_nobody_runs_is_cut(
     assert await catalogue.cut(lost.id, 3)
 
 
+async def test_the_parts_of_a_volume_that_came_back_are_judged_by_what_became_of_them_since(
+    catalogue: Catalogue,
+) -> None:
+    longer, whole, gone = [await begin(catalogue, (name,)) for name in (b"a", b"b", b"c")]
+    listed = [(upload.id, 3, False) for upload in (longer, whole, gone)]
+    for number, size, _ in listed:
+        await catalogue.cut(number, size)
+    await catalogue.reconcile(1, listed, [])
+    for name in (b"a", b"b"):
+        await begin(catalogue, (name,), resume=True)
+    await catalogue.cut(longer.id, 7)
+    await catalogue.commit(whole.id, sealed(), epoch=1)
+    await catalogue.delete((b"c",))
+    verdict = await catalogue.verdict(1, listed)
+    assert (verdict.commit, verdict.forget) == ((), (gone.id,))
+    assert catalogue.find((b"a",)).size == 7
+    assert catalogue.find((b"b",)).state is State.LIVE
+
+
 async def test_who_is_cancelled_while_beginning_leaves_the_name_free(catalogue: Catalogue) -> None:
     task = asyncio.ensure_future(begin(catalogue))
     await asyncio.sleep(0)
@@ -279,7 +303,7 @@ async def test_a_part_whose_copy_was_given_up_is_a_copy_again(catalogue: Catalog
     await catalogue.reconcile(1, [], [])  # the volume came back without: its list must show the file
     await catalogue.merge(1, [], seq=1, whole=True)
     assert catalogue.replicas(upload.file) == []
-    verdict = await catalogue.reconcile(1, [(upload.id, 5, True)], [])
+    verdict = await came_back(catalogue, 1, [(upload.id, 5, True)])
     assert verdict.commit == ((upload.id, b"x", 77),)
     assert [replica.ver for replica in catalogue.replicas(upload.file)] == [upload.id]
 

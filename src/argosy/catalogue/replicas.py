@@ -65,18 +65,24 @@ class Replicas(Ground):
 
     async def reconcile(
         self, volume: int, parts: Sequence[tuple[int, int, bool]], running: Collection[int]
-    ) -> Verdict:
-        """Hold the parts that a volume came back with against the catalogue, both ways, in one go.
+    ) -> None:
+        """Bring the uploads in line with the parts that a volume came back with, before any begins there.
 
-        Names whose part is lost go; parts that nobody knows are to be forgotten; what was committed is to
-        be put in place.
+        What was cut gets the size of its part, and a name whose part is lost goes.
 
         Args:
             volume: Whose parts.
             parts: Upload, bytes, and whether it is sealed, of every part on the volume.
             running: Uploads that go on right now, on whatever volume; they are left alone.
         """
-        return await self._engine.write(uploads.reconcile, volume, parts, running, self._now())
+        await self._engine.write(uploads.reconcile, volume, parts, running, self._now())
+
+    async def verdict(self, volume: int, parts: Sequence[tuple[int, int, bool]]) -> Verdict:
+        """Say what becomes of the parts that a volume came back with, once they are reconciled.
+
+        Those that nobody knows are to be forgotten; what was committed is to be put in place.
+        """
+        return await self._engine.write(uploads.verdict, volume, parts, self._now())
 
     async def placed(self, volume: int, numbers: Collection[int]) -> None:
         """Note that a volume that joins has put these uploads in place, before its list is fed on.

@@ -230,6 +230,10 @@ class Guest:
         epoch = await self._catalogue.register(name, hello.boot)
         volumes = [await self._catalogue.attach(state.store_id, name) for state in hello.volumes]
         node = server.roster.nodes.setdefault(name, Node(name))
+        running = {node.transfers[ticket].upload for ticket in hello.running if ticket in node.transfers}
+        for volume, state in zip(volumes, hello.volumes, strict=True):
+            # Now, for nothing can begin there yet: what is cut from here on isn't among these parts.
+            await self._catalogue.reconcile(volume.number, _parts(state), running)
         if node.online and node.peer and node.peer is not self._peer:
             node.peer.close()  # the older link of a node that came back
         node.joined(self._peer, hello, epoch)
@@ -284,9 +288,7 @@ class Guest:
         while tombs := self._catalogue.tombs(live.number, VERDICTS):
             await node.ask(link.Discard(live.store_id, [as_doomed(tomb) for tomb in tombs]))
             await self._catalogue.buried(live.number, tombs)
-        running = {transfer.upload for transfer in node.transfers.values() if transfer.upload}
-        parts = [(part.upload, part.received, part.sealed) for part in state.parts]
-        verdict = await self._catalogue.reconcile(live.number, parts, running)
+        verdict = await self._catalogue.verdict(live.number, _parts(state))
         for start in range(0, len(verdict.commit), VERDICTS):
             commits = [link.CommitPart(*part) for part in verdict.commit[start : start + VERDICTS]]
             await node.ask(link.Commit(live.store_id, commits))
@@ -329,3 +331,7 @@ class Guest:
         if live.standing is Standing.MERGING:
             live.standing = Standing.MERGED
             log.info("%s: volume %s is merged", node.name, live.store_id)
+
+
+def _parts(state: link.VolumeState) -> list[tuple[int, int, bool]]:
+    return [(part.upload, part.received, part.sealed) for part in state.parts]

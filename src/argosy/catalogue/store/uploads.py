@@ -274,8 +274,11 @@ def reconcile(
     parts: Sequence[tuple[int, int, bool]],
     running: Collection[int],
     now_ns: int,
-) -> Verdict:
-    """Hold the parts that a volume came back with against the catalogue, both ways.
+) -> None:
+    """Bring the catalogue's uploads in line with the parts that a volume came back with.
+
+    Before anything new begins on the volume: of what was cut since they were listed they say nothing, or less
+    than its client was told. `verdict` says what becomes of the parts.
 
     Args:
         db: Inside a transaction.
@@ -286,22 +289,31 @@ def reconcile(
     """
     there = {number for number, _, _ in parts}
     (node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
-    commit: list[tuple[int, bytes, int]] = []
-    forget: list[int] = []
     under_way = {*running, *_of_this_life(db, volume, node)}
-    for number, received, sealed in parts:
-        if number in under_way:
-            continue
-        if sealed and (place := _committed(db, volume, node, number, now_ns)) is not None:
-            commit.append((number, *place))
-        elif _elsewhere(db, volume, number) or cut(db, number, received, now_ns):
-            forget.append(number)
+    for number, received, _ in parts:
+        if number not in under_way and _volume_of(db, number) == volume:
+            cut(db, number, received, now_ns)
     for number, file, placeholder in db.execute(
         "SELECT id, file, placeholder FROM upload WHERE volume = ?", (volume,)
     ).fetchall():
         if number not in there and number not in under_way:
             _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
     expect_listed(db, volume, there)
+
+
+def verdict(
+    db: sqlite3.Connection, volume: int, parts: Iterable[tuple[int, int, bool]], now_ns: int
+) -> Verdict:
+    """Say what becomes of the parts that a volume came back with, as things are now: see `reconcile`."""
+    (node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
+    commit: list[tuple[int, bytes, int]] = []
+    forget: list[int] = []
+    for number, _, sealed in parts:
+        at = _volume_of(db, number)
+        if sealed and (place := _committed(db, volume, node, number, now_ns)) is not None:
+            commit.append((number, *place))
+        elif at not in (None, volume) or (at is None and _holder_of(db, number) is None):
+            forget.append(number)
     return Verdict(tuple(commit), tuple(forget))
 
 
@@ -315,10 +327,10 @@ def _of_this_life(db: sqlite3.Connection, volume: int, node: str) -> list[int]:
     return [number for (number,) in rows.fetchall()]
 
 
-def _elsewhere(db: sqlite3.Connection, volume: int, number: int) -> bool:
-    """Whether an upload is known on another volume only: then a part here is a stray."""
+def _volume_of(db: sqlite3.Connection, number: int) -> int | None:
+    """Say on which volume an upload arrives, or was cut: a part on any other is a stray."""
     row = db.execute("SELECT volume FROM upload WHERE id = ?", (number,)).fetchone()
-    return row is not None and row[0] != volume
+    return None if row is None else row[0]
 
 
 def _committed(
