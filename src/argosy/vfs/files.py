@@ -1,4 +1,4 @@
-"""The tree as one user sees it; rights are checked here, once, for every door."""
+"""The tree as one user sees it, for every door; rights are checked on the way to it, in `reach`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,18 @@ from argosy.catalogue.model import (
     Entry,
     Kind,
     Removal,
-    Standing,
-    State,
     TreePath,
-    check_path,
     shown,
 )
 from argosy.catalogue.people import NOTHING, Right, Rights, Use
 from argosy.catalogue.query import Hits, Mark, Query
-from argosy.cluster.roster import LiveVolume, Node
+from argosy.cluster.roster import Node
 from argosy.vfs.ahead import Ahead, Basis
-from argosy.vfs.moving import Download, Storing, needed_to_store
+from argosy.vfs.choosing import Choosing
+from argosy.vfs.moving import Download, Storing
+from argosy.vfs.reach import Reach
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link
-
-GUARDED = frozenset({Right.READ, Right.APPEND, Right.OVERWRITE, Right.DELETE})
-"""Rights that nobody gets by moving something to where it has them."""
 
 PAGE = 1_000
 """Entries read at once for a listing: some 3 ms."""
@@ -59,17 +55,18 @@ class Files:
     def __init__(self, vfs: Vfs, login: Login) -> None:
         self._vfs = vfs
         self._catalogue = vfs.catalogue
-        self._login = login
+        self._reach = Reach(vfs, login)
+        self._choosing = Choosing(vfs, self._reach)
         self._ahead = Ahead()
 
     @property
     def account(self) -> Account:
         """What is in force for the user, now."""
-        return self._login.account
+        return self._reach.account
 
     def may(self, right: Right, path: TreePath) -> bool:
         """Say whether the user may do one thing at a path."""
-        return self.account.may(right, path)
+        return self._reach.may(right, path)
 
     # --- reading the tree
 
@@ -81,7 +78,7 @@ class Files:
             NotADirectory: A file stands in the way.
             LinkLoop: Links lead in a circle.
         """
-        return self._reach(path)[1]
+        return self._reach.find(path)[1]
 
     def named(self, path: TreePath) -> Entry:
         """Give the entry that has just this name, be it a link; for what concerns the name, as a rename.
@@ -91,7 +88,7 @@ class Files:
             NotADirectory: A file stands in the way.
             LinkLoop: Links lead in a circle.
         """
-        return self._reach(path, follow=False)[1]
+        return self._reach.find(path, follow=False)[1]
 
     def seen(self, path: TreePath) -> Entry:
         """Give what a listing shows for a path: what it leads to, or the link itself that leads nowhere.
@@ -200,7 +197,7 @@ class Files:
             Exists: The name is taken.
             NotFound: Its parent isn't there.
         """
-        path = self._to_change(path, Right.MKDIR)
+        path = self._reach.to_change(path, Right.MKDIR)
         return await self._catalogue.make_directory(path, owner=self.account.name, group=self.account.group)
 
     async def make_link(self, path: TreePath, target: bytes) -> Entry:
@@ -215,7 +212,7 @@ class Files:
             NotFound: Its parent isn't there.
             NameNotAllowed: Nothing may be called so, or no target be that.
         """
-        path = self._to_change(path, Right.WRITE)
+        path = self._reach.to_change(path, Right.WRITE)
         return await self._catalogue.make_link(
             path, target, owner=self.account.name, group=self.account.group
         )
@@ -227,7 +224,7 @@ class Files:
             NotEmpty: Something is in it.
             NotADirectory: It is a file, or a link, wherever that leads.
         """
-        path = self._to_change(path, Right.RMDIR)
+        path = self._reach.to_change(path, Right.RMDIR)
         await self._catalogue.remove_directory(path)
 
     async def delete(self, path: TreePath) -> None:
@@ -237,7 +234,7 @@ class Files:
             IsADirectory: It is one.
             Busy: It is being uploaded.
         """
-        path = self._to_change(path, Right.DELETE)
+        path = self._reach.to_change(path, Right.DELETE)
         entry = self._catalogue.find_or_none(path)
         self._pay(await self._catalogue.delete(path))
         self._uncount(path, entry)
@@ -250,13 +247,13 @@ class Files:
             BadArgument: A directory would go into itself.
             Denied: The user may not, or could do there what it couldn't here.
         """
-        source = self._to_change(source, Right.RENAME)
+        source = self._reach.to_change(source, Right.RENAME)
         entry = self._catalogue.find_or_none(source)
-        target = self._to_change(target, Right.MKDIR if entry and entry.is_directory else Right.WRITE)
+        target = self._reach.to_change(target, Right.MKDIR if entry and entry.is_directory else Right.WRITE)
         replaced = self._catalogue.find_or_none(target) if target != source else None
         if replaced:
-            self._check(target, Right.OVERWRITE)
-        self._check_move(source, target)
+            self._reach.check(target, Right.OVERWRITE)
+        self._reach.check_move(source, target)
         await self._check_section(source, target, entry)
         self._pay(await self._catalogue.rename(source, target))
         self._uncount(target, replaced)
@@ -266,7 +263,7 @@ class Files:
 
     async def set_mtime(self, path: TreePath, mtime_ns: int) -> None:
         """Set the modification time."""
-        path = self._to_describe(path)
+        path = self._reach.to_describe(path)
         await self._catalogue.set_attributes(path, mtime_ns=mtime_ns)
         self._vfs.owed()
 
@@ -279,14 +276,14 @@ class Files:
         mode: int | None = None,
     ) -> None:
         """Set times and permission bits, where given, all at once."""
-        path = self._to_describe(path)
+        path = self._reach.to_describe(path)
         mode = None if mode is None else mode & 0o7777
         await self._catalogue.set_attributes(path, mtime_ns=mtime_ns, created_ns=created_ns, mode=mode)
         self._vfs.owed()
 
     async def set_mode(self, path: TreePath, mode: int) -> None:
         """Set the permission bits: they are shown, and change nobody's rights."""
-        path = self._to_describe(path)
+        path = self._reach.to_describe(path)
         await self._catalogue.set_attributes(path, mode=mode & 0o7777)
 
     async def checksum(self, path: TreePath, algorithm: str, *, offset: int = 0, length: int = -1) -> str:
@@ -302,9 +299,7 @@ class Files:
             Denied: The user may not read it.
             Unavailable: No node with a good copy is there.
         """
-        true, entry = self._reach(path)
-        if not self.may(Right.READ, true):
-            raise errors.Denied(f"{shown(path)} ({Right.READ})")
+        _, entry = self._reach.to_read(path)
         whole = offset == 0 and length in (-1, entry.size)
         if whole and (known := self._vfs.sums.of(entry, algorithm)):
             return known
@@ -331,7 +326,7 @@ class Files:
             NotADirectory: A file is.
         """
         quotas = await self.quotas(path)
-        upload = (*self._reach(path)[0], b"file")
+        upload = (*self._reach.find(path)[0], b"file")
         reserve = self._vfs.config.placement.reserve_bytes
         eligible = [score.candidate for score in self._vfs.writers(upload, ()) if score.eligible]
         free = sum(max(0, candidate.free - reserve) for candidate in eligible)
@@ -348,7 +343,7 @@ class Files:
             NotFound: Nothing is there.
             NotADirectory: A file is.
         """
-        true = self._reach(path)[0]
+        true = self._reach.find(path)[0]
         self.directory(true)
         upload = (*true, b"file")
         found = limits(
@@ -377,42 +372,10 @@ class Files:
             Unavailable: No node with a good copy is there now.
         """
         basis: Basis = (path, self.account, self._catalogue.version())
-        download = self._ahead.take(basis, node, Download) or self._choose_copy(path, node)
+        download = self._ahead.take(basis, node, Download) or self._choosing.copy(path, node)
         if ahead and download.replica:
             self._ahead.keep(basis, download)
         return download
-
-    def _choose_copy(self, path: TreePath, node: Node | None) -> Download:
-        path, entry = self._reach(path)
-        if not self.may(Right.READ, path):
-            raise errors.Denied(f"{shown(path)} ({Right.READ})")
-        if entry.is_directory:
-            raise errors.IsADirectory(shown(path))
-        if entry.state in (State.UPLOADING, State.PARTIAL):
-            return self._plan_following(path, entry, node)
-        replicas = {
-            replica.volume: replica
-            for replica in self._catalogue.replicas(entry.id)
-            if replica.standing is Standing.GOOD
-        }
-        if not replicas:
-            raise errors.Damaged(shown(path))
-        for number in self._vfs.serving(replicas.keys()):
-            host, live = self._vfs.roster.place(number)
-            if node is None or host is node:
-                self._vfs.roster.chosen(live.number)
-                return Download(path, entry, replicas[live.number], host, live)
-        raise errors.Unavailable(shown(path))
-
-    def _plan_following(self, path: TreePath, entry: Entry, node: Node | None) -> Download:
-        """Have a file sent while it is still arriving; only the node where it does can."""
-        storing = self._vfs.arriving.get(entry.id)
-        section = self._vfs.section(path)[1]
-        if storing is None or (section and not section.read_arriving):
-            raise errors.Busy(f"{shown(path)} is not complete")
-        if node is not None and node is not storing.node:
-            raise errors.Unavailable(f"{shown(path)} is arriving at another node")
-        return Download(path, entry, None, storing.node, storing.live, storing)
 
     def plan_upload(
         self, path: TreePath, *, node: Node | None = None, appending: bool = False, ahead: bool = False
@@ -433,54 +396,16 @@ class Files:
             Unavailable: No node is there, or not the one with the beginning.
         """
         basis: Basis = (path, self.account, self._catalogue.version(), appending)
-        storing = self._ahead.take(basis, node, Storing) or self._choose_volume(path, node, appending)
+        storing = self._ahead.take(basis, node, Storing) or self._choosing.volume(
+            path, node, appending=appending
+        )
         if ahead:
             self._ahead.keep(basis, storing)
         return storing
 
-    def _choose_volume(self, path: TreePath, node: Node | None, appending: bool) -> Storing:
-        path = self._to_change(path, None, follow=True)
-        entry = self._catalogue.find_or_none(path)
-        self._check(path, needed_to_store(entry, self.account.name, appending=appending))
-        self._check_quota(path, entry)
-        if entry and entry.is_directory:
-            raise errors.IsADirectory(shown(path))
-        if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
-            with_part = self._host(part.volume)
-            if with_part and (node is None or with_part[0] is node):
-                return Storing(self._vfs, path, self.account, *with_part)
-        replicas = self._catalogue.replicas(entry.id) if entry else []
-        scores = self._vfs.writers(path, replicas)
-        for score in scores:
-            if score.eligible and (node is None or score.candidate.node == node.name):
-                host, live = self._vfs.roster.place(score.candidate.volume)
-                self._vfs.roster.chosen(live.number)
-                return Storing(self._vfs, path, self.account, host, live)
-        if any(score.candidate.online for score in scores):
-            raise errors.NoSpace(shown(path))
-        raise errors.Unavailable(shown(path))
-
-    def _host(self, volume: int) -> tuple[Node, LiveVolume] | None:
-        try:
-            return self._vfs.roster.place(volume)
-        except errors.Unavailable:
-            return None
-
     def _uncount(self, path: TreePath, entry: Entry | None) -> None:
         if entry and entry.kind is Kind.FILE:
             self._vfs.ledger.note(self._vfs.place(path, entry, self.account), Use(-1, -entry.size))
-
-    def _check_quota(self, path: TreePath, entry: Entry | None) -> None:
-        """Refuse what can't be stored before anybody connects; where nothing was counted yet, STOR will see.
-
-        Raises:
-            OverQuota: A quota is used up.
-        """
-        ledger = self._vfs.ledger
-        if ledger.counted:
-            place = self._vfs.place(path, entry, self.account)
-            held = limits(self.account, place, self._vfs.section(path)[1])
-            ledger.room(held, Use(1, entry.size) if entry else Use())
 
     async def _check_section(self, source: TreePath, target: TreePath, entry: Entry | None) -> None:
         """See that a file that is moved into another section fits there.
@@ -499,87 +424,6 @@ class Files:
         if found:
             await ledger.ready()
             ledger.hold(found, Use(), entry.size)
-
-    def _check(self, path: TreePath, right: Right) -> None:
-        if not self.may(right, path):
-            if not self.account.sees(path):
-                raise errors.NotFound(shown(path))
-            raise errors.Denied(f"{shown(path)} ({right})")
-        check_path(path)
-
-    def _check_move(self, source: TreePath, target: TreePath) -> None:
-        """See that nobody gets around a grant by moving things.
-
-        Raises:
-            Denied: Grants lie below, or what is moved could be read or changed there, and not here.
-        """
-        account = self.account
-        if account.fenced(source) or account.fenced(target):
-            raise errors.Denied(f"{shown(source)} (what is granted lies below)")
-        gained = (account.rights(target) - account.rights(source)) & GUARDED
-        if gained:
-            raise errors.Denied(f"{shown(target)} (it would give the right to {min(gained)})")
-
-    def _to_describe(self, path: TreePath) -> TreePath:
-        """Give the true path of what shall get other facts: one's own needs no right to overwrite."""
-        path = self._to_change(path, None, follow=True)
-        entry = self._catalogue.find_or_none(path)
-        own = entry is not None and entry.owner == self.account.name
-        fresh = Right.MKDIR if entry and entry.is_directory else Right.WRITE
-        self._check(path, fresh if own and self.may(fresh, path) else Right.OVERWRITE)
-        return path
-
-    def _reach(self, path: TreePath, *, follow: bool = True) -> tuple[TreePath, Entry]:
-        """Give the true path of what a path leads to, without links, and the entry there.
-
-        Raises:
-            NotFound: Nothing is there, or nothing that the user may see.
-        """
-        if not self.account.sees(path):
-            raise errors.NotFound(shown(path))
-        true, entry = self._resolved(path, follow=follow)
-        if entry is None:
-            raise errors.NotFound(shown(path))
-        return true, self._vfs.as_it_arrives(entry)
-
-    def _resolved(self, path: TreePath, *, follow: bool) -> tuple[TreePath, Entry | None]:
-        """Give the true path of what a path leads to, and what is there, which may be nothing.
-
-        A link may lead to where the user sees nothing: whatever is there, the answer is the same, and names
-        the path that was asked for.
-
-        Raises:
-            NotFound: A directory on the way isn't there, or the user may not see where it leads.
-            NotADirectory: A file stands in the way.
-        """
-        try:
-            true, entry = self._catalogue.resolve(path, follow=follow)
-        except errors.NotADirectory as refused:
-            if self.account.grants and not self.account.admin:
-                raise errors.NotFound(shown(path)) from refused
-            raise
-        if not self.account.sees(true):
-            raise errors.NotFound(shown(path))
-        return true, entry
-
-    def _to_change(self, path: TreePath, right: Right | None, *, follow: bool = False) -> TreePath:
-        """Give the true path of what shall change, without links, if the user has the right to do so there.
-
-        Args:
-            path: As the client says it.
-            right: What the change needs; None: the caller sees to that.
-            follow: The link that has the path isn't meant, but what it leads to.
-        """
-        check_path(path)
-        try:
-            true = self._resolved(path, follow=follow)[0]
-        except (errors.NotFound, errors.NotADirectory):
-            # Who may not change anything here hears nothing of what is here.
-            self._check(path, right or Right.WRITE)
-            raise
-        if right:
-            self._check(true, right)
-        return true
 
     def _pay(self, removal: Removal) -> None:
         self._vfs.forget(removal.forgotten)

@@ -1,0 +1,93 @@
+"""Which node moves a file's bytes: the copy for a download, the volume for an upload."""
+
+from __future__ import annotations
+
+from argosy import errors
+from argosy.accounts.ledger import limits
+from argosy.catalogue.model import Entry, Standing, State, TreePath, shown
+from argosy.catalogue.people import Use
+from argosy.cluster.roster import LiveVolume, Node
+from argosy.vfs.moving import Download, Storing, needed_to_store
+from argosy.vfs.reach import Reach
+from argosy.vfs.vfs import Vfs
+
+
+class Choosing:
+    """Chooses for one user: who may is asked before who can."""
+
+    def __init__(self, vfs: Vfs, reach: Reach) -> None:
+        self._vfs = vfs
+        self._catalogue = vfs.catalogue
+        self._reach = reach
+
+    def copy(self, path: TreePath, node: Node | None) -> Download:
+        """Choose the copy that serves a download, as `Files.plan_download` says."""
+        path, entry = self._reach.to_read(path)
+        if entry.is_directory:
+            raise errors.IsADirectory(shown(path))
+        if entry.state in (State.UPLOADING, State.PARTIAL):
+            return self._following(path, entry, node)
+        replicas = {
+            replica.volume: replica
+            for replica in self._catalogue.replicas(entry.id)
+            if replica.standing is Standing.GOOD
+        }
+        if not replicas:
+            raise errors.Damaged(shown(path))
+        for number in self._vfs.serving(replicas.keys()):
+            host, live = self._vfs.roster.place(number)
+            if node is None or host is node:
+                self._vfs.roster.chosen(live.number)
+                return Download(path, entry, replicas[live.number], host, live)
+        raise errors.Unavailable(shown(path))
+
+    def _following(self, path: TreePath, entry: Entry, node: Node | None) -> Download:
+        """Have a file sent while it is still arriving; only the node where it does can."""
+        storing = self._vfs.arriving.get(entry.id)
+        section = self._vfs.section(path)[1]
+        if storing is None or (section and not section.read_arriving):
+            raise errors.Busy(f"{shown(path)} is not complete")
+        if node is not None and node is not storing.node:
+            raise errors.Unavailable(f"{shown(path)} is arriving at another node")
+        return Download(path, entry, None, storing.node, storing.live, storing)
+
+    def volume(self, path: TreePath, node: Node | None, *, appending: bool) -> Storing:
+        """Choose the volume that takes an upload, as `Files.plan_upload` says."""
+        path = self._reach.to_change(path, None, follow=True)
+        entry = self._catalogue.find_or_none(path)
+        self._reach.check(path, needed_to_store(entry, self._reach.account.name, appending=appending))
+        self._check_quota(path, entry)
+        if entry and entry.is_directory:
+            raise errors.IsADirectory(shown(path))
+        if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
+            with_part = self._host(part.volume)
+            if with_part and (node is None or with_part[0] is node):
+                return Storing(self._vfs, path, self._reach.account, *with_part)
+        replicas = self._catalogue.replicas(entry.id) if entry else []
+        scores = self._vfs.writers(path, replicas)
+        for score in scores:
+            if score.eligible and (node is None or score.candidate.node == node.name):
+                host, live = self._vfs.roster.place(score.candidate.volume)
+                self._vfs.roster.chosen(live.number)
+                return Storing(self._vfs, path, self._reach.account, host, live)
+        if any(score.candidate.online for score in scores):
+            raise errors.NoSpace(shown(path))
+        raise errors.Unavailable(shown(path))
+
+    def _host(self, volume: int) -> tuple[Node, LiveVolume] | None:
+        try:
+            return self._vfs.roster.place(volume)
+        except errors.Unavailable:
+            return None
+
+    def _check_quota(self, path: TreePath, entry: Entry | None) -> None:
+        """Refuse what can't be stored before anybody connects; where nothing was counted yet, STOR will see.
+
+        Raises:
+            OverQuota: A quota is used up.
+        """
+        ledger = self._vfs.ledger
+        if ledger.counted:
+            place = self._vfs.place(path, entry, self._reach.account)
+            held = limits(self._reach.account, place, self._vfs.section(path)[1])
+            ledger.room(held, Use(1, entry.size) if entry else Use())
