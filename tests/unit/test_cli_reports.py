@@ -74,6 +74,13 @@ def test_a_path_tells_where_it_lies_and_why_a_node_was_chosen() -> None:
         "size": 2048,
         "mtime": 1_767_225_600.0,
         "section": "video",
+        "wanted": {
+            "copies": {"value": 2, "by": "rule on /"},
+            "require": {"value": ["a", "b"], "by": "section video"},
+            "avoid": {"value": [], "by": "rule on /"},
+            "flush": {"value": False, "by": "section video"},
+            "spread": {"value": "node", "by": "default"},
+        },
         "replicas": [{"node": "node1", "volume": 1, "loc": "a", "standing": "good", "online": True}],
         "reading": [
             {
@@ -89,6 +96,10 @@ def test_a_path_tells_where_it_lies_and_why_a_node_was_chosen() -> None:
     assert reports.why_text(document).splitlines() == [
         r"/a\x1b[2J: file, live, 2.0 KiB, 2026-01-01 00:00:00 UTC",
         "section video",
+        "copies 2 (rule on /)",
+        "require a, b (section video)",
+        "avoid none (rule on /)",
+        "flush no (section video)",
         "  on node1 1 a (good, online)",
         "reading:",
         "  chosen  node1  30.0 points",
@@ -103,6 +114,7 @@ def test_a_path_that_is_nowhere_is_said_to_be() -> None:
         "path": "/gone",
         "kind": "missing",
         "section": None,
+        "wanted": {},
         "replicas": [],
         "reading": [],
         "writing": [],

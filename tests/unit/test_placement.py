@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cluster.placement import Candidate, rank_readers, rank_writers, section_for
+from argosy.cluster.placement import Candidate, rank_readers, rank_writers
 from argosy.config import Placement, Section
 
 WEIGHTS = Placement()
@@ -77,11 +77,3 @@ def test_the_reasons_are_the_whole_score(candidates: list[Candidate]) -> None:
     for score in rank_readers(candidates, WEIGHTS):
         assert score.reasons
         assert score.points == sum(reason.points for reason in score.reasons)
-
-
-def test_the_deepest_section_counts() -> None:
-    sections = {"all": Section(path="/"), "video": Section(path="/video"), "raw": Section(path="/video/raw")}
-    assert section_for(sections, (b"video", b"raw", b"x"))[0] == "raw"
-    assert section_for(sections, (b"video", b"rawer"))[0] == "video"
-    assert section_for(sections, (b"text",))[0] == "all"
-    assert section_for({}, (b"text",)) == ("", None)

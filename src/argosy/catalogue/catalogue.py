@@ -2,13 +2,14 @@
 
 Reading is plain calls, answered from what is committed, on any thread. Changing is awaited; it is committed
 when the call returns. The object brings what the store hasn't: ids, the clock, secrets. The tree and the
-uploads to it are in this room; the nodes, the replicas and the users in rooms of their own.
+uploads to it are in this room; the nodes, the replicas, the rules and the users in rooms of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from argosy.catalogue.jobs import Jobs
 from argosy.catalogue.model import (
     Attributes,
     Discard,
@@ -28,7 +29,7 @@ from argosy.catalogue.store.engine import Connection
 from argosy.catalogue.users import Users
 
 
-class Catalogue(Nodes, Replicas, Users):
+class Catalogue(Nodes, Replicas, Users, Jobs):
     """The record of the tree, the replicas, the nodes and the accounts. See `Ground` for how it is made."""
 
     # --- reading ----

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import argosy
 from argosy.accounts import words as settings
@@ -19,12 +20,14 @@ from argosy.cli import (
     presence,
     quotas,
     reports,
+    rules,
     sites,
     tokens,
     up,
     users,
 )
 from argosy.cli.site import default_directory
+from argosy.config import Spread
 from argosy.errors import Refused
 
 MOST_SECONDS = 10 * 365 * 86_400
@@ -80,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     _group(add)
     _grant(add)
     _dir_or_config(_word(add, "quota", quotas.show))
+    _rule(add)
     _reports(add)
     _presence(add)
     _find(add)
@@ -120,7 +124,8 @@ def _long_running(add: Add) -> None:
         help="directory to serve, a volume each",
     )
     join.add_argument("--advertise", default="", metavar="ADDR", help="the address that FTP clients are told")
-    join.add_argument("--label", action="append", default=[], help="for the sections' prefer and require")
+    join.add_argument("--label", action="append", default=[], help="for the rules' prefer, require, avoid")
+    join.add_argument("--zone", default="", help="what fails together with it, as a room; for spread zone")
     join.add_argument("--no-start", action="store_true", help="don't run the node now")
     _dir(join)
 
@@ -194,6 +199,35 @@ def _grant(add: Add) -> None:
         whose.add_argument("--user", metavar="NAME")
         whose.add_argument("--group", metavar="NAME")
         _dir_or_config(word)
+
+
+def _rule(add: Add) -> None:
+    inner = _family(add, "rule", "Say what is wanted of the files of a directory.")
+    for name, job in (("set", rules.change), ("unset", rules.unset)):
+        word = _word(inner, name, job)
+        word.add_argument("path", metavar="PATH", help="a directory; holds for it and all below")
+        _dir_or_config(word)
+        if name == "unset":
+            word.add_argument("fields", nargs="*", metavar="FIELD", help="as copies; none: all of them")
+            continue
+        word.add_argument("--copies", type=int, metavar="N", help="of each file; 0: one, and leave others")
+        word.add_argument("--acknowledged", type=int, metavar="N", help="copies before an upload's 226")
+        word.add_argument("--spread", choices=get_args(Spread), help="what copies shall not share")
+        for option, about in (
+            ("--require", "only nodes that have all of them"),
+            ("--prefer", "nodes that have one come first"),
+            ("--avoid", "nodes that have one come last"),
+        ):
+            word.add_argument(option, type=rules.labels, metavar="LABEL,...", help=about)
+        word.add_argument(
+            "--repair-delay",
+            dest="repair_delay_seconds",
+            type=float,
+            metavar="SECONDS",
+            help="a node may be away for so long before its copies are made elsewhere",
+        )
+        word.add_argument("--flush", type=rules.yes_or_no, metavar="yes|no", help="to the disk before 226")
+    _dir_or_config(_word(inner, "list", rules.show_all))
 
 
 def _family(add: Add, name: str, about: str) -> Add:

@@ -59,6 +59,7 @@ def join(arguments: argparse.Namespace) -> int:
         keys="../keys",
         advertise=arguments.advertise,
         labels=arguments.label,
+        zone=arguments.zone,
     )
     site.write(file, text)
     print(f"{arguments.name} has joined; later start it with: {how}", file=sys.stderr, flush=True)

@@ -116,6 +116,11 @@ def why_text(document: Document) -> str:
         lines[0] += tables.printable(f" to {document['target']}, leads to {document['leads_to']}")
     if document["section"]:
         lines.append(f"section {tables.printable(document['section'])}")
+    lines += [
+        tables.printable(f"{field} {_said(one['value'])} ({one['by']})")
+        for field, one in document["wanted"].items()
+        if one["by"] != "default"
+    ]
     for replica in document["replicas"]:
         online = "online" if replica["online"] else "away"
         where = f"{replica['node']} {str(replica['volume'])[:8]} {replica['loc']}"
@@ -126,6 +131,12 @@ def why_text(document: Document) -> str:
         for choice in document[key]:
             lines += _choice(choice)
     return "\n".join(lines)
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def _choice(choice: Document) -> list[str]:

@@ -157,10 +157,12 @@ def node_text(
     keys: str,
     advertise: str = "",
     labels: Sequence[str] = (),
+    zone: str = "",
 ) -> str:
     """Give the text of a node's config file, for people to go on with."""
     advertised = f"advertise = {_quoted(advertise)}" if advertise else '# advertise = "203.0.113.7"'
     labelled = f"labels = {_list(labels)}" if labels else '# labels = ["big"]'
+    zoned = f"zone = {_quoted(zone)}" if zone else '# zone = "cellar"'
     return f"""\
 # A node of an Argosy site. Each key is described in docs/operations/configuration.md.
 
@@ -172,8 +174,10 @@ roots = {_list(roots)}
 keys = {_quoted(keys)}
 # The address that FTP clients are told, when it isn't the one that the master sees.
 {advertised}
-# For the sections' prefer and require.
+# For the rules' prefer, require and avoid.
 {labelled}
+# What fails together with this node, for rules that spread copies over zones.
+{zoned}
 # Ports for data connections, when a firewall stands before them.
 # ports = [50000, 50999]
 """

@@ -6,10 +6,27 @@ point) the one that waited longest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from argosy.config import Placement, Section
+from argosy.config import Placement
+
+
+class Wanted(Protocol):
+    """What is said of the nodes for a subtree's files, by their labels."""
+
+    @property
+    def require(self) -> Sequence[str]:
+        """All of these a node must have."""
+
+    @property
+    def prefer(self) -> Sequence[str]:
+        """Who has one of these comes first."""
+
+    @property
+    def avoid(self) -> Sequence[str]:
+        """Who has one of these comes last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +90,33 @@ def rank_readers(candidates: Iterable[Candidate], weights: Placement) -> list[Sc
     return _ranked(_score(candidate, (), _busyness(candidate, weights)) for candidate in candidates)
 
 
-def rank_writers(candidates: Iterable[Candidate], weights: Placement, section: Section | None) -> list[Score]:
+def rank_writers(candidates: Iterable[Candidate], weights: Placement, wanted: Wanted | None) -> list[Score]:
     """Order the volumes that could take a new file: the first eligible one gets it.
 
     Args:
         candidates: All volumes.
         weights: What counts how much.
-        section: The rules of the subtree that the file goes to, if it has any.
+        wanted: What is said for the subtree that the file goes to, if anything.
     """
-    return _ranked(_writer(candidate, weights, section) for candidate in candidates)
+    return _ranked(_writer(candidate, weights, wanted) for candidate in candidates)
 
 
-def _writer(candidate: Candidate, weights: Placement, section: Section | None) -> Score:
+def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> Score:
     against = []
     if candidate.free < weights.reserve_bytes:
         room = candidate.free, weights.reserve_bytes
         against.append(Reason(0.0, "only {:,} bytes free, {:,} are kept in reserve", room))
-    if section and (missing := set(section.require) - candidate.labels):
+    if wanted and (missing := set(wanted.require) - candidate.labels):
         against.append(Reason(0.0, "lacks the label {}", (", ".join(sorted(missing)),)))
     share = candidate.free / candidate.total if candidate.total else 0.0
     reasons = [
         Reason(weights.free_share * share, "{:.0%} of the disk is free", (share,)),
         *_busyness(candidate, weights),
     ]
-    if section and (liked := candidate.labels.intersection(section.prefer)):
+    if wanted and (liked := candidate.labels.intersection(wanted.prefer)):
         reasons.append(Reason(weights.preferred, "has the preferred label {}", (", ".join(sorted(liked)),)))
+    if wanted and (shunned := candidate.labels.intersection(wanted.avoid)):
+        reasons.append(Reason(-weights.preferred, "has the avoided label {}", (", ".join(sorted(shunned)),)))
     if candidate.holds:
         reasons.append(Reason(weights.preferred, "has the file already"))
     return _score(candidate, against, reasons)
@@ -134,13 +153,3 @@ def _ranked(scores: Iterable[Score]) -> list[Score]:
             score.candidate.volume,
         ),
     )
-
-
-def section_for(sections: Mapping[str, Section], path: Sequence[bytes]) -> tuple[str, Section | None]:
-    """Give the name and rules of the deepest section that holds a path; none: an empty name."""
-    best: tuple[int, str, Section | None] = (-1, "", None)
-    for name, section in sections.items():
-        root = [part.encode() for part in section.path.split("/") if part]
-        if list(path[: len(root)]) == root:
-            best = max(best, (len(root), name, section), key=lambda found: found[0])
-    return best[1], best[2]

@@ -57,6 +57,7 @@ class Node:
         self.advertise = ""
         self.software = ""
         self.labels: frozenset[str] = frozenset()
+        self.zone = ""
         self.volumes: dict[str, LiveVolume] = {}
         """By store id."""
         self.transfers: dict[int, Transfer] = {}
@@ -84,7 +85,7 @@ class Node:
         """Take a new link; transfers that the node doesn't know any more are lost."""
         self.peer, self.epoch, self.boot = peer, epoch, hello.boot
         self.advertise, self.software = hello.advertise, hello.software
-        self.labels = frozenset(hello.labels)
+        self.labels, self.zone = frozenset(hello.labels), hello.zone
         self.heard = time.monotonic()
         self._ports.clear()
         self.volumes = {}

@@ -7,6 +7,7 @@ the file's own directory.
 
 from argosy.config.gateway import Cache, Gateway, Journal, NfsDoor, Remote, SiteOf, State, load_gateway
 from argosy.config.master import (
+    MOST_COPIES,
     Accounts,
     Catalogue,
     FtpDoor,
@@ -17,12 +18,15 @@ from argosy.config.master import (
     Quota,
     Search,
     Section,
+    Spread,
+    check_copies,
     load_master,
 )
 from argosy.config.node import Node, load_node
 from argosy.config.tables import Table, join_address, split_address
 
 __all__ = [
+    "MOST_COPIES",
     "Accounts",
     "Cache",
     "Catalogue",
@@ -40,8 +44,10 @@ __all__ = [
     "Search",
     "Section",
     "SiteOf",
+    "Spread",
     "State",
     "Table",
+    "check_copies",
     "join_address",
     "load_gateway",
     "load_master",

@@ -10,6 +10,12 @@ import msgspec
 from argosy.config.tables import Table, check_ports, load, split_address
 from argosy.errors import ConfigError
 
+MOST_COPIES = 32
+"""Who asks for more copies of a file means something else."""
+
+MOST_DELAY_SECONDS = 10 * 365 * 86_400
+"""Ten years: as good as never."""
+
 
 class Link(Table, frozen=True, kw_only=True):
     """`[link]`: where nodes reach the master, and how it watches them."""
@@ -145,6 +151,10 @@ class Quota(Table, frozen=True, kw_only=True):
     """How often that is counted anew, where anybody has a quota; what passes the doors is noted at once."""
 
 
+Spread = Literal["node", "zone"]
+"""What no two copies of a file shall share, as far as there are enough of them."""
+
+
 class Section(Table, frozen=True, kw_only=True):
     """`[sections.NAME]`: a subtree with rules of its own. The deepest that holds a path counts."""
 
@@ -164,6 +174,16 @@ class Section(Table, frozen=True, kw_only=True):
     """Said to who enters the subtree's root by CWD; may have several lines."""
     read_arriving: bool = True
     """Send a file that is still arriving to who asks for it, as it comes; else refuse until it is whole."""
+    copies: int = 0
+    """On so many volumes each file shall lie; 0: on one, and copies that are found stay where they are."""
+    acknowledged: int = 1
+    """So many copies there must be before 226."""
+    spread: Spread = "node"
+    """Copies go to different nodes, or to nodes in different zones first."""
+    avoid: tuple[str, ...] = ()
+    """Labels: nodes that have one are chosen last."""
+    repair_delay_seconds: float = 600.0
+    """A node away for longer is no longer reckoned with, and its copies are made elsewhere."""
 
 
 class Placement(Table, frozen=True, kw_only=True):
@@ -208,6 +228,24 @@ class Master(Table, frozen=True, kw_only=True):
     sections: dict[str, Section] = msgspec.field(default_factory=dict)
 
 
+def check_copies(where: str, copies: int, acknowledged: int, repair_delay_seconds: float) -> None:
+    """See that what is wanted of copies makes sense.
+
+    Raises:
+        ConfigError: It doesn't; the message names the key below `where`.
+    """
+    if not 0 <= copies <= MOST_COPIES:
+        raise ConfigError(f"{where}.copies: want 0 to {MOST_COPIES}, got {copies}")
+    if not 1 <= acknowledged <= max(copies, 1):
+        raise ConfigError(f"{where}.acknowledged: want 1 to copies, {max(copies, 1)}, got {acknowledged}")
+    if acknowledged > 1:
+        raise ConfigError(f"{where}.acknowledged: only 1 as yet, got {acknowledged}")
+    if not 0 <= repair_delay_seconds <= MOST_DELAY_SECONDS:
+        raise ConfigError(
+            f"{where}.repair_delay_seconds: want 0 to {MOST_DELAY_SECONDS}, got {repair_delay_seconds}"
+        )
+
+
 def load_master(path: Path) -> Master:
     """Read a master's file.
 
@@ -237,6 +275,7 @@ def load_master(path: Path) -> Master:
     for name, section in master.sections.items():
         if not section.path.startswith("/"):
             raise ConfigError(f"sections.{name}.path: want an absolute path, got {section.path!r}")
+        check_copies(f"sections.{name}", section.copies, section.acknowledged, section.repair_delay_seconds)
     return msgspec.structs.replace(
         master,
         paths=Paths(keys=str(at / master.paths.keys), run=str(at / master.paths.run)),

@@ -28,7 +28,9 @@ class Node(Table, frozen=True, kw_only=True):
     ports: tuple[int, int] = (0, 0)
     """First and last port for data connections; 0 to 0: any free one."""
     labels: tuple[str, ...] = ()
-    """For the sections' `prefer` and `require`."""
+    """For the rules' `prefer`, `require` and `avoid`."""
+    zone: str = ""
+    """What fails together with it (a room, a house, a line); for rules whose `spread` is `zone`."""
     listeners: int = 8
     """Ports held open in advance, so that PASV costs no round trip."""
     transfer_threads: int = 512

@@ -98,6 +98,7 @@ class AdminDoor:
                 document = self._why(path)
             case link.AskRefresh():
                 await self._accounts.refresh()
+                self._vfs.rules.refresh()
                 document = {}
             case link.AskFind():
                 document = await self._find(question)
@@ -201,6 +202,10 @@ class AdminDoor:
             "target": _as_text(entry.target) if entry and entry.target else "",
             "leads_to": _text(told.leads_to),
             "section": told.section,
+            "wanted": {
+                field: {"value": getattr(told.wanted.rule, field), "by": by}
+                for field, by in told.wanted.origins.items()
+            },
             "replicas": [self._replica(replica, stores) for replica in told.replicas],
             "reading": _scores(told.readers, stores) if told.end and told.end.kind is Kind.FILE else [],
             "writing": _scores(told.writers, stores),
@@ -303,6 +308,7 @@ def _node(record: NodeRecord, node: Node | None) -> Document:
             **unknown,
             **figures,
             "labels": [],
+            "zone": "",
             "seen_seconds_ago": round(ago, 1),
         }
     state = "away" if not node.online else "ready" if node.merged else "merging"
@@ -312,6 +318,7 @@ def _node(record: NodeRecord, node: Node | None) -> Document:
         "address": node.peer.remote[0] if node.peer else "",
         "advertise": node.advertise,
         "labels": sorted(node.labels),
+        "zone": node.zone,
         "load": node.load,
         "in_rate": node.in_rate,
         "out_rate": node.out_rate,

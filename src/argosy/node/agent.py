@@ -187,4 +187,5 @@ class Agent:
             labels=list(self._settings.labels),
             volumes=list(states.values()),
             running=self._tickets.numbers(),
+            zone=self._settings.zone,
         )

@@ -157,7 +157,6 @@ class Storing:
     def start(self, transfer: Transfer, *, as_text: bool, announced: int) -> None:
         """Have the node take the bytes."""
         assert self._upload is not None, "begun"
-        section = self._vfs.section(self.path)[1]
         self._transfer = transfer
         transfer.receive(
             self._upload,
@@ -165,7 +164,7 @@ class Storing:
             offset=self._offset,
             as_text=as_text,
             announced=announced,
-            flush=section.flush if section else True,
+            flush=self._vfs.rule(self.path).flush,
             room=self._room,
         )
 

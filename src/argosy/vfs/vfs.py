@@ -26,6 +26,7 @@ from argosy.catalogue.people import parts
 from argosy.cluster import placement
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import LiveVolume, Node, Roster
+from argosy.cluster.rules import Effective, Rule, Rules, named, section_for
 from argosy.config import Master, Section
 from argosy.vfs.sums import Sums
 
@@ -58,10 +59,16 @@ class Explanation:
     """The path itself, or where the links on its way lead; what follows is said of this."""
     end: Entry | None
     """What is there."""
-    section: str
+    wanted: Effective
+    """The rule that holds for it."""
     replicas: list[Replica]
     readers: list[Score]
     writers: list[Score]
+
+    @property
+    def section(self) -> str:
+        """The name of the section that holds it; empty: none."""
+        return self.wanted.section
 
 
 class Vfs:
@@ -74,6 +81,7 @@ class Vfs:
         roster: Roster,
         *,
         owed: Callable[[], None],
+        rules: Rules | None = None,
         searchers: Executor | None = None,
     ) -> None:
         """Put it together.
@@ -83,6 +91,7 @@ class Vfs:
             catalogue: What exists.
             roster: Who is there.
             owed: Told when a disk has to follow a change of the tree.
+            rules: What is wanted of files; none: what the sections say.
             searchers: Threads in which searches run, and for which they queue; none: the loop's own.
         """
         self.config = config
@@ -90,6 +99,7 @@ class Vfs:
         self.roster = roster
         self.owed = owed
         self.sums = Sums()
+        self.rules = rules or Rules(config.sections, catalogue.wishes)
         self.ledger = Ledger(catalogue, config.sections)
         self.searchers = searchers
         self.arriving: dict[int, Arriving] = {}
@@ -108,7 +118,12 @@ class Vfs:
 
     def section(self, path: TreePath) -> tuple[str, Section | None]:
         """Give the name and rules of the deepest section that holds a path; none: an empty name."""
-        return placement.section_for(self.config.sections, path)
+        return section_for(self.config.sections, path)
+
+    def rule(self, path: TreePath) -> Rule:
+        """Give what is wanted of a file at a path, and of the node that it goes to."""
+        book = self.rules.book
+        return book.rule(self.catalogue.way(path) if book.wishes else named(path))
 
     def message(self, directory: TreePath) -> str:
         """Give what is said to who enters a directory: a section's message at the section's root."""
@@ -137,7 +152,7 @@ class Vfs:
             entry=entry,
             leads_to=leads_to,
             end=end,
-            section=self.section(leads_to)[0],
+            wanted=self.rules.book.explain(self.catalogue.way(leads_to)),
             replicas=replicas,
             readers=self.readers(replicas),
             writers=self.writers(leads_to, replicas),
@@ -171,6 +186,6 @@ class Vfs:
         """
         holders = {replica.volume for replica in replicas}
         scores = placement.rank_writers(
-            self.roster.candidates(holders), self.config.placement, self.section(path)[1]
+            self.roster.candidates(holders), self.config.placement, self.rule(path)
         )
         return sorted(scores, key=lambda score: not (score.eligible and score.candidate.holds))

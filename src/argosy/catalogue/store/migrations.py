@@ -55,9 +55,30 @@ def _an_index_of_directories(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX ent_folder ON ent(parent) WHERE kind = 0")
 
 
+def _rules_and_jobs(db: sqlite3.Connection) -> None:
+    """Version 5: directories have rules, files are looked at for their copies, volumes are away or lost."""
+    db.execute("ALTER TABLE volume ADD COLUMN away_ns BIGINT")
+    db.execute("ALTER TABLE volume ADD COLUMN standing SMALLINT NOT NULL DEFAULT 0")
+    db.execute(
+        "CREATE TABLE rule(dir BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
+        " settings TEXT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE job(file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
+        " danger SMALLINT NOT NULL, bytes BIGINT NOT NULL, due_ns BIGINT NOT NULL, tries INTEGER NOT NULL,"
+        " why TEXT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX job_danger ON job(danger, due_ns)")
+    db.execute(
+        "CREATE TABLE sweep(dir BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
+        " asked_ns BIGINT NOT NULL) WITHOUT ROWID"
+    )
+
+
 STEPS: Mapping[int, Step] = {
     2: _users_with_settings,
     3: _links_and_torn_files,
     4: _an_index_of_directories,
+    5: _rules_and_jobs,
 }
 """By the version that a step leads to."""

@@ -12,7 +12,7 @@ from argosy.catalogue.model import ROOT_ID
 from argosy.catalogue.store.migrations import STEPS
 from argosy.errors import ConfigError
 
-VERSION = 4
+VERSION = 5
 """What `meta.schema` says. A database of a later version is refused, an older one goes up the steps."""
 
 TABLES = (
@@ -34,9 +34,11 @@ TABLES = (
         name TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL, boot TEXT NOT NULL,
         revoked SMALLINT NOT NULL, seen_ns BIGINT NOT NULL
     ) WITHOUT ROWID""",
+    # away_ns: since when no link reaches it; NULL: it is here.
+    # standing: 0 member, 1 draining, 2 lost, 3 removed.
     """CREATE TABLE volume(
         number INTEGER NOT NULL PRIMARY KEY, store_id TEXT NOT NULL UNIQUE, node TEXT NOT NULL,
-        acked BIGINT NOT NULL
+        acked BIGINT NOT NULL, away_ns BIGINT, standing SMALLINT NOT NULL DEFAULT 0
     )""",
     # standing: 0 good, 1 suspect. listed: 0 until the volume's own list has shown the file at this loc;
     # a list that was read before can't make it vanish. Clustered by loc, the order in which lists come.
@@ -73,6 +75,21 @@ TABLES = (
         directory SMALLINT NOT NULL, after BLOB NOT NULL, due_ns BIGINT NOT NULL, tries INTEGER NOT NULL
     ) WITHOUT ROWID""",
     "CREATE INDEX settle_due ON settle(directory, due_ns)",
+    # What was set at run time for a directory and all below it; JSON, so that a new field needs no step.
+    """CREATE TABLE rule(
+        dir BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE, settings TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    # Files whose copies somebody should look at. danger: good copies left; fewer is sooner. why: what stands
+    # in the way, if something does. What is to be done is found out when the job is taken.
+    """CREATE TABLE job(
+        file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE, danger SMALLINT NOT NULL,
+        bytes BIGINT NOT NULL, due_ns BIGINT NOT NULL, tries INTEGER NOT NULL, why TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX job_danger ON job(danger, due_ns)",
+    # Directories below which every file is to be looked at: a rule was changed there, or it is time.
+    """CREATE TABLE sweep(
+        dir BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE, asked_ns BIGINT NOT NULL
+    ) WITHOUT ROWID""",
     """CREATE TABLE token(
         id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
         used SMALLINT NOT NULL

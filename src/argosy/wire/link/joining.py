@@ -40,6 +40,8 @@ class Hello(Message, tag="hello"):
     volumes: list[VolumeState]
     running: list[int]
     """Tickets of transfers that go on, or whose outcome the master hasn't heard."""
+    zone: str = ""
+    """What fails together with the node, as its file says."""
 
 
 class Welcome(Message, tag="welcome"):

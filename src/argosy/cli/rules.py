@@ -1,0 +1,153 @@
+"""`argosy rule`: what is wanted of the files of a directory, set while the site runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.keeping import NOTHING_SAID, Wish
+from argosy.catalogue.model import TreePath
+from argosy.catalogue.people import parts
+from argosy.cli import tables
+from argosy.cli.ask import ask
+from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
+from argosy.cluster.rules import DEFAULT, FIELDS
+from argosy.config import MOST_COPIES, Master, Section, check_copies
+from argosy.errors import BadArgument, ConfigError, NotFound, Refused
+from argosy.wire import link
+
+_T = TypeVar("_T")
+
+
+def change(arguments: argparse.Namespace) -> int:
+    """Say what is wanted of a directory's files, and of all below it."""
+    said = Wish(**{name: value for name in FIELDS if (value := getattr(arguments, name)) is not None})
+    if said == NOTHING_SAID:
+        raise BadArgument("say what is wanted, as --copies 2")
+
+    def changing(before: Wish) -> Wish:
+        return _checked(msgspec.structs.replace(before, **said.said()))
+
+    wish = _alter(arguments, lambda book: book.change_wish(_path(arguments), changing))
+    return _done(arguments, wish)
+
+
+def unset(arguments: argparse.Namespace) -> int:
+    """Take back what was said of a directory, all of it or some fields: what is above it counts again."""
+    fields = arguments.fields or FIELDS
+    if unknown := [field for field in fields if field not in FIELDS]:
+        raise BadArgument(f"no field {unknown[0]}; there are {', '.join(FIELDS)}")
+
+    def changing(before: Wish) -> Wish:
+        if before == NOTHING_SAID:
+            raise NotFound(f"no rule is set on {arguments.path}")
+        return _checked(msgspec.structs.replace(before, **dict.fromkeys(fields)))
+
+    wish = _alter(arguments, lambda book: book.change_wish(_path(arguments), changing))
+    return _done(arguments, wish)
+
+
+def show_all(arguments: argparse.Namespace) -> int:
+    """List what is wanted where: by the sections of the config, and by the rules that were set."""
+    master = master_config(arguments)
+
+    async def look() -> dict[TreePath, Wish]:
+        async with opened(master.catalogue) as catalogue:
+            return catalogue.wishes_by_path()
+
+    rows = [
+        (section.path, f"section {name}", _of_section(section)) for name, section in master.sections.items()
+    ]
+    rows += [(_text(path), "rule", wish.said()) for path, wish in asyncio.run(look()).items()]
+    if arguments.json:
+        documents = [{"path": path, "by": by, "wanted": said} for path, by, said in rows]
+        print(tables.as_json({"rules": documents}))
+    elif rows:
+        print(tables.aligned(("path", "by", "wanted"), [(path, by, _line(said)) for path, by, said in rows]))
+    else:
+        print("no rules; one copy of each file is kept, on any node")
+    return 0
+
+
+def labels(text: str) -> tuple[str, ...]:
+    """Read labels with commas between them; an empty text is none at all."""
+    return tuple(dict.fromkeys(label for part in text.split(",") if (label := part.strip())))
+
+
+def yes_or_no(text: str) -> bool:
+    """Read `yes` or `no`.
+
+    Raises:
+        ArgumentTypeError: It is something else.
+    """
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"want yes or no, got {text!r}")
+    return text == "yes"
+
+
+def _checked(wish: Wish) -> Wish:
+    """Give a wish back if it makes sense.
+
+    Raises:
+        BadArgument: It doesn't.
+    """
+    copies = MOST_COPIES if wish.copies is None else wish.copies
+    delay = DEFAULT.repair_delay_seconds if wish.repair_delay_seconds is None else wish.repair_delay_seconds
+    try:
+        check_copies("rule", copies, 1 if wish.acknowledged is None else wish.acknowledged, delay)
+    except ConfigError as error:
+        raise BadArgument(error.subject) from None
+    return wish
+
+
+def _alter(arguments: argparse.Namespace, job: Callable[[Catalogue], Awaitable[_T]]) -> _T:
+    """Change a rule; a master that runs has heard of it when this returns."""
+    master: Master = master_config(arguments)
+
+    async def run() -> _T:
+        async with opened(master.catalogue) as catalogue:
+            done = await job(catalogue)
+        with contextlib.suppress(Refused):  # none runs, or it is of another version: it looks by itself
+            await ask(master, link.AskRefresh(), seconds=TELL_SECONDS)
+        return done
+
+    return asyncio.run(run())
+
+
+def _done(arguments: argparse.Namespace, wish: Wish) -> int:
+    said = wish.said()
+    if arguments.json:
+        print(tables.as_json({"path": arguments.path, "by": "rule", "wanted": said}))
+    else:
+        print(f"{tables.printable(arguments.path)}: {_line(said) or 'as what is above it says'}")
+    return 0
+
+
+def _of_section(section: Section) -> dict[str, object]:
+    values = {field: getattr(section, field) for field in FIELDS}
+    return {field: value for field, value in values.items() if value != getattr(DEFAULT, field)}
+
+
+def _line(said: Mapping[str, object]) -> str:
+    return " ".join(f"{field}={_word(value)}" for field, value in said.items())
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(value) if isinstance(value, tuple) else f"{value}"
+
+
+def _path(arguments: argparse.Namespace) -> TreePath:
+    return parts(os.fsencode(arguments.path))
+
+
+def _text(path: TreePath) -> str:
+    return (b"/" + b"/".join(path)).decode(errors="backslashreplace")
