@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +26,7 @@ class Stranger:
         listing: bytes = b"",
         greeting: str | bytes = "220 strange",
         host: str = "127.0.0.1",
+        hasty: bool = False,
     ) -> None:
         """Begin to listen.
 
@@ -35,7 +36,9 @@ class Stranger:
             listing: What LIST and MLSD send.
             greeting: What is said first; empty: nothing, ever.
             host: Where it listens, for data, too.
+            hasty: Of what comes in one piece it takes the first line, and throws the others away.
         """
+        self.hasty = hasty
         self.habits = dict(habits or {})
         self.files = dict(files or {})
         self.listing = listing
@@ -102,8 +105,7 @@ class Visit:
         with contextlib.suppress(OSError):
             if self.stranger.greeting:
                 self.say(self.stranger.greeting)
-            for line in self.control.makefile("rb"):
-                said = line.rstrip(b"\r\n")
+            for said in self._lines():
                 self.stranger.said.append(said)
                 verb, _, argument = said.partition(b" ")
                 self._answer(verb.decode("ascii", "replace").upper(), argument)
@@ -112,6 +114,13 @@ class Visit:
         for one in (self.listener, self.data):
             if one is not None:
                 one.close()
+
+    def _lines(self) -> Iterator[bytes]:
+        if self.stranger.hasty:
+            while piece := self.control.recv(65_536):
+                yield piece.partition(b"\r\n")[0]
+        for line in self.control.makefile("rb"):
+            yield line.rstrip(b"\r\n")
 
     def _answer(self, verb: str, argument: bytes) -> None:
         habit = self.stranger.habits.get(verb, USUAL.get(verb, "500 What?"))

@@ -68,6 +68,61 @@ def test_a_site_without_any_extension_is_enough() -> None:
         client.close()
 
 
+MODERN: dict[str, Habit] = {
+    "FEAT": "211-Features\r\n MDTM\r\n MFMT\r\n SIZE\r\n211 End",
+    "MDTM": "213 20240105000000",
+    "MFMT": "213 Modify=20240105000000; /f",
+    "SITE": "200 Set",
+    "RNFR": "350 And now?",
+    "RNTO": "250 Renamed",
+}
+
+
+@pytest.mark.parametrize("hasty", [False, True])
+def test_what_needs_no_answer_in_between_is_said_in_one_piece_where_a_site_takes_it(hasty: bool) -> None:
+    when = 1_704_412_800 * times.SECOND
+    with Stranger(MODERN, files={b"/f": BIG}, hasty=hasty) as stranger:
+        client = visit(stranger)
+        assert client.dress(b"/f", mtime_ns=when, mode=0o640) is None, "nothing is known of it yet"
+        client.set_mtime(b"/f", when)
+        client.set_mode(b"/f", 0o640)
+        assert client.facts(b"/f").mtime_ns == when
+        for _ in range(2):
+            stranger.said.clear()
+            dressed = client.dress(b"/f", mtime_ns=when, mode=0o640)
+            assert dressed is not None
+            assert (dressed.size, dressed.mtime_ns) == (len(BIG), when)
+        assert stranger.verbs() == ["MFMT", "SITE", "SIZE", "MDTM"]
+        client.rename(b"/f", b"/g")
+        assert stranger.said[-2:] == [b"RNFR /f", b"RNTO /g"]
+        assert client.dialect.pipelines is not hasty
+        client.close()
+
+
+def test_a_small_file_is_sent_with_its_stor_and_a_refusal_is_still_one() -> None:
+    with Stranger({"APPE": "500 What?"}) as stranger:
+        client = visit(stranger)
+        for content in (b"", b"small", b"again"):
+            with client.store(b"/f", whole=content) as upload:
+                upload.finish()
+            assert stranger.files[b"/f"] == content
+        stranger.habits["STOR"] = "550 Permission denied"
+        with pytest.raises(errors.Denied):
+            client.store(b"/g", whole=b"small")
+        assert client.is_alive()
+        stranger.habits["STOR"] = _full
+        with pytest.raises(errors.NoSpace), client.store(b"/f", whole=b"more") as upload:
+            upload.finish()
+        assert stranger.files == {b"/f": b"again"}
+        client.close()
+
+
+def _full(visit: Visit, argument: bytes) -> None:
+    visit.say("150 Go on")
+    visit.meet().close()
+    visit.say("452 Full")
+
+
 @pytest.mark.parametrize("code", [500, 501, 502, 504, 522])
 def test_the_next_way_is_tried_when_one_is_not_known(code: int) -> None:
     with Stranger({"EPSV": f"{code} No"}, files={b"/f": BIG}) as stranger:

@@ -19,9 +19,11 @@ from argosy.config import Remote
 from argosy.sites.model import Address, Facts, Kind, Room
 from argosy.sites.session import explaining, login, refusals
 from argosy.sites.session.control import Control
-from argosy.sites.session.data import Download, Upload
+from argosy.sites.session.data import Ahead, Download, Upload
 from argosy.sites.session.dialect import Dialect, TimeSetting
+from argosy.sites.session.pipelining import ask_all
 from argosy.sites.session.transfers import Transfers
+from argosy.sites.session.wording import Words, quoted, setting_mode, setting_time, ways_to_set_time
 from argosy.wire.ftp import answers, listed, times
 from argosy.wire.ftp.answers import Answer
 from argosy.wire.ftp.listed import Listed, Listing, Precision, Type
@@ -65,6 +67,7 @@ class Client:
         self._settings = settings
         self._control = Control(address.host, address.port, settings)
         self._transfers = Transfers(self._control, dialect, settings, address.host)
+        self._ask_all = partial(ask_all, self._control, dialect, settings)
         self._trims = self._utf8_alone = False
         self.home = b"/"
         try:
@@ -125,9 +128,7 @@ class Client:
         if self.dialect.mlst:
             answer = self._control.ask("MLST", self._out(path))
             if answer.good:
-                entry = listed.parse_mlst(answers.entry(answer))
-                name = posixpath.basename(path)
-                return self._unmasked(path, name, entry) or self._facts(entry, name=name)
+                return self._shown(path, answer)
             if answer.code not in _UNKNOWN_VERB:
                 raise refusals.kind_of(answer, unclear=errors.NotFound)(path)
             self.dialect.learn(mlst=False)
@@ -182,15 +183,20 @@ class Client:
         made = self._transfers.begin("RETR", self._out(path), refusing, offset=offset, window=window)
         return Download(self._control, made, self._settings, refusing, self.dialect)
 
-    def store(self, path: bytes, *, offset: int = 0) -> Upload:
+    def store(self, path: bytes, *, offset: int = 0, whole: bytes | None = None) -> Upload:
         """Begin to write a file, in the place of what was there, or from an offset on.
+
+        Args:
+            path: The file.
+            offset: Where to begin.
+            whole: All of it, if it is small: then only `finish` is left to do.
 
         Raises:
             NotFound, IsADirectory, Denied, NoSpace, OverQuota, NameNotAllowed, Busy: As it is there.
             Unsupported: The site can't begin in the middle of a file.
             NoDataConnection, Unavailable: The site, or the way to it, is in trouble.
         """
-        return self._upload("STOR", path, offset)
+        return self._upload("STOR", path, offset, whole)
 
     def append(self, path: bytes) -> Upload:
         """Begin to write at a file's end.
@@ -233,13 +239,16 @@ class Client:
             NotFound, Denied: As it is there.
             Exists: There is something by the new name, and the site doesn't replace it.
         """
-        before, after = self._out(old), self._out(new)
-        answer = self._control.ask("RNFR", before)
-        if not 200 <= answer.code < 400:
-            raise self._reason(answer, old, verb="RNFR")
-        answer = self._control.ask("RNTO", after)
-        if not answer.good:
-            raise self._reason(answer, new, verb="RNTO")
+        before, after = ("RNFR", self._out(old)), ("RNTO", self._out(new))
+        if self.dialect.pipelines:
+            taken, moved = self._ask_all(before, after)
+        else:
+            taken, moved = self._control.ask(*before), None
+        if not 200 <= taken.code < 400:
+            raise self._reason(taken, old, verb="RNFR")
+        moved = moved or self._control.ask(*after)
+        if not moved.good:
+            raise self._reason(moved, new, verb="RNTO")
 
     def set_mtime(self, path: bytes, ns: int) -> None:
         """Set a file's time of modification, to the second.
@@ -251,10 +260,10 @@ class Client:
         known = self.dialect.time_setting
         if known is TimeSetting.NONE:
             raise errors.Unsupported("the site can't set times")
-        ways = [known] if known else self._ways_to_set_time()
+        ways = [known] if known else ways_to_set_time(self.dialect)
         refused: Answer | None = None
         for way in ways:
-            answer = self._control.ask(*_time_words(way, self._out(path), times.format_time(ns)))
+            answer = self._control.ask(*setting_time(way, self._out(path), ns))
             if answer.good and (known or way is TimeSetting.MFMT or self._shows_time(path, ns)):
                 self.dialect.learn(time_setting=way)
                 return
@@ -276,13 +285,45 @@ class Client:
         """
         if self.dialect.chmod is False:
             raise errors.Unsupported("the site can't set modes")
-        answer = self._control.ask("SITE CHMOD", f"{mode & 0o7777:03o}", self._out(path))
+        answer = self._control.ask(*setting_mode(self._out(path), mode))
         if answer.code in _UNKNOWN_VERB:
             self.dialect.learn(chmod=False)
             raise errors.Unsupported("the site can't set modes")
         if not answer.good:
             raise self._reason(answer, path, verb="SITE")
         self.dialect.learn(chmod=True)
+
+    def dress(self, path: bytes, *, mtime_ns: int | None, mode: int | None) -> Facts | None:
+        """Set a file's time and permission bits, and tell what is there now, in one piece.
+
+        It is for what was seen to go well here before. A time or permission bits of None stay as they are.
+
+        Returns:
+            What is there; None: one of it was refused, or isn't known to go well: do it one by one.
+
+        Raises:
+            Unavailable: The site, or the way to it, is in trouble.
+        """
+        dialect, name = self.dialect, self._out(path)
+        if (mode is not None and not dialect.chmod) or not (dialect.mlst or (dialect.size and dialect.mdtm)):
+            return None
+        commands: builtins.list[Words] = []
+        if mtime_ns is not None:
+            if not dialect.time_setting or dialect.time_setting is TimeSetting.NONE:
+                return None
+            commands.append(setting_time(dialect.time_setting, name, mtime_ns))
+        if mode is not None:
+            commands.append(setting_mode(name, mode))
+        asked: builtins.list[Words] = [("MLST", name)] if dialect.mlst else [("SIZE", name), ("MDTM", name)]
+        heard = self._ask_all(*commands, *asked)
+        with contextlib.suppress(errors.Failed):
+            if not all(answer.good for answer in heard):
+                return None
+            if dialect.mlst:
+                return self._shown(path, heard[-1])
+            size, mtime_ns = answers.size(heard[-2]), answers.modified(heard[-1])
+            return Facts(name=posixpath.basename(path), kind=Kind.FILE, size=size, mtime_ns=mtime_ns)
+        return None
 
     def symlink(self, target: bytes, path: bytes) -> None:
         """Make a symbolic link, by SITE SYMLINK.
@@ -295,7 +336,7 @@ class Client:
             self.dialect.learn(symlink=bool(self.dialect.features and self.dialect.features.site("SYMLINK")))
         if not self.dialect.symlink or self.dialect.links_as_asked is False:
             raise errors.Unsupported("the site can't make symbolic links")
-        words = (_quoted(self._out(target)), _quoted(self._out(path)))
+        words = (quoted(self._out(target)), quoted(self._out(path)))
         answer = self._control.ask("SITE SYMLINK", *words)
         if answer.code in _UNKNOWN_VERB:
             raise errors.Unsupported(answer.text)
@@ -343,10 +384,13 @@ class Client:
 
     # --- data connections
 
-    def _upload(self, verb: str, path: bytes, offset: int) -> Upload:
+    def _upload(self, verb: str, path: bytes, offset: int, whole: bytes | None = None) -> Upload:
         refusing = partial(self._reason, path=path, verb=verb)
-        made = self._transfers.begin(verb, self._out(path), refusing, offset=offset)
-        return Upload(self._control, made, self._settings, refusing, self.dialect)
+        ahead = None if whole is None else Ahead(whole)
+        made = self._transfers.begin(verb, self._out(path), refusing, offset=offset, ahead=ahead)
+        upload = Upload(self._control, made, self._settings, refusing, self.dialect)
+        upload.ahead = ahead
+        return upload
 
     def _fetch(self, verb: str, told: bytes | None, path: bytes) -> bytes:
         """Take what a listing sends.
@@ -440,6 +484,11 @@ class Client:
 
     # --- single facts
 
+    def _shown(self, path: bytes, answer: Answer) -> Facts:
+        """Give what MLST tells."""
+        entry, name = listed.parse_mlst(answers.entry(answer)), posixpath.basename(path)
+        return self._unmasked(path, name, entry) or self._facts(entry, name=name)
+
     def _facts_by_asking(self, path: bytes) -> Facts:
         name = posixpath.basename(path)
         if not name:  # the root: there is nothing above it to look at for the reason
@@ -485,22 +534,15 @@ class Client:
         if not answer.good:
             return None
         try:
-            return answers.modified(answer)
+            mtime_ns = answers.modified(answer)
         except errors.Failed:
             return None
+        self.dialect.learn(mdtm=True)
+        return mtime_ns
 
     def _shows_time(self, path: bytes, ns: int) -> bool:
         shown = self._mdtm(path)
         return shown is None or shown // times.SECOND == ns // times.SECOND
-
-    def _ways_to_set_time(self) -> builtins.list[TimeSetting]:
-        dialect = self.dialect
-        if dialect.has("MFMT"):
-            return [TimeSetting.MFMT]
-        ways = [TimeSetting.MDTM, TimeSetting.UTIME, TimeSetting.UTIME_LONG]
-        if dialect.features is not None and dialect.features.site("UTIME"):
-            ways = [TimeSetting.UTIME, TimeSetting.UTIME_LONG, TimeSetting.MDTM]
-        return ways
 
     # --- refusals
 
@@ -548,18 +590,6 @@ class Client:
         if not encoding:
             return name
         return name.decode(encoding, errors="surrogateescape").encode(errors="surrogateescape")
-
-
-def _time_words(way: TimeSetting, path: bytes, when: bytes) -> tuple[str | bytes, ...]:
-    match way:
-        case TimeSetting.UTIME_LONG:
-            return "SITE UTIME", path, when, when, when, "UTC"
-        case _:
-            return way.value, when, path
-
-
-def _quoted(path: bytes) -> bytes:
-    return b'"' + path.replace(b'"', b'""') + b'"' if b" " in path else path
 
 
 def _joined(directory: bytes, name: bytes) -> bytes:

@@ -41,6 +41,8 @@ class Control:
         """The byte 255 is said twice, as Telnet has it: RFC 959 section 4.1.3."""
         self.knows_mark = True
         """The command that `catch_up` says is known; else a transfer given up ends the connection."""
+        self._limit: float | None = None
+        """How long the socket waits, as it was told last."""
         try:
             self.socket: socket.socket = socket.create_connection((host, port), settings.connect_seconds)
         except OSError as error:
@@ -78,7 +80,7 @@ class Control:
         self._reader.forget()
         self._answers.clear()
         try:
-            self.socket.settimeout(self._settings.connect_seconds)
+            self._wait(self._settings.connect_seconds)
             self.socket = context.wrap_socket(self.socket, server_hostname=self._host)
         except ssl.SSLCertVerificationError as error:
             self.close()
@@ -121,7 +123,7 @@ class Control:
         if not self.usable:
             raise errors.Unavailable(f"{self._where}: the connection is lost")
         try:
-            self.socket.settimeout(self._settings.reply_seconds)
+            self._wait(self._settings.reply_seconds)
             self.socket.sendall(said)
         except OSError as error:
             raise self.lost(error) from error
@@ -134,12 +136,12 @@ class Control:
             TooMany: 421 came, for the site has as many connections as it wants.
         """
         limit = self._settings.reply_seconds if seconds is None else seconds
-        until = time.monotonic() + limit
+        left, until = limit, time.monotonic() + limit
         while not self._answers:
-            left = until - time.monotonic()
             if left <= 0:
                 raise self.lost(TimeoutError(f"no reply within {limit:g} s"))
             self._receive(left)
+            left = until - time.monotonic()
         answer = self._answers.pop(0)
         if answer.code == 421:  # RFC 959 section 4.2.2: it closes the connection
             self.close()
@@ -173,7 +175,7 @@ class Control:
         """
         try:
             if not isinstance(self.socket, ssl.SSLSocket):
-                self.socket.settimeout(self._settings.reply_seconds)
+                self._wait(self._settings.reply_seconds)
                 self.socket.sendall(b"\xff\xf4\xff")  # Telnet's IP, and the Data Mark as urgent data
                 self.socket.send(b"\xf2", socket.MSG_OOB)
         except OSError as error:
@@ -181,8 +183,11 @@ class Control:
         self.say(("ABOR",))
         self.catch_up(seconds)
 
-    def catch_up(self, seconds: float) -> None:
+    def catch_up(self, seconds: float) -> list[Answer]:
         """Read until all that is owed has been said, by a command whose reply is like no other.
+
+        Returns:
+            What was owed.
 
         Raises:
             Unavailable: The connection is lost, or the site doesn't come to an end.
@@ -191,8 +196,10 @@ class Control:
             raise self.lost(ConnectionError("a transfer was cut, and the site can't say where it is"))
         self.say((_MARK,))
         until = time.monotonic() + seconds
-        while self.hear(max(0.0, until - time.monotonic())).code != _MARKED:
-            pass
+        owed: list[Answer] = []
+        while (answer := self.hear(max(0.0, until - time.monotonic()))).code != _MARKED:
+            owed.append(answer)
+        return owed
 
     def lost(self, error: Exception) -> errors.Unavailable:
         """Give up the connection, and give the refusal that says why."""
@@ -207,7 +214,7 @@ class Control:
 
     def _receive(self, seconds: float, *, patient: bool = False) -> None:
         try:
-            self.socket.settimeout(seconds)
+            self._wait(seconds)
             data = self.socket.recv(65_536)
         except TimeoutError as error:
             if patient:
@@ -225,6 +232,12 @@ class Control:
             raise self.lost(error) from error
         except OSError as error:
             raise self.lost(error) from error
+
+    def _wait(self, seconds: float) -> None:
+        """Have the socket wait for so long; said again it would be a call to the kernel for nothing."""
+        if seconds != self._limit:
+            self.socket.settimeout(seconds)
+            self._limit = seconds
 
     def _name(self, ask: object) -> str:
         if not self.usable:

@@ -206,8 +206,32 @@ class Download(_Data):
         return time.monotonic() < until  # a reset is an end, too
 
 
+class Ahead:
+    """A small file that is sent, end and all, before the site has said that it takes it: a wait less.
+
+    What a site's reply to the command means doesn't change by that: after a "no" nobody reads what was sent.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.sent = False
+        self.trouble: OSError | None = None
+
+    def send(self, made: socket.socket) -> None:
+        """Send it; what goes wrong is told later, for the site's reply comes first."""
+        self.sent = True
+        try:
+            made.sendall(self.content)
+            made.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self.trouble = error
+
+
 class Upload(_Data):
     """Bytes that go to a site."""
+
+    ahead: Ahead | None = None
+    """All of it, if it is small; `finish` sees that it is sent."""
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of it.
@@ -262,8 +286,13 @@ class Upload(_Data):
         """
         if self._over:
             raise errors.TransferCut("it was given up before")
+        if self.ahead is not None and not self.ahead.sent:
+            self.send(self.ahead.content)
         try:
-            if isinstance(self._socket, ssl.SSLSocket):
+            if self.ahead is not None and self.ahead.sent:
+                if self.ahead.trouble is not None:
+                    raise self.ahead.trouble
+            elif isinstance(self._socket, ssl.SSLSocket):
                 _take_leave(self._socket, self._settings.stall_seconds)
             else:
                 self._socket.shutdown(socket.SHUT_WR)

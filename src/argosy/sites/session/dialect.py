@@ -71,6 +71,8 @@ class Dialect:
     symlink: bool | None = None
     links_as_asked: bool | None = None
     """SITE SYMLINK keeps the target as it was said; ProFTPD makes it absolute."""
+    pipelines: bool | None = None
+    """Several commands may be said in one piece."""
     pret: bool | None = None
     replaces: bool | None = None
     """RNTO puts a file in the place of another."""

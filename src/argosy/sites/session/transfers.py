@@ -13,7 +13,7 @@ from argosy import errors
 from argosy.config import Remote
 from argosy.sites.session import refusals
 from argosy.sites.session.control import Control
-from argosy.sites.session.data import Dialled, dial
+from argosy.sites.session.data import Ahead, Dialled, dial
 from argosy.sites.session.dialect import Dialect, Opening
 from argosy.wire.ftp import addresses, answers
 from argosy.wire.ftp.answers import Answer
@@ -49,6 +49,7 @@ class Transfers:
         *,
         offset: int = 0,
         window: int | None = None,
+        ahead: Ahead | None = None,
     ) -> socket.socket:
         """Open a data connection, say the command, and return when the site begins.
 
@@ -58,6 +59,8 @@ class Transfers:
             refusing: Says what a "no" means.
             offset: For REST.
             window: How many bytes the site may send ahead of us.
+            ahead: What STOR brings, if it is small: sent at once where the connection is there and not
+                encrypted.
 
         Raises:
             Refused: What `refusing` gave.
@@ -70,7 +73,7 @@ class Transfers:
             raise errors.Unsupported("the site can't begin in the middle of a file")
         opened = self._open(words, refusing, window)
         try:
-            self._command(words, offset, refusing, opened)
+            self._command(words, offset, refusing, opened, ahead)
             made = opened.accept() if isinstance(opened, Dialled) else opened
         except errors.NoDataConnection:
             opened.close()
@@ -90,6 +93,7 @@ class Transfers:
         offset: int,
         refusing: Refusing,
         opened: socket.socket | Dialled,
+        ahead: Ahead | None,
     ) -> None:
         reads = words[0] == "RETR"
         if not offset:
@@ -109,6 +113,8 @@ class Transfers:
             if reads:
                 self._dialect.learn(restarts=True)
             self._control.say(words)
+        if ahead is not None and not self.protected and isinstance(opened, socket.socket):
+            ahead.send(opened)
         answer = self._control.hear()
         if not answer.preliminary:
             raise refusing(answer)

@@ -299,6 +299,19 @@ class Draft:
                     return 0
                 self.changed.wait(min(rest, 0.05) if self.ending else rest)
 
+    def claim_whole(self, sending: Sending, most: int) -> bytes | None:
+        """Give all of the file, if it is small and nothing is awaited any more, and count it as sent.
+
+        Returns:
+            None: It goes to the site as `claim` gives it.
+        """
+        with self.changed:
+            if self.given_up or sending.at or self.size > most or not self._due(sending):
+                return None
+            sending.at = end = self.fix(sending)
+        with self.data() as local:
+            return os.pread(local, end, 0)
+
     def _due(self, sending: Sending) -> bool:
         """Whether an upload that somebody waits for can end: a hole is given a moment to be filled."""
         if not self.ending:

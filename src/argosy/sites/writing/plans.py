@@ -33,6 +33,8 @@ class Ways:
     """Files can be stored by another name, and renamed."""
     in_place: set[bytes] = field(default_factory=set)
     """Directories in which it refused a name of ours, and took a file's own."""
+    mode_as_made: int | None = None
+    """The permission bits that a file had there before we set any, the last time that the site told."""
     modes: bool = True
     """Permission bits can be set; false once that was refused before it ever went well."""
     sets_modes: bool = False

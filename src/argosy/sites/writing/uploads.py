@@ -33,6 +33,8 @@ from argosy.sites.writing.plans import (
 
 _log = logging.getLogger(__name__)
 
+_SMALL_BYTES = 32 * 1024
+"""So much is sent with the STOR itself: it fits into the buffers of any connection."""
 _STEP_BYTES = 1 << 20
 _LAG_BYTES = 1 << 20
 """What a writer wrote last is sent last, for it may be written again: the end of a page, a header."""
@@ -205,7 +207,7 @@ class Uploads:
             sending = draft.start(0)
             self._give_way(draft.file)
             try:
-                upload = client.store(path)
+                upload = self._store(client, path, draft, sending)
             except _NOT_BY_THIS_NAME:
                 self.ways.in_place.discard(posixpath.dirname(path))
                 if old is None or temporary or not self.ways.temporary:
@@ -214,7 +216,7 @@ class Uploads:
                 self._send(upload, draft, sending)
                 return sending
         name, upload, sending = self._begin_temporary(client, draft, path)
-        resumed = sending.at > 0
+        resumed = sending.at > 0 and upload.ahead is None
         try:
             self._send(upload, draft, sending)
             _check_unchanged(draft, sending)
@@ -237,14 +239,24 @@ class Uploads:
             with draft.changed:
                 good = there and draft.temporary == name and 0 < there.size <= draft.runs.reach(0)
                 sending = draft.start(there.size if there and good else 0, temporary=name)
-            return name, client.append(name) if good else client.store(name), sending
+            if good:
+                return name, client.append(name), sending
+            return name, self._store(client, name, draft, sending), sending
         name = temporary_beside(path)
         sending = draft.start(0, temporary=name)
         try:
-            return name, client.store(name), sending
+            return name, self._store(client, name, draft, sending), sending
         except _NOT_BY_THIS_NAME as refused:
             self.ways.in_place.add(posixpath.dirname(path))
             raise _AnotherPlanError from refused
+
+    def _store(self, client: Client, path: bytes, draft: Draft, sending: Sending) -> Upload:
+        """Begin a STOR; a small file that nobody is writing to goes along with it."""
+        whole = draft.claim_whole(sending, _SMALL_BYTES)
+        upload = client.store(path, whole=whole)
+        if whole:
+            self._sent(draft, len(whole), len(whole))
+        return upload
 
     def _send(self, upload: Upload, draft: Draft, sending: Sending) -> None:
         """Send what is there, and what is being written meanwhile, up to the site's 226."""
@@ -289,12 +301,21 @@ class Uploads:
 
     def _dress(self, client: Client, draft: Draft, path: bytes, old: Facts | None) -> Facts:
         """Set time and permission bits as they were asked for, as far as the site can; tell what it has."""
-        if draft.given:
-            with contextlib.suppress(errors.Unsupported, errors.Denied, errors.Failed):
-                client.set_mtime(path, draft.mtime_ns)
-        facts = client.facts(path)
+        mtime_ns = draft.mtime_ns if draft.given else None
         mode = draft.mode if draft.mode is not None or old is None else old.mode
-        if mode is None or mode == facts.mode or not self.ways.modes:
+        if not self.ways.modes:
+            mode = None
+        plain = mode is None or mode == self.ways.mode_as_made
+        facts = client.dress(path, mtime_ns=mtime_ns, mode=None if plain else mode)
+        if facts is not None and not plain:
+            return replace(facts, mode=mode)
+        if facts is None:
+            if mtime_ns is not None:
+                with contextlib.suppress(errors.Unsupported, errors.Denied, errors.Failed):
+                    client.set_mtime(path, mtime_ns)
+            facts = client.facts(path)
+        self.ways.mode_as_made = facts.mode
+        if mode is None or mode == facts.mode:
             return facts
         try:
             client.set_mode(path, mode)
