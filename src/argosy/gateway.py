@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from argosy.doors.gate import Gate
 from argosy.doors.nfs.server import NfsDoor
 from argosy.errors import Busy, ConfigError
 from argosy.net import rpcbind
-from argosy.sites.mounts import Mounted, Mounts
+from argosy.sites.exports import Mounted
+from argosy.sites.mounts import Mounts, Outcome
 from argosy.sites.names.record import Record
 from argosy.sites.reading.blocks import BlockCache
 from argosy.sites.storage import Storage
@@ -84,7 +85,7 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
             journal=journals / str(mounted.number),
         )
 
-    mounts = Mounts(config, record, login)
+    mounts = Mounts(config, record, login, journals=journals)
     door = NfsDoor(config.nfs, mounts, state / "begun")
     address = ""
     listens = asyncio.Event()
@@ -110,23 +111,42 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
             "journal_bytes": space.used,
             **door.report(),
             "mounts": mounts.report(),
+            "asleep": mounts.asleep(),
         }
 
     async def ticket(asked: link.AskTicket) -> dict[str, Any]:
         export = await mounts.ticket(asked.export, asked.password, asked.uid, asked.gid)
         return {"export": export, "nfs": address, "seconds": config.nfs.ticket_seconds}
 
-    gate = Gate(state / "gateway.sock", sites=sites, ticket=ticket, seconds=config.remote.reply_seconds)
+    async def release(asked: link.AskRelease) -> dict[str, Any]:
+        return _told([await mounts.release(asked.export, asked.mounted)])
+
+    async def forget(asked: link.AskForget) -> dict[str, Any]:
+        return _told(await mounts.forget(asked.site, asked.mounted))
+
+    gate = Gate(
+        state / "gateway.sock",
+        sites=sites,
+        ticket=ticket,
+        release=release,
+        forget=forget,
+        seconds=config.remote.reply_seconds,
+    )
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(door.serve(listening))
             tasks.create_task(gate.serve())
             tasks.create_task(announce())
             tasks.create_task(mounts.take_up(_unfinished(journals)))
+            tasks.create_task(mounts.tend())
     finally:
         await mounts.close()
         await asyncio.to_thread(blocks.close)
         record.close()
+
+
+def _told(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return {"mounts": [outcome._asdict() for outcome in outcomes]}
 
 
 def _unfinished(journals: Path) -> list[int]:

@@ -26,7 +26,7 @@ MOUNT = {
 
 
 def shown(*mounts: dict[str, Any]) -> list[str]:
-    return sites_text({**GATEWAY, "mounts": list(mounts)}).splitlines()
+    return sites_text({**GATEWAY, "mounts": list(mounts), "asleep": []}).splitlines()
 
 
 def test_without_mounts_the_gateway_still_says_where_it_is() -> None:
@@ -62,3 +62,9 @@ def test_what_is_under_way_and_what_is_wrong_stands_below() -> None:
         "ftp://ann@host:21/: /c isn't there yet: 552 Quota",
         "ftp://ann@host:21/: 421 Too many\\x1b[2J",
     ]
+
+
+def test_a_mount_that_sleeps_is_shown_too() -> None:
+    asleep = [{"mount": 2, "site": "ftp://bob@host:21/"}]
+    lines = sites_text({**GATEWAY, "mounts": [MOUNT], "asleep": asleep}).splitlines()
+    assert lines[3].split() == ["ftp://bob@host:21/", "asleep", *"------"]

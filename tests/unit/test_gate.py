@@ -26,6 +26,20 @@ async def ticket(question: link.AskTicket) -> dict[str, Any]:
     return {"export": "/ticket-1" + question.export.decode()}
 
 
+async def release(question: link.AskRelease) -> dict[str, Any]:
+    return {"mounts": [question.export.decode(), *map(bytes.decode, question.mounted)]}
+
+
+async def forget(question: link.AskForget) -> dict[str, Any]:
+    return {"mounts": [question.site, *map(bytes.decode, question.mounted)]}
+
+
+def gate_at(path: Path) -> Gate:
+    return Gate(
+        path, sites=lambda: {"mounts": []}, ticket=ticket, release=release, forget=forget, seconds=5.0
+    )
+
+
 async def connected(path: Path) -> peer.Peer:
     async with asyncio.timeout(5.0):
         while True:
@@ -37,8 +51,7 @@ async def connected(path: Path) -> peer.Peer:
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[peer.Peer]:
-    gate = Gate(path, sites=lambda: {"mounts": []}, ticket=ticket, seconds=5.0)
-    serving = asyncio.create_task(gate.serve())
+    serving = asyncio.create_task(gate_at(path).serve())
     end = await connected(path)
     try:
         yield end
@@ -91,9 +104,7 @@ async def test_a_question_for_the_master_is_refused(tmp_path: Path) -> None:
 async def test_a_socket_that_a_killed_gateway_left_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "gateway.sock"
     path.touch()
-    serving = asyncio.create_task(
-        Gate(path, sites=lambda: {"mounts": []}, ticket=ticket, seconds=5.0).serve()
-    )
+    serving = asyncio.create_task(gate_at(path).serve())
     try:
         end = await connected(path)
         assert await told(end, link.AskSites()) == {"mounts": []}
@@ -101,3 +112,9 @@ async def test_a_socket_that_a_killed_gateway_left_is_taken_over(tmp_path: Path)
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_it_hears_of_what_was_taken_away_and_is_to_be_forgotten(tmp_path: Path) -> None:
+    async with opened(tmp_path / "gateway.sock") as end:
+        assert await told(end, link.AskRelease(b"/x", (b"/y",))) == {"mounts": ["/x", "/y"]}
+        assert await told(end, link.AskForget("ftp://h/", (b"/y",))) == {"mounts": ["ftp://h/", "/y"]}

@@ -53,7 +53,17 @@ def test_what_is_mounted_last_on_a_directory_counts() -> None:
         "1 0 0:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / /mnt rw shared:1 - nfs host:/x rw\n"
         "3 2 0:3 / /mnt rw - tmpfs none rw"
     )
-    assert mounting.mounted(info) == {"/": "ext4", "/mnt": "tmpfs"}
+    assert {at: there.kind for at, there in mounting.mounted(info).items()} == {"/": "ext4", "/mnt": "tmpfs"}
+
+
+def test_what_a_gateway_has_mounted_is_told_apart_from_another_gateways() -> None:
+    info = (
+        "1 0 0:1 / /a rw - nfs [::1]:/ticket-abc/ann@host rw,vers=3,port=12049,addr=::1\n"
+        "2 0 0:2 / /b rw - nfs 127.0.0.1:ftp://ann:p\\040q@host:21/ rw,port=12050,addr=127.0.0.1"
+    )
+    there = mounting.mounted(info)
+    assert (there["/a"].address, there["/a"].export) == ("[::1]:12049", "/ticket-abc/ann@host")
+    assert (there["/b"].address, there["/b"].export) == ("127.0.0.1:12050", "ftp://ann:p q@host:21/")
 
 
 def test_a_password_in_a_command_is_refused(

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from argosy import config, errors
+from argosy.sites.exports import Mounted, Tickets, Told
 from argosy.sites.model import Address, Tls
-from argosy.sites.mounts import Mounted, Mounts, Told
+from argosy.sites.mounts import Fate, Mounts
 from argosy.sites.names.record import Record
 
 SITES = {
@@ -27,9 +29,18 @@ class Storage:
     def __init__(self, mounted: Mounted) -> None:
         self.mounted = mounted
         self.closed = False
+        self.busy = False
+        self.left: list[str] = []
 
     def report(self) -> dict[str, Any]:
         return {"state": "ready"}
+
+    def stirred(self) -> bool:
+        return self.busy
+
+    async def unsent(self, seconds: float = 0.0) -> list[str]:
+        await asyncio.sleep(min(seconds, 0.001))
+        return self.left
 
     async def close(self) -> None:
         await asyncio.sleep(0)
@@ -72,7 +83,11 @@ class Gateway:
     def start(self) -> None:
         self.record = Record(self.directory / "record.db")
         self.mounts: Mounts[Storage] = Mounts(
-            self.config, self.record, self.far.login, clock=lambda: self.now
+            self.config,
+            self.record,
+            self.far.login,
+            journals=self.directory / "journal",
+            clock=lambda: self.now,
         )
 
     async def mount(self, export: bytes, uid: int = 0) -> int:
@@ -124,7 +139,7 @@ async def test_many_clients_at_once_share_one_refusal(gateway: Gateway) -> None:
 async def test_a_wrong_password_is_not_kept(gateway: Gateway) -> None:
     with pytest.raises(errors.LoginFailed):
         await gateway.mount(b"host:ann:wrong-one")
-    assert gateway.record.mounts() == []
+    assert gateway.record.mounts() == {}
     gateway.record.close()
     assert all(b"wrong-one" not in file.read_bytes() for file in gateway.directory.glob("record.db"))
 
@@ -269,7 +284,7 @@ async def test_there_is_no_ticket_for_a_wrong_password(gateway: Gateway) -> None
 async def test_tickets_that_nobody_uses_do_not_pile_up(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("argosy.sites.mounts.TICKETS", 3)
+    monkeypatch.setattr("argosy.sites.exports.TICKETS", 3)
     exports = [await gateway.mounts.ticket(b"/museum", b"", 0, 0) for _ in range(4)]
     with pytest.raises(errors.Denied):
         await gateway.mount(exports[0].encode())
@@ -282,6 +297,222 @@ async def test_all_storages_are_closed_at_the_end(gateway: Gateway) -> None:
     await gateway.mounts.close()
     assert all(storage.closed for storage in storages)
     assert gateway.mounts.report() == []
+
+
+async def look(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> None:
+    """Let the gateway look after its mounts once, some seconds later."""
+    monkeypatch.setattr("argosy.sites.mounts.TEND_SECONDS", 0.001)
+    gateway.now += seconds
+    tending = asyncio.create_task(gateway.mounts.tend())
+    await asyncio.sleep(0.05)
+    tending.cancel()
+
+
+async def test_a_mount_that_nobody_uses_sleeps_and_wakes_at_the_next_call(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await gateway.mount(b"host:ann:right")
+    before = await gateway.mounts.again(number)
+    await look(gateway, monkeypatch)
+    assert gateway.mounts.known(number) is before
+    await look(gateway, monkeypatch, 899.0)
+    await look(gateway, monkeypatch, 899.0)
+    assert gateway.mounts.asleep() == []
+    await look(gateway, monkeypatch, 2.0)
+    assert before.closed
+    assert gateway.mounts.known(number) is None
+    assert gateway.mounts.report() == []
+    assert gateway.mounts.asleep() == [{"mount": number, "site": "ftp://ann@host:21/"}]
+    after = await gateway.mounts.again(number)
+    assert (after.closed, after.mounted) == (False, before.mounted)
+    assert gateway.mounts.asleep() == []
+
+
+async def test_a_mount_that_has_something_to_do_does_not_sleep(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, storage = await gateway.mounts.mount(b"host:ann:right", 0, 0)
+    storage.busy = True
+    for _ in range(3):
+        await look(gateway, monkeypatch, 1000.0)
+    assert not storage.closed
+
+
+async def test_who_calls_while_a_mount_falls_asleep_waits_until_it_has(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, storage = await gateway.mounts.mount(b"host:ann:right", 0, 0)
+    await look(gateway, monkeypatch)
+    sleeping = asyncio.Event()
+
+    async def close() -> None:
+        await sleeping.wait()
+        storage.closed = True
+
+    monkeypatch.setattr(storage, "close", close)
+    await look(gateway, monkeypatch, 1000.0)
+    calling = asyncio.create_task(gateway.mounts.again(number))
+    await asyncio.sleep(0.05)
+    assert not calling.done()
+    assert len(gateway.far.logins) == 1
+    sleeping.set()
+    assert await calling is not storage
+    assert storage.closed
+
+
+async def mounted_by_ticket(gateway: Gateway, uid: int = 7) -> tuple[int, bytes]:
+    export = (await gateway.mounts.ticket(b"/ftp://ann@host/", b"right", uid, uid)).encode()
+    return await gateway.mount(export), export
+
+
+async def test_a_mount_that_was_taken_away_is_forgotten_with_its_password(gateway: Gateway) -> None:
+    number, export = await mounted_by_ticket(gateway)
+    storage = gateway.mounts.known(number)
+    assert storage is not None
+    outcome = await gateway.mounts.release(export, ())
+    assert outcome == ("ftp://ann@host:21/", Fate.FORGOTTEN, ())
+    assert storage.closed
+    assert gateway.record.mounts() == {}
+    assert gateway.mounts.title(number) == ""
+    with pytest.raises(errors.Stale):
+        await gateway.mounts.again(number)
+    assert (await gateway.mounts.release(export, ())).fate is Fate.UNKNOWN
+
+
+async def test_after_a_restart_a_ticket_still_tells_what_it_was_for(gateway: Gateway) -> None:
+    _, export = await mounted_by_ticket(gateway)
+    gateway.record.close()
+    gateway.start()
+    assert (await gateway.mounts.release(export, ())).fate is Fate.FORGOTTEN
+    assert gateway.record.mounts() == {}
+
+
+async def test_what_is_mounted_elsewhere_too_is_kept(gateway: Gateway) -> None:
+    number, first = await mounted_by_ticket(gateway)
+    again, second = await mounted_by_ticket(gateway)
+    assert number == again
+    assert (await gateway.mounts.release(first, [second])).fate is Fate.MOUNTED
+    assert (await gateway.mounts.release(second, [b"ftp://ann:right@host/"])).fate is Fate.MOUNTED
+    assert (
+        await gateway.mounts.release(second, [b"ftp://ann:other@host/", b"/museum"])
+    ).fate is Fate.FORGOTTEN
+
+
+async def test_what_other_machines_may_have_mounted_is_kept(gateway: Gateway) -> None:
+    gateway.config = structs.replace(gateway.config, nfs=config.NfsDoor(networks=("192.0.2.0/24",)))
+    gateway.record.close()
+    gateway.start()
+    _, export = await mounted_by_ticket(gateway)
+    assert (await gateway.mounts.release(export, ())).fate is Fate.SHARED
+    (outcome,) = await gateway.mounts.forget("ftp://ann@host:21/", ())
+    assert outcome.fate is Fate.FORGOTTEN
+
+
+async def test_what_is_not_sent_yet_is_named_and_forgotten_when_it_is(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, export = await mounted_by_ticket(gateway)
+    storage = await gateway.mounts.again(number)
+    storage.left = ["letter"]
+    assert await gateway.mounts.release(export, ()) == ("ftp://ann@host:21/", Fate.UNSENT, ["letter"])
+    (outcome,) = await gateway.mounts.forget("ftp://ann@host:21/", ())
+    assert outcome == ("ftp://ann@host:21/", Fate.UNSENT, ["letter"])
+    await look(gateway, monkeypatch)
+    assert gateway.mounts.known(number) is storage
+    storage.left = []
+    await look(gateway, monkeypatch)
+    assert gateway.record.mounts() == {}
+
+
+async def test_what_a_journal_holds_keeps_a_mount_that_cannot_log_in(gateway: Gateway) -> None:
+    number, export = await mounted_by_ticket(gateway)
+    gateway.record.close()
+    gateway.start()
+    (gateway.directory / "journal" / str(number)).mkdir(parents=True)
+    (gateway.directory / "journal" / str(number) / "0000000000000004.log").touch()
+    assert (await gateway.mounts.release(export, ())).fate is Fate.UNSENT
+    assert list(gateway.record.mounts()) == [number]
+
+
+async def test_who_mounts_it_again_keeps_it(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, export = await mounted_by_ticket(gateway)
+    storage = await gateway.mounts.again(number)
+    storage.left = ["letter"]
+    await gateway.mounts.release(export, ())
+    assert (await mounted_by_ticket(gateway))[0] == number
+    storage.left = []
+    await look(gateway, monkeypatch)
+    assert gateway.mounts.known(number) is storage
+
+
+async def test_a_ticket_that_nobody_used_leaves_no_password(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = await gateway.mounts.ticket(b"/ftp://ann@host/", b"right", 7, 7)
+    await look(gateway, monkeypatch)
+    assert len(gateway.record.mounts()) == 1
+    await look(gateway, monkeypatch, gateway.config.nfs.ticket_seconds + 1)
+    assert gateway.record.mounts() == {}
+    with pytest.raises(errors.Denied):
+        await gateway.mount(export.encode())
+
+
+async def test_a_mount_of_a_mount_line_is_forgotten_on_request_when_it_is_mounted_nowhere(
+    gateway: Gateway,
+) -> None:
+    await gateway.mount(b"host:ann:right", uid=7)
+    await gateway.mount(b"host:ann:right", uid=8)
+    kept = await gateway.mount(b"host:bob:right")
+    site = "ftp://ann@host:21/"
+    fates = [one.fate for one in await gateway.mounts.forget(site, [b"ftp://ann:right@host/"])]
+    assert fates == [Fate.MOUNTED] * 2
+    fates = [one.fate for one in await gateway.mounts.forget(site, [b"nonsense", b"/museum"])]
+    assert fates == [Fate.FORGOTTEN] * 2
+    assert list(gateway.record.mounts()) == [kept]
+    with pytest.raises(errors.NotFound):
+        await gateway.mounts.forget(site, ())
+
+
+async def test_no_more_log_in_at_once_than_may(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.config = structs.replace(gateway.config, nfs=config.NfsDoor(logins=3, login_seconds=0.2))
+    gateway.record.close()
+    gateway.start()
+    inside, most, go = 0, 0, asyncio.Event()
+
+    async def login(mounted: Mounted) -> Storage:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await go.wait()
+        inside -= 1
+        return Storage(mounted)
+
+    monkeypatch.setattr(gateway.mounts, "_opener", login)
+    asked = [asyncio.create_task(gateway.mounts.mount(b"host-%d:ann:" % n, 0, 0)) for n in range(10)]
+    same = [asyncio.create_task(gateway.mounts.mount(b"host-0:ann:", 0, 0)) for _ in range(10)]
+    await asyncio.sleep(0.5)
+    late = [one for one in asked if one.done()]
+    assert len(late) == 7
+    assert all(isinstance(one.exception(), errors.Unavailable) for one in late)
+    assert len(gateway.record.mounts()) == 3
+    go.set()
+    done = await asyncio.gather(*asked, *same, return_exceptions=True)
+    assert sum(isinstance(one, errors.Unavailable) for one in done) == 7
+    assert most == 3
+    await gateway.mount(b"host-9:ann:")
+
+
+tickets = st.text("abcdefghijklmnopqrstuvwxyz234567=", max_size=40)
+
+
+@given(st.integers(0, 2**32 - 1), tickets | st.text(max_size=40))
+def test_a_ticket_tells_its_gateway_alone_what_it_was_for(number: int, guess: str) -> None:
+    ours, theirs = (Tickets(key, 60.0, lambda: 0.0) for key in (b"a" * 32, b"b" * 32))
+    word = ours.make(number)
+    assert ours.number(word) == number
+    assert theirs.number(word) is None
+    assert ours.number("ticket-" + guess) is None
+    assert ours.number(guess) is None
 
 
 names = st.text(max_size=9) | st.binary(max_size=9).map(lambda raw: raw.decode(errors="surrogateescape"))

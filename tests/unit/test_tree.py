@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from argosy import config
 from argosy.errors import Denied, NotADirectory, NotFound, Stale
@@ -33,6 +35,7 @@ class Disk:
         self.listing = threading.Event()
         self.now = 1000.0
         self.tells_singly = True
+        self.undeletable: set[bytes] = set()
 
     def add(self, path: bytes, kind: Kind = Kind.FILE, **what: Any) -> None:
         self.files[path] = Facts(name=path.rpartition(b"/")[2], kind=kind, **{"mtime_ns": SECOND, **what})
@@ -47,6 +50,11 @@ class Disk:
         self.listing.set()
         assert self.hold.wait(10)
         return found
+
+    def delete(self, path: bytes) -> None:
+        if path in self.undeletable:
+            raise Denied(path)
+        del self.files[path]
 
     def facts(self, path: bytes) -> Facts:
         self.asked.append(b"facts " + path)
@@ -339,3 +347,41 @@ async def test_trouble_of_the_site_reaches_who_asks_and_the_next_one_asks_again(
         await tree.child(ROOT, b"a")
     disk.list = works  # type: ignore[method-assign]
     assert (await tree.child(ROOT, b"a")).size == 1
+
+
+LEFT = b".nfs000000000a8b1c2d00000001"
+"""As Linux calls an open file that is deleted."""
+
+
+async def test_what_a_crashed_client_left_is_removed_when_it_is_old_and_that_is_wanted(
+    disk: Disk, state: Path
+) -> None:
+    now_ns = time.time_ns()
+    old, new = now_ns - 8 * 86_400 * SECOND, now_ns - 6 * 86_400 * SECOND
+    disk.add(b"/" + LEFT, mtime_ns=old)
+    disk.add(b"/.nfs.20051117.4a3c0001", mtime_ns=new)
+    disk.add(b"/.nfsd", mtime_ns=old)
+    disk.add(b"/.nfs00000000", Kind.DIRECTORY, mtime_ns=old)
+    with opened(disk, state) as tree:
+        assert LEFT in await names(tree)
+    with opened(disk, state, leftover_seconds=7 * 86_400.0) as tree:
+        shown = await names(tree)
+        assert LEFT not in shown
+        assert {b".nfs.20051117.4a3c0001", b".nfsd", b".nfs00000000", b"a"} <= set(shown)
+    assert b"/" + LEFT not in disk.files
+
+
+async def test_an_old_file_that_was_deleted_while_open_stays_for_as_long(disk: Disk, state: Path) -> None:
+    with opened(disk, state, leftover_seconds=3600.0) as tree:
+        file = (await tree.child(ROOT, b"a")).file
+        disk.files[b"/" + LEFT] = replace(disk.files.pop(b"/a"), name=LEFT)  # of 1970
+        tree._record.move(tree._mount, file, ROOT, LEFT)
+        disk.now += TTL + 1
+        assert LEFT in await names(tree)
+
+
+async def test_a_leftover_that_the_site_keeps_is_shown(disk: Disk, state: Path) -> None:
+    disk.add(b"/" + LEFT)
+    disk.undeletable.add(b"/" + LEFT)
+    with opened(disk, state, leftover_seconds=3600.0) as tree:
+        assert LEFT in await names(tree)

@@ -124,6 +124,22 @@ def _start(settings: config.Gateway, file: str) -> tuple[subprocess.Popen[bytes]
     return process, log
 
 
+async def address_of(settings: config.Gateway, file: str) -> str:
+    """Give where mounts find our gateway, as `host:port`, whether it runs or not.
+
+    Args:
+        settings: Whose.
+        file: Its config file, or nothing.
+    """
+    state = Path(settings.state.directory)
+    try:
+        listens = (await ask_gateway(state, link.AskSites()))["nfs"]
+    except Unavailable:
+        chosen = state / "listen"
+        listens = settings.nfs.listen if file or not chosen.exists() else chosen.read_text().strip()
+    return ports.dialable(listens or settings.nfs.listen)
+
+
 def _steady(state: Path, wanted: str) -> str:
     """Give an address for a gateway that has none of its own in a file; once chosen it stays.
 

@@ -320,12 +320,20 @@ def _gateway(add: Add) -> None:
         help="more of mount's, see nfs(5)",
     )
     mount.add_argument("--print", action="store_true", help="show the command that mounts, don't run it")
-    umount = _word(add, "umount", mounting.umount, json=False)
+    umount = _word(add, "umount", mounting.umount)
     umount.add_argument("directory", metavar="DIR", help="where the site is")
     umount.add_argument("--force", action="store_true", help="even if it is in use, or the gateway is away")
-    for word in (nfs, mount, _word(add, "sites", sites.sites)):
+    listed = _word(add, "sites", sites.sites)
+    forget = _word(
+        listed.add_subparsers(title="words", metavar="WORD").add_parser, "forget", sites.forget, inner=True
+    )
+    forget.add_argument("site", metavar="SITE", help="its address, as argosy sites shows it")
+    for word, inner in ((nfs, False), (mount, False), (umount, False), (listed, False), (forget, True)):
         word.add_argument(
-            "--config", default="", metavar="FILE", help="the gateway's config file, if it has one"
+            "--config",
+            default=_default("", inner),
+            metavar="FILE",
+            help="the gateway's config file, if it has one",
         )
 
 

@@ -20,8 +20,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from argosy import config
 from argosy.cli import passwords
 from argosy.cli.ask import ask_gateway
-from argosy.cli.gateway import found, settings_of
-from argosy.errors import BadArgument, Exists, Failed, NotADirectory, NotFound, Unsupported
+from argosy.cli.gateway import address_of, found, settings_of
+from argosy.errors import BadArgument, Exists, Failed, NotADirectory, NotFound, Refused, Unsupported
 from argosy.net import ports
 from argosy.sites.address import parse_url
 from argosy.sites.model import Address
@@ -73,7 +73,11 @@ def mount(arguments: argparse.Namespace) -> int:
         line = f"# good for {document['seconds']:g} s, and once\n{shlex.join(words)}"
         print(json.dumps({**document, "command": words}) if arguments.json else line)
         return 0
-    _as_root(words, NotMounted)
+    try:
+        _as_root(words, NotMounted)
+    except NotMounted:
+        _release(settings, arguments.config, document["export"])  # or the gateway would keep the password
+        raise
     if arguments.json:
         print(json.dumps({"directory": str(directory), "site": wanted.shown, "nfs": document["nfs"]}))
     else:
@@ -84,30 +88,95 @@ def mount(arguments: argparse.Namespace) -> int:
 
 
 def umount(arguments: argparse.Namespace) -> int:
-    """Take a site's directory away; what was written is on the site then."""
+    """Take a site's directory away; the gateway forgets its password when all that was written is sent."""
     directory = Path(arguments.directory).absolute()
-    kinds = mounted(MOUNTS.read_text())
-    kind = kinds.get(str(directory)) or kinds.get(os.path.realpath(directory))
-    if kind is None:
+    there = mounted(MOUNTS.read_text())
+    one = there.get(str(directory)) or there.get(os.path.realpath(directory))
+    if one is None:
         raise NotFound(f"nothing is mounted at {directory}")
-    if not kind.startswith("nfs"):
-        raise BadArgument(f"{directory} is no site of ours, but {kind}")
+    if not one.kind.startswith("nfs"):
+        raise BadArgument(f"{directory} is no site of ours, but {one.kind}")
+    settings = settings_of(arguments)
+    ours = one.address == asyncio.run(address_of(settings, arguments.config))
+    if ours and not arguments.force:
+        try:
+            asyncio.run(found(settings, arguments.config))  # what programs have written gets away only by it
+        except Refused:
+            ours = False
     _as_root(["umount", *(["-f", "-l"] if arguments.force else []), str(directory)], StillMounted)
+    told: dict[str, Any] = {"fate": "unknown", "site": "", "unsent": []}
+    if ours and arguments.force:
+        told["fate"] = "forced"
+    elif ours:
+        told = _release(settings, arguments.config, one.export)
+    if arguments.json:
+        print(json.dumps({"directory": str(directory), **told}))
+    elif why := KEPT.get(told["fate"]):
+        print(why.format(site=told["site"], unsent=", ".join(told["unsent"])))
     return 0
 
 
-def mounted(mountinfo: str) -> dict[str, str]:
-    r"""Give the kind of file system by directory, the last one mounted there. proc(5).
+KEPT = {
+    "unsent": "not sent to {site} yet: {unsent}; the gateway forgets the password when it is",
+    "mounted": "the gateway keeps the password: {site} is mounted elsewhere, too",
+    "shared": "the gateway keeps the password, for other machines; else: argosy sites forget {site}",
+    "forced": "the gateway keeps the password, for who may work there still; see: argosy sites",
+}
+"""Why a password isn't forgotten at once."""
 
-    >>> mounted("36 35 0:49 / /mnt/a\\040b rw,relatime - nfs 127.0.0.1:/x rw,vers=3")
-    {'/mnt/a b': 'nfs'}
+
+def _release(settings: config.Gateway, file: str, export: str) -> dict[str, Any]:
+    """Tell the gateway that nobody has an export mounted any more; give what becomes of it."""
+    question = link.AskRelease(os.fsencode(export), exports_of_ours(settings, file))
+    try:
+        document = asyncio.run(ask_gateway(Path(settings.state.directory), question))
+    except Refused:
+        return {"fate": "unknown", "site": "", "unsent": []}
+    told: dict[str, Any] = document["mounts"][0]
+    return told
+
+
+def exports_of_ours(settings: config.Gateway, file: str) -> tuple[bytes, ...]:
+    """Give what this machine has mounted of our gateway."""
+    ours = asyncio.run(address_of(settings, file))
+    there = mounted(MOUNTS.read_text()).values()
+    return tuple(os.fsencode(one.export) for one in there if one.address == ours)
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """What is mounted at a directory."""
+
+    kind: str
+    """Of file system."""
+    export: str
+    """What stands behind the server's name, of NFS."""
+    address: str
+    """The server's, of NFS."""
+
+
+def mounted(mountinfo: str) -> dict[str, There]:
+    r"""Give what is mounted by directory, the last one there. proc(5).
+
+    >>> line = "36 35 0:49 / /mnt/a\\040b rw - nfs 127.0.0.1:/x rw,vers=3,port=2049,addr=127.0.0.1"
+    >>> mounted(line)
+    {'/mnt/a b': There(kind='nfs', export='/x', address='127.0.0.1:2049')}
     """
-    kinds = {}
+    there = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
-        where = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), before.split(" ")[4])
-        kinds[where.encode("latin-1", "replace").decode(errors="surrogateescape")] = after.split(" ")[0]
-    return kinds
+        kind, source, options = map(_unescaped, after.split(" ")[:3])
+        named = dict(option.partition("=")[::2] for option in options.split(","))
+        server = named.get("addr", "")
+        export = source.partition("]:" if source.startswith("[") else ":")[2]
+        address = config.join_address(server, int(named.get("port", "0"))) if server else ""
+        there[_unescaped(before.split(" ")[4])] = There(kind, export, address)
+    return there
+
+
+def _unescaped(field: str) -> str:
+    plain = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
+    return plain.encode("latin-1", "replace").decode(errors="surrogateescape")
 
 
 def mount_words(
@@ -225,7 +294,7 @@ ADVICE = {
     "No such device": "this kernel has no NFS client; try: modprobe nfs",
     "Operation not permitted": "the system forbids it; containers seldom may mount",
     "must be superuser": "the system forbids it; containers seldom may mount",
-    "is busy": "somebody works in it: see fuser -vm DIR; --force takes it away all the same",
+    "busy": "somebody works in it: see fuser -vm DIR; --force takes it away all the same",
 }
 """What the system's words mean, where they don't say it."""
 

@@ -1,4 +1,4 @@
-"""`argosy sites`: what is mounted by the gateway, and how the sites behind it are."""
+"""`argosy sites`: what is mounted by the gateway, how the sites behind it are, and forgetting one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from argosy.cli import tables
 from argosy.cli.ask import ask_gateway
 from argosy.cli.gateway import settings_of
+from argosy.cli.mounting import exports_of_ours
+from argosy.errors import Failed
 from argosy.wire import link
 
 Document = Mapping[str, Any]
@@ -27,13 +29,42 @@ def sites(arguments: argparse.Namespace) -> int:
     return 0
 
 
+class NotForgotten(Failed):
+    """Not forgotten."""
+
+
+def forget(arguments: argparse.Namespace) -> int:
+    """Forget a site's mounts and their passwords, if it is mounted nowhere and has all that was written."""
+    settings = settings_of(arguments)
+    mounted = exports_of_ours(settings, arguments.config)
+    question = link.AskForget(arguments.site, mounted)
+    document = asyncio.run(ask_gateway(Path(settings.state.directory), question))
+    if arguments.json:
+        print(tables.as_json(document))
+    for mount in document["mounts"]:
+        if why := NOT_FORGOTTEN.get(mount["fate"]):
+            raise NotForgotten(f"{mount['site']}: {why.format(', '.join(mount['unsent']))}")
+    if not arguments.json:
+        print(f"forgotten: {arguments.site}")
+    return 0
+
+
+NOT_FORGOTTEN = {
+    "mounted": "it is mounted; first: argosy umount DIR",
+    "unsent": "not on the site yet: {}",
+}
+"""Why a mount isn't forgotten."""
+
+
 def sites_text(document: Document) -> str:
     """Give the mounts as a table; long uploads, and what is wrong, stand below it."""
     up = tables.span(document["uptime_seconds"])
     head = f"NFS at {document['nfs']}, up for {up}, {tables.size(document['memory_bytes'])} in the cache"
-    if not document["mounts"]:
+    rows = [_cells(mount) for mount in document["mounts"]]
+    rows += [[mount["site"], "asleep", *["-"] * (len(HEAD) - 2)] for mount in document["asleep"]]
+    if not rows:
         return f"{head}\nnothing is mounted"
-    table = tables.aligned(HEAD, [_cells(mount) for mount in document["mounts"]], right=HEAD[2:])
+    table = tables.aligned(HEAD, rows, right=HEAD[2:])
     notes = [tables.printable(note) for mount in document["mounts"] for note in _notes(mount)]
     return "\n".join([head, table, *notes])
 

@@ -47,6 +47,10 @@ class NfsDoor(Table, frozen=True, kw_only=True):
     """How long telling rpcbind our port, where there is one, may take; 0: it isn't told."""
     ticket_seconds: float = 60.0
     """How long a ticket of `argosy mount` waits to be used; it is good for one mount."""
+    logins: int = 16
+    """Clients whose mount logs in at its site at the same time, at the most; the next wait their turn."""
+    login_seconds: float = 30.0
+    """How long a client waits for that turn, before its mount is refused."""
 
 
 class Remote(Table, frozen=True, kw_only=True):
@@ -68,6 +72,12 @@ class Remote(Table, frozen=True, kw_only=True):
     """A data connection is kept for so long for who may read on, if nobody else needs it."""
     idle_seconds: float = 60.0
     """A control connection unused for so long is closed."""
+    sleep_seconds: float = 900.0
+    """A mount that nobody used for so long is closed, with its threads and what it has in memory; the next
+    call opens it again. 0: never."""
+    leftover_seconds: float = 0.0
+    """A file `.nfs...`, as clients make of one that is deleted while it is open, is removed if it is older,
+    when its directory is listed: a client that crashed has left it there. 0: never."""
     away_seconds: float = 30.0
     """How long a call is held for a site that is away, or whose connections are busy."""
     mount_seconds: float = 3.0
@@ -93,6 +103,12 @@ class Remote(Table, frozen=True, kw_only=True):
 
 
 LEAST_CACHE_BYTES = 16 * 1024 * 1024
+
+LEAST_SLEEP_SECONDS = 10.0
+"""Less would have a mount log in again for each look."""
+
+LEAST_LEFTOVER_SECONDS = 3600.0
+"""A client that lives removes such a file itself, when the last program closes it."""
 
 
 class Cache(Table, frozen=True, kw_only=True):
@@ -180,10 +196,10 @@ def load_gateway(path: Path) -> Gateway:
     for name in gateway.sites:
         _check_name(name)
     _check_reading(gateway)
-    for key in ("connections", "calls", "memory_bytes", "replies"):
+    for key in ("connections", "calls", "memory_bytes", "replies", "logins"):
         if getattr(gateway.nfs, key) < 1:
             raise ConfigError(f"nfs.{key}: want at least 1")
-    for key in ("idle_seconds", "stall_seconds", "hold_seconds"):
+    for key in ("idle_seconds", "stall_seconds", "hold_seconds", "login_seconds"):
         if getattr(gateway.nfs, key) <= 0:
             raise ConfigError(f"nfs.{key}: want more than 0")
     return msgspec.structs.replace(
@@ -213,6 +229,10 @@ def _check_reading(gateway: Gateway) -> None:
     for key in ("connect", "reply", "stall", "idle", "away", "retry_first", "retry_most", "limit"):
         if getattr(gateway.remote, f"{key}_seconds") <= 0:
             raise ConfigError(f"remote.{key}_seconds: want more than 0")
+    if 0 < gateway.remote.sleep_seconds < LEAST_SLEEP_SECONDS or gateway.remote.sleep_seconds < 0:
+        raise ConfigError(f"remote.sleep_seconds: want 0 or at least {LEAST_SLEEP_SECONDS:g}")
+    if 0 < gateway.remote.leftover_seconds < LEAST_LEFTOVER_SECONDS or gateway.remote.leftover_seconds < 0:
+        raise ConfigError(f"remote.leftover_seconds: want 0 or at least {LEAST_LEFTOVER_SECONDS:g}")
     if gateway.cache.memory_bytes < LEAST_CACHE_BYTES:  # what clients ask for at once has to fit
         raise ConfigError(f"cache.memory_bytes: want at least {LEAST_CACHE_BYTES}")
     for table, key in (

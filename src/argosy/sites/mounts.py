@@ -1,47 +1,32 @@
-"""The mounts of one gateway: what an export means, who is logged in there for whom, and tickets.
+"""The mounts of one gateway: who is logged in where for whom, and who isn't any more.
 
-An export is what stands behind the gateway's name in a mount line: a site named in the config, an address
-with its password, or a ticket, which stands for an address whose password was told in another way.
+A mount that nobody uses goes to sleep: its threads, logins and memory go, and the next call wakes it. One
+that was taken away is forgotten, password and all, as soon as its site has all that was written.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import dataclasses
-import json
+import contextlib
 import logging
 import os
-import secrets
+import shutil
 import time
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from argosy.config import Gateway, join_address
+from argosy.config import Gateway
 from argosy.config.gateway import TICKET
-from argosy.errors import (
-    BadArgument,
-    ConfigError,
-    Denied,
-    LoginFailed,
-    NotFound,
-    Refused,
-    Stale,
-    Unavailable,
-)
-from argosy.sites.address import parse_export, parse_url
-from argosy.sites.model import Address, Tls
+from argosy.errors import ConfigError, LoginFailed, NotFound, Refused, Stale, Unavailable
+from argosy.sites.exports import Exports, Mounted, Tickets, Told, word_of
 from argosy.sites.names.record import Record
 
 log = logging.getLogger("argosy.mounts")
 
-TICKET_BYTES = 15
-"""Of chance in a ticket: 24 letters."""
-
-TICKETS = 1_000
-"""Tickets that wait at the most; a further one takes the oldest one's place."""
+TEND_SECONDS = 5.0
+"""How often mounts are looked at that nobody uses, or that are to be forgotten."""
 
 
 class Opened(Protocol):
@@ -49,6 +34,12 @@ class Opened(Protocol):
 
     def report(self) -> dict[str, Any]:
         """Give its figures."""
+
+    def stirred(self) -> bool:
+        """Say whether it worked for anybody since this was asked last, or still has something to do."""
+
+    async def unsent(self, seconds: float = 0.0) -> Sequence[str]:
+        """Give the files that the site hasn't got yet, after trying for so long to bring them there."""
 
     async def close(self) -> None:
         """End what runs, in order, within a time limit."""
@@ -60,102 +51,77 @@ Opener = Callable[["Mounted"], Coroutine[Any, Any, _S]]
 """Logs in, and gives the storage of a mount."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the record keeps of a mount: enough to log in again, and to tell it from every other."""
+class Fate(StrEnum):
+    """What becomes of a mount that was taken away, or is to be forgotten."""
 
-    uid: int
-    gid: int
-    name: str = ""
-    """A site's in the config, where its password is; empty: the address has all."""
-    below: bytes = b""
-    """Where it begins below that site's start."""
-    address: Address | None = None
-
-    def pack(self) -> bytes:
-        """Give the bytes that the record keeps: always the same for the same."""
-        fields: dict[str, object] = {"uid": self.uid, "gid": self.gid}
-        if self.address is None:
-            fields |= {"name": self.name, "below": os.fsdecode(self.below)}
-        else:
-            address = dataclasses.asdict(self.address)
-            fields |= address | {"directory": os.fsdecode(self.address.directory)}
-        return json.dumps(fields, sort_keys=True).encode()  # escapes what isn't text
-
-    @classmethod
-    def unpack(cls, words: bytes) -> Self:
-        """Read them again."""
-        fields = json.loads(words)
-        uid, gid = fields.pop("uid"), fields.pop("gid")
-        if "name" in fields:
-            return cls(uid, gid, name=fields["name"], below=os.fsencode(fields["below"]))
-        fields |= {"directory": os.fsencode(fields["directory"]), "tls": Tls(fields["tls"])}
-        return cls(uid, gid, address=Address(**fields))
+    FORGOTTEN = "forgotten"
+    """Its password is gone, and its handles are stale."""
+    UNSENT = "unsent"
+    """Something isn't on the site yet."""
+    MOUNTED = "mounted"
+    """This machine has it mounted."""
+    SHARED = "shared"
+    """Other machines may have it mounted."""
+    UNKNOWN = "unknown"
+    """It is none of this gateway's."""
 
 
-class Mounted(NamedTuple):
-    """One mount: nothing of it is shared with another."""
+class Outcome(NamedTuple):
+    """What became of one mount."""
 
-    number: int
-    """In the record, and in file handles."""
-    address: Address
-    uid: int
-    """Owns files of which the site doesn't say who does."""
-    gid: int
-    name: str = ""
-    """Of the site in the config, if it is one of those."""
-
-    @property
-    def title(self) -> str:
-        """What shows in lists of mounts, as `ann@ftp.example.org/pub` or a site's name: no password."""
-        directory = os.fsdecode(self.address.directory).strip("/")
-        place = f"{self.address.user}@{self.address.host}"
-        title = self.name or (f"{place}/{directory}" if directory else place)
-        return title.encode(errors="backslashreplace").decode()
-
-    @property
-    def site(self) -> str:
-        """The whole address as people write it, without the password."""
-        scheme = "ftps" if self.address.tls is Tls.IMPLICIT else "ftp"
-        place = f"{self.address.user}@{join_address(self.address.host, self.address.port)}"
-        site = f"{scheme}://{place}/{os.fsdecode(self.address.directory)}"
-        return site.encode(errors="backslashreplace").decode()
-
-
-class Ticket(NamedTuple):
-    """Leave for one mount."""
-
-    told: Told
-    until: float
+    site: str
+    """Its address, without the password."""
+    fate: Fate
+    unsent: Sequence[str] = ()
+    """Files that the site hasn't got yet."""
 
 
 class Mounts(Generic[_S]):
-    """The storages that are open; after a restart each is opened when it is first asked for."""
+    """The mounts that there are, and the storages of those that are open."""
 
     def __init__(
         self,
         config: Gateway,
         record: Record,
         opener: Opener[_S],
+        *,
+        journals: Path,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Put it together.
+        """Put it together; what the record knows is read.
 
         Args:
             config: The gateway's file.
             record: Where mounts keep their numbers.
             opener: Logs in.
+            journals: Where each has its journal, in a directory by its number.
             clock: Seconds, rising.
         """
         self.key = record.key
         self._config = config
         self._record = record
         self._opener = opener
+        self._journals = journals
         self._clock = clock
+        self._exports = Exports(config)
+        self._tickets = Tickets(record.key, config.nfs.ticket_seconds, clock)
+        self._told: dict[int, Told] = {}
+        self._numbers: dict[Told, int] = {}
+        self._loose: set[int] = set()
+        """Those that nobody has mounted any more, or yet: they are forgotten when nothing is in the way."""
+        for number, (words, held) in record.mounts().items():
+            self._know(number, Told.unpack(words))
+            if not held:
+                self._loose.add(number)
         self._storages: dict[int, _S] = {}
         self._mounted: dict[int, Mounted] = {}
+        """Those that were opened."""
         self._opening: dict[int, asyncio.Future[_S]] = {}
-        self._tickets: dict[str, Ticket] = {}
+        self._closing: dict[int, asyncio.Task[None]] = {}
+        self._used: set[int] = set()
+        """Asked for since somebody looked."""
+        self._used_at: dict[int, float] = {}
+        self._logins = asyncio.Semaphore(config.nfs.logins)
 
     async def take_up(self, numbers: Iterable[int]) -> None:
         """Log in where something waits to be uploaded since before a restart, whether a client comes or not.
@@ -185,8 +151,24 @@ class Mounts(Generic[_S]):
                 continue
             return
 
+    async def tend(self) -> None:
+        """Close what nobody uses, and forget what was taken away, until cancelled."""
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            try:
+                self._put_to_sleep()
+                for number in sorted(self._loose - self._opening.keys()):
+                    await self._forget_if_done(number)
+            except Refused as refused:
+                log.warning("%s", refused)
+            except Exception:
+                log.exception("accident while looking after the mounts")
+
+    # --- opening
+
     def known(self, mount: int) -> _S | None:
         """Give a mount's storage if it is open."""
+        self._used.add(mount)
         return self._storages.get(mount)
 
     async def again(self, mount: int) -> _S:
@@ -199,12 +181,11 @@ class Mounts(Generic[_S]):
         """
         if (storage := self._storages.get(mount)) is not None:
             return storage
-        words = await asyncio.to_thread(self._record.told, mount)
-        if words is None:
+        told = self._told.get(mount)
+        if told is None:
             raise Stale
-        told = Told.unpack(words)
         try:
-            address = await asyncio.to_thread(self._address, told)
+            address = await asyncio.to_thread(self._exports.address, told)
         except NotFound as gone:
             raise Stale(gone.subject) from gone
         return await self._open(Mounted(mount, address, told.uid, told.gid, told.name))
@@ -222,15 +203,19 @@ class Mounts(Generic[_S]):
             BadArgument: It is no address.
             NotFound: The site has no such directory.
             LoginFailed: It doesn't take the password.
-            Unavailable: It is away. Try again.
+            Unavailable: It is away, or too many others log in. Try again.
         """
-        word = export.strip(b"/").partition(b"/")[0].decode(errors="replace")
-        if word.startswith(TICKET):
-            ticket = self._tickets.pop(word, None)
-            if ticket is None or ticket.until < self._clock():
-                raise Denied("this ticket was used, or is too old")
-            return await self._login(ticket.told)
-        return await self._login(self._told(export, "", uid, gid))
+        if (word := word_of(export)).startswith(TICKET):
+            told = self._told.get(self._tickets.take(word))
+            if told is None:
+                raise Stale("what this ticket was for is forgotten")
+        else:
+            told = self._exports.told(export, "", uid, gid)
+        number, storage = await self._login(told, self._turn)
+        if number in self._loose:
+            self._loose.discard(number)
+            await asyncio.to_thread(self._record.hold, number, held=True)
+        return number, storage
 
     async def ticket(self, export: bytes, password: bytes, uid: int, gid: int) -> str:
         """Log in, and give an export that is good for one mount and holds no password.
@@ -244,102 +229,35 @@ class Mounts(Generic[_S]):
         Raises:
             Refused: As `mount`.
         """
-        told = self._told(export, os.fsdecode(password), uid, gid)
-        number, _ = await self._login(told)
-        now = self._clock()
-        self._tickets = {word: one for word, one in self._tickets.items() if one.until >= now}
-        if len(self._tickets) >= TICKETS:
-            del self._tickets[next(iter(self._tickets))]
-        word = TICKET + base64.b32encode(secrets.token_bytes(TICKET_BYTES)).decode().lower()
-        self._tickets[word] = Ticket(told, now + self._config.nfs.ticket_seconds)
-        return f"/{word}/{self.title(number)}"
+        told = self._exports.told(export, os.fsdecode(password), uid, gid)
+        number, _ = await self._login(told, contextlib.nullcontext)
+        return f"/{self._tickets.make(number)}/{self.title(number)}"
 
-    def title(self, mount: int) -> str:
-        """Give what may be shown of a mount that was opened: no password."""
-        return self._mounted[mount].title
-
-    def owner(self, mount: int) -> int:
-        """Give the uid of whom a mount was opened for."""
-        return self._mounted[mount].uid
-
-    def networks(self, mount: int) -> tuple[str, ...]:
-        """Give whose clients alone may use a mount; none: it is as for all."""
-        site = self._config.sites.get(self._mounted[mount].name)
-        return site.networks if site else ()
-
-    def listed(self) -> list[tuple[bytes, tuple[str, ...]]]:
-        """Give the exports that may be shown to everybody, the config's sites, and their own networks."""
-        return [(b"/" + name.encode(), site.networks) for name, site in self._config.sites.items()]
-
-    def report(self) -> list[dict[str, Any]]:
-        """Tell of all that are open, without passwords."""
-        return [
-            {"mount": number, "site": self._mounted[number].site, **storage.report()}
-            for number, storage in sorted(self._storages.items())
-        ]
-
-    async def close(self) -> None:
-        """Close all, at once, within the time that the config gives them."""
-        storages, self._storages = self._storages, {}
+    async def _login(
+        self, told: Told, turn: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    ) -> tuple[int, _S]:
+        number = self._numbers.get(told)
+        if number is not None and (storage := self._storages.get(number)) is not None:
+            return number, storage
+        address = await asyncio.to_thread(self._exports.address, told)
+        if is_new := told not in self._numbers:
+            made = await asyncio.to_thread(self._record.mount, told.pack())
+            if is_new := told not in self._numbers:  # nobody else came meanwhile
+                self._know(made, told)
+                self._loose.add(made)
+        number = self._numbers[told]
         try:
-            async with asyncio.timeout(self._config.state.stop_seconds):
-                done = await asyncio.gather(
-                    *(storage.close() for storage in storages.values()), return_exceptions=True
-                )
-        except TimeoutError:
-            log.warning("uploads are still under way; they go on with the next start")
-            return
-        for accident in done:
-            if isinstance(accident, BaseException):
-                log.error("accident while closing a mount", exc_info=accident)
-
-    # --- inside
-
-    def _told(self, export: bytes, password: str, uid: int, gid: int) -> Told:
-        name, _, below = export.strip(b"/").partition(b"/")
-        if (known := name.decode(errors="replace")) in self._config.sites:
-            if b".." in below.split(b"/"):
-                raise BadArgument("'..' leads out of the site that the config names")
-            return Told(uid, gid, name=known, below=below)
-        address = parse_export(export)
-        if password:
-            address = dataclasses.replace(address, password=password)
-        return Told(uid, gid, address=address)
-
-    def _address(self, told: Told) -> Address:
-        """Give the address of a mount; reads a password file."""
-        if told.address is not None:
-            return told.address
-        site = self._config.sites.get(told.name)
-        if site is None:
-            raise NotFound(told.name)
-        address = parse_url(site.url)
-        if site.password_file:
-            address = dataclasses.replace(address, password=_first_line(Path(site.password_file)))
-        tls = Tls(site.tls) if site.tls else address.tls
-        address = dataclasses.replace(address, tls=tls, encoding=site.encoding)
-        if told.below:
-            directory = address.directory
-            start = directory if not directory or directory.endswith(b"/") else directory + b"/"
-            address = dataclasses.replace(address, directory=start + told.below)
-        return address
-
-    async def _login(self, told: Told) -> tuple[int, _S]:
-        address = await asyncio.to_thread(self._address, told)
-        number, is_new = await asyncio.to_thread(self._number, told.pack())
-        try:
-            return number, await self._open(Mounted(number, address, told.uid, told.gid, told.name))
+            return number, await self._open(Mounted(number, address, told.uid, told.gid, told.name), turn)
         except Refused:
             if is_new and number not in self._storages:
-                await asyncio.to_thread(self._record.forget, number)  # its password may be a wrong one
+                await self._drop(number)  # its password may be a wrong one
             raise
 
-    def _number(self, told: bytes) -> tuple[int, bool]:
-        before = set(self._record.mounts())
-        number = self._record.mount(told)
-        return number, number not in before
-
-    async def _open(self, mounted: Mounted) -> _S:
+    async def _open(
+        self,
+        mounted: Mounted,
+        turn: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+    ) -> _S:
         """Open a storage; who asks while that goes on gets the same, or the same refusal."""
         number = mounted.number
         if (storage := self._storages.get(number)) is not None:
@@ -348,7 +266,10 @@ class Mounts(Generic[_S]):
             return await asyncio.shield(opening)
         opening = self._opening[number] = asyncio.get_running_loop().create_future()
         try:
-            storage = await self._opener(mounted)
+            if (closing := self._closing.get(number)) is not None:
+                await asyncio.shield(closing)  # two at once would have one journal
+            async with turn():
+                storage = await self._opener(mounted)
         except BaseException as error:
             opening.set_exception(error if isinstance(error, Refused) else Unavailable(mounted.site))
             opening.exception()  # looked at here, for maybe nobody else waits
@@ -356,16 +277,216 @@ class Mounts(Generic[_S]):
         else:
             self._mounted[number] = mounted
             self._storages[number] = storage
+            self._used.add(number)
             opening.set_result(storage)
             log.info("mount %d: %s", number, mounted.site)
             return storage
         finally:
             del self._opening[number]
 
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until fewer log in.
 
-def _first_line(file: Path) -> str:
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {getattr(error, 'strerror', 'not text')}") from error
-    return lines[0] if lines else ""
+        Raises:
+            Unavailable: That takes too long. Try again.
+        """
+        try:
+            async with asyncio.timeout(self._config.nfs.login_seconds):
+                await self._logins.acquire()
+        except TimeoutError:
+            raise Unavailable(f"{self._config.nfs.logins} others log in at their sites") from None
+        try:
+            yield
+        finally:
+            self._logins.release()
+
+    # --- closing and forgetting
+
+    def _put_to_sleep(self) -> None:
+        """Begin to close what nobody has used for long."""
+        now, used = self._clock(), self._used
+        self._used = set()
+        for number, storage in list(self._storages.items()):
+            if storage.stirred() or number in used or number not in self._used_at:
+                self._used_at[number] = now
+            elif 0 < self._config.remote.sleep_seconds <= now - self._used_at[number]:
+                log.info("mount %d sleeps until somebody asks for it: %s", number, self._mounted[number].site)
+                self._begin_to_close(number)
+
+    def _begin_to_close(self, number: int) -> asyncio.Task[None]:
+        storage = self._storages.pop(number)
+        self._used_at.pop(number, None)
+        closing = self._closing[number] = asyncio.create_task(self._close_one(number, storage))
+        return closing
+
+    async def _close_one(self, number: int, storage: _S) -> None:
+        try:
+            async with asyncio.timeout(self._config.state.stop_seconds):
+                await storage.close()
+        except Exception:
+            log.exception("accident while closing mount %d", number)
+        finally:
+            del self._closing[number]
+
+    async def release(self, export: bytes, mounted: Sequence[bytes]) -> Outcome:
+        """Hear that a directory was taken away; its mount is forgotten as soon as nothing is in the way.
+
+        Args:
+            export: What was mounted there.
+            mounted: The exports of this gateway that this machine has mounted yet.
+        """
+        word = word_of(export)
+        numbers = self._meant(export)
+        if not numbers:
+            return Outcome("", Fate.UNKNOWN)
+        self._tickets.drop(word)
+        number = numbers[0]
+        site = self._exports.site(self._told[number])
+        if any(number in self._meant(other) for other in mounted):
+            return Outcome(site, Fate.MOUNTED)
+        if self._config.nfs.networks:
+            return Outcome(site, Fate.SHARED)
+        if number not in self._loose:
+            self._loose.add(number)
+            await asyncio.to_thread(self._record.hold, number, held=False)
+        left = await self._forget_if_done(number, self._config.state.stop_seconds)
+        return Outcome(site, Fate.UNSENT if left else Fate.FORGOTTEN, left)
+
+    async def forget(self, site: str, mounted: Sequence[bytes]) -> list[Outcome]:
+        """Forget the mounts of a site that aren't mounted here, and have nothing to send: passwords and all.
+
+        Args:
+            site: As `report` tells it.
+            mounted: The exports of this gateway that this machine has mounted.
+
+        Raises:
+            NotFound: There is no such mount.
+        """
+        in_use = {number for export in mounted for number in self._meant(export)}
+        outcomes = []
+        for number in [number for number, told in self._told.items() if self._exports.site(told) == site]:
+            if number in in_use:
+                outcomes.append(Outcome(site, Fate.MOUNTED))
+                continue
+            if (opening := self._opening.get(number)) is not None:
+                await asyncio.wait([opening])
+            left = await self._left(number, self._config.state.stop_seconds) or await self._forget(number)
+            outcomes.append(Outcome(site, Fate.UNSENT if left else Fate.FORGOTTEN, left))
+        if not outcomes:
+            raise NotFound(f"the gateway has no mount of {site}")
+        return outcomes
+
+    def _meant(self, export: bytes) -> list[int]:
+        """Give the mounts that an export may have been for: an address doesn't tell whose."""
+        if (word := word_of(export)).startswith(TICKET):
+            number = self._tickets.number(word)
+            return [number] if number in self._told else []
+        try:
+            told = self._exports.told(export, "", 0, 0)
+        except Refused:
+            return []
+        return [number for number, other in self._told.items() if told.is_same_place(other)]
+
+    async def _forget_if_done(self, number: int, seconds: float = 0.0) -> Sequence[str]:
+        """Forget a mount that nobody has, unless something is unsent, which is given."""
+        if number not in self._loose or number in self._opening or self._tickets.waits(number):
+            return ()
+        left = await self._left(number, seconds)
+        if number not in self._loose:  # it was mounted meanwhile
+            return left
+        return left or await self._forget(number)
+
+    async def _left(self, number: int, seconds: float) -> Sequence[str]:
+        """Say what a mount's site hasn't got yet."""
+        if (storage := self._storages.get(number)) is not None:
+            return await storage.unsent(seconds)
+        files = await asyncio.to_thread(self._in_journal, number)
+        return (f"{files} files, which wait for a login",) if files else ()
+
+    async def _forget(self, number: int) -> Sequence[str]:
+        """Forget a mount. What was written in the last moment keeps it, and is given."""
+        told = self._told.pop(number)
+        del self._numbers[told]
+        if number in self._storages:
+            self._begin_to_close(number)
+        if (closing := self._closing.get(number)) is not None:
+            await asyncio.shield(closing)
+        if await asyncio.to_thread(self._in_journal, number):
+            self._know(number, told)
+            return await self._left(number, 0.0)
+        await self._drop(number)
+        await asyncio.to_thread(shutil.rmtree, self._journal(number), ignore_errors=True)
+        log.info("mount %d is forgotten: %s", number, self._exports.site(told))
+        return ()
+
+    async def _drop(self, number: int) -> None:
+        told = self._told.pop(number, None)
+        if told is not None:
+            del self._numbers[told]
+        self._loose.discard(number)
+        self._mounted.pop(number, None)
+        await asyncio.to_thread(self._record.forget, number)
+
+    def _know(self, number: int, told: Told) -> None:
+        self._told[number] = told
+        self._numbers[told] = number
+
+    def _journal(self, number: int) -> Path:
+        return self._journals / str(number)
+
+    def _in_journal(self, number: int) -> int:
+        """Give how many files a journal holds."""
+        at = self._journal(number)
+        return sum(one.suffix == ".log" for one in at.iterdir()) if at.is_dir() else 0
+
+    # --- telling
+
+    def title(self, mount: int) -> str:
+        """Give what may be shown of a mount that was opened: no password. Empty: it is forgotten."""
+        mounted = self._mounted.get(mount)
+        return mounted.title if mounted else ""
+
+    def owner(self, mount: int) -> int:
+        """Give the uid of whom a mount was opened for."""
+        return self._mounted[mount].uid
+
+    def networks(self, mount: int) -> tuple[str, ...]:
+        """Give whose clients alone may use a mount; none: it is as for all."""
+        return self._exports.networks(self._mounted[mount].name)
+
+    def listed(self) -> list[tuple[bytes, tuple[str, ...]]]:
+        """Give the exports that may be shown to everybody, the config's sites, and their own networks."""
+        return self._exports.listed()
+
+    def report(self) -> list[dict[str, Any]]:
+        """Tell of all that are open, without passwords."""
+        return [
+            {"mount": number, "site": self._mounted[number].site, **storage.report()}
+            for number, storage in sorted(self._storages.items())
+        ]
+
+    def asleep(self) -> list[dict[str, Any]]:
+        """Tell of those that aren't open, without passwords."""
+        return [
+            {"mount": number, "site": self._exports.site(told)}
+            for number, told in sorted(self._told.items())
+            if number not in self._storages
+        ]
+
+    async def close(self) -> None:
+        """Close all, at once, within the time that the config gives them."""
+        storages, self._storages = self._storages, {}
+        try:
+            async with asyncio.timeout(self._config.state.stop_seconds):
+                done = await asyncio.gather(
+                    *self._closing.values(),
+                    *(storage.close() for storage in storages.values()),
+                    return_exceptions=True,
+                )
+        except TimeoutError:
+            log.warning("uploads are still under way; they go on with the next start")
+            return
+        for accident in done:
+            if isinstance(accident, BaseException):
+                log.error("accident while closing a mount", exc_info=accident)

@@ -12,7 +12,6 @@ import logging
 import posixpath
 import secrets
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +39,7 @@ from argosy.sites.reading.reader import Reader
 from argosy.sites.session.client import Client
 from argosy.sites.session.dialect import Dialect
 from argosy.sites.session.pool import Pool
+from argosy.sites.threads import Threads
 from argosy.sites.writing.draft import Dirty
 from argosy.sites.writing.space import Space
 from argosy.sites.writing.writer import Writer
@@ -48,8 +48,6 @@ log = logging.getLogger(__name__)
 
 _TEND_SECONDS = 2.0
 """How often sessions that nobody needs are looked for."""
-_ASIDE = 2
-"""Threads for what doesn't wait for the site: the record."""
 _TRIES = 3
 """How often a file is asked for anew that changes while it is read."""
 _BEING_MADE = 1_000
@@ -78,8 +76,8 @@ class Storage:
             lambda: Client(address, settings.remote, self._dialect), settings.remote
         )
         self._site = Site(self._pool, self._dialect, settings.remote.away_seconds)
-        self._threads = ThreadPoolExecutor(settings.remote.connections + 2, f"mount-{mount}")
-        self._quick = ThreadPoolExecutor(_ASIDE, f"mount-{mount}-record")
+        self._threads = Threads(f"mount-{mount}", settings.remote.connections + 2)
+        self._off, self._aside = self._threads.off, self._threads.aside
         self._tending: asyncio.TimerHandle | None = None
         self._room: tuple[float, Room] = -_ROOM_SECONDS, Room(None, None)
         self._made_exclusively: dict[FileId, bool] = {}
@@ -124,8 +122,7 @@ class Storage:
             await storage._begin(address, (uid, gid), blocks, space, journal)
         except BaseException:
             storage._pool.close()
-            storage._threads.shutdown(wait=False)
-            storage._quick.shutdown(wait=False)
+            storage._threads.close()
             raise
         return storage
 
@@ -198,8 +195,21 @@ class Storage:
         await self._writer.close()
         await asyncio.to_thread(self._reader.close)
         self._pool.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._quick.shutdown(wait=False)
+        self._threads.close()
+
+    def stirred(self) -> bool:
+        """Say whether it worked for anybody since this was asked last, or still has something to do."""
+        return self._threads.stirred() or self._pool.busy or bool(self._writer.files())
+
+    async def unsent(self, seconds: float = 0.0) -> list[str]:
+        """Give the files that the site hasn't got yet, after trying for so long to bring them there."""
+        if seconds and (files := self._writer.files()):
+            flushing = [asyncio.ensure_future(self._writer.flush(file)) for file in files]
+            _, late = await asyncio.wait(flushing, timeout=seconds)
+            for one in late:
+                one.cancel()  # the upload goes on, only nobody waits for it
+            await asyncio.gather(*flushing, return_exceptions=True)
+        return [self._called(file) for file in self._writer.files()]
 
     def report(self) -> dict[str, Any]:
         """Tell how it is: for `argosy sites`."""
@@ -229,11 +239,11 @@ class Storage:
                 }
                 for moving in writing.moving
             ],
-            "refused": [
-                {"path": (self._tree.name(file) or b"?").decode(errors="backslashreplace"), "why": why}
-                for file, why in writing.trouble
-            ],
+            "refused": [{"path": self._called(file), "why": why} for file, why in writing.trouble],
         }
+
+    def _called(self, file: FileId) -> str:
+        return (self._tree.name(file) or b"?").decode(errors="backslashreplace")
 
     # --- what is known at once
 
@@ -558,17 +568,11 @@ class Storage:
         pinned = self._tree.known.pinned
         for file in [one for one in pinned if self._writer.dirty(one) is None]:
             pinned.discard(file)
-        self._off(self._tend_sessions).add_done_callback(lambda _: self._tend_later())
+        self._threads.tend(self._tend_sessions).add_done_callback(lambda _: self._tend_later())
 
     def _tend_sessions(self) -> None:
         self._reader.tend()
         self._pool.tend()
-
-    def _off(self, work: Any, *arguments: Any) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-
-    def _aside(self, work: Any, *arguments: Any) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._quick, work, *arguments)
 
 
 def _version(attributes: Attributes) -> Version:

@@ -91,14 +91,16 @@ class MountDesk:
         del host
         source.end()
         return mount3.mounts(
-            (host.encode(), self._mounts.title(mount).encode()) for (host, _), mount in self._table.items()
+            (host.encode(), title.encode())
+            for (host, _), mount in self._table.items()
+            if (title := self._mounts.title(mount))
         )
 
     def unmount(self, host: str, source: xdr.Reader) -> bytes:
         """UMNT: forget a line of the table; the handles stay what they are. Section 5.2.3."""
         mount = self._table.pop((host, mount3.unpack_path(source)), None)
         if mount is not None:
-            log.info("%s unmounted %s", host, self._mounts.title(mount))
+            log.info("%s unmounted %s", host, self._mounts.title(mount) or "what is forgotten")
         return b""
 
     def unmount_all(self, host: str, source: xdr.Reader) -> bytes:

@@ -109,7 +109,7 @@ class Mounts(Protocol):
         """Open what MNT names, for somebody."""
 
     def title(self, mount: int) -> str:
-        """Give what may be shown of it: no password."""
+        """Give what may be shown of it: no password. Empty: it is forgotten."""
 
     def owner(self, mount: int) -> int:
         """Give the uid of whose login it is."""

@@ -25,7 +25,7 @@ from argosy.sites.model import FileId, Kind
 ROOT: FileId = 3
 """The directory that was mounted. An id is a place in a directory too (`Named.cookie`): those begin at 3."""
 
-VERSION = 1
+VERSION = 2
 """Of the tables."""
 
 KEY_BYTES = 32
@@ -40,23 +40,34 @@ TABLES = (
     "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     # told: address, password and all. home: the start directory on the site. owner: who we are in its
     # listings. next: the id of the next file; none is used twice, or an old handle could mean a new file.
+    # held: somebody has it mounted; else it is forgotten as soon as its site has all that was written.
     """CREATE TABLE mount(
         id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, told BLOB NOT NULL UNIQUE,
-        home BLOB, owner BLOB, born_ns INTEGER NOT NULL, next INTEGER NOT NULL
+        home BLOB, owner BLOB, born_ns INTEGER NOT NULL, next INTEGER NOT NULL,
+        held INTEGER NOT NULL DEFAULT 1
     )""",
     # told_ns, changed_ns: the times that clients were told, true while the site says seen_size and seen_ns.
+    # renamed_ns: when we gave it its name.
     """CREATE TABLE file(
         mount INTEGER NOT NULL REFERENCES mount(id), id INTEGER NOT NULL, parent INTEGER NOT NULL,
         name BLOB NOT NULL, kind INTEGER NOT NULL, exclusive BLOB,
-        told_ns INTEGER, changed_ns INTEGER, seen_size INTEGER, seen_ns INTEGER,
+        told_ns INTEGER, changed_ns INTEGER, seen_size INTEGER, seen_ns INTEGER, renamed_ns INTEGER,
         PRIMARY KEY(mount, id), UNIQUE(mount, parent, name)
     ) WITHOUT ROWID""",
 )
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {}
+
+def _to_2(db: sqlite3.Connection) -> None:
+    db.execute("ALTER TABLE mount ADD COLUMN held INTEGER NOT NULL DEFAULT 1")
+    db.execute("ALTER TABLE file ADD COLUMN renamed_ns INTEGER")
+
+
+STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: _to_2}
 """How a record of an older version becomes one of this, by the version that a step leads to."""
 
-_FILE = "SELECT id, parent, name, kind, exclusive, told_ns, changed_ns, seen_size, seen_ns FROM file "
+_FILE = (
+    "SELECT id, parent, name, kind, exclusive, told_ns, changed_ns, seen_size, seen_ns, renamed_ns FROM file "
+)
 
 _WAY_UP = """
     WITH RECURSIVE up(id, parent, name, depth) AS (
@@ -101,6 +112,8 @@ class Row(NamedTuple):
     """The `ctime` that clients were told."""
     seen_size: int | None = None
     seen_ns: int | None = None
+    renamed_ns: int | None = None
+    """When we gave it its name; None: it always had it."""
 
 
 class Record:
@@ -120,6 +133,7 @@ class Record:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA secure_delete = ON")
             with self._transaction():
                 self._lay()
         except BaseException as error:
@@ -158,25 +172,28 @@ class Record:
     def mount(self, told: bytes) -> int:
         """Give the number of a mount, making it at first use; its files keep their ids from then on.
 
+        A new one isn't held yet.
+
         Args:
             told: All that tells it from others, and all that is needed to mount it again.
         """
         with self._transaction():
             self._db.execute(
-                "INSERT OR IGNORE INTO mount(told, born_ns, next) VALUES(?, ?, ?)",
+                "INSERT OR IGNORE INTO mount(told, born_ns, next, held) VALUES(?, ?, ?, 0)",
                 (told, time.time_ns(), ROOT + 1),
             )
         (number,) = self._ask("SELECT id FROM mount WHERE told = ?", told)[0]
         return int(number)
 
-    def told(self, mount: int) -> bytes | None:
-        """Give what a mount's number, as a file handle has it, stands for; None: nothing."""
-        rows = self._ask("SELECT told FROM mount WHERE id = ?", mount)
-        return rows[0][0] if rows else None
+    def mounts(self) -> dict[int, tuple[bytes, bool]]:
+        """Give all mounts that weren't forgotten: what each stands for, and whether it is held."""
+        rows = self._ask("SELECT id, told, held FROM mount ORDER BY id")
+        return {number: (told, bool(held)) for number, told, held in rows}
 
-    def mounts(self) -> list[int]:
-        """Give all mounts that ever were and weren't forgotten."""
-        return [row[0] for row in self._ask("SELECT id FROM mount ORDER BY id")]
+    def hold(self, mount: int, *, held: bool) -> None:
+        """Write down whether somebody has it mounted."""
+        with self._transaction():
+            self._db.execute("UPDATE mount SET held = ? WHERE id = ?", (held, mount))
 
     def learned(self, mount: int) -> Learned:
         """Give what is known of a mount's site.
@@ -198,10 +215,15 @@ class Record:
             )
 
     def forget(self, mount: int) -> None:
-        """Forget a mount, its password and its files; their handles are stale from now on."""
+        """Forget a mount, its password and its files; their handles are stale from now on.
+
+        Nothing of them stays in the file, nor in what SQLite keeps beside it.
+        """
         with self._transaction():
             self._db.execute("DELETE FROM file WHERE mount = ?", (mount,))
             self._db.execute("DELETE FROM mount WHERE id = ?", (mount,))
+        with self._lock, self._reading, _as_refusals():
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     # --- files
 
@@ -306,8 +328,8 @@ class Record:
             ).fetchall():
                 self._drop(mount, other)
             done = self._db.execute(
-                "UPDATE file SET parent = ?, name = ? WHERE mount = ? AND id = ?",
-                (directory, name, mount, file),
+                "UPDATE file SET parent = ?, name = ?, renamed_ns = ? WHERE mount = ? AND id = ?",
+                (directory, name, time.time_ns(), mount, file),
             )
             if not done.rowcount:
                 raise Stale

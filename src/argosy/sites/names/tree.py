@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from argosy import config
-from argosy.errors import Denied, NotADirectory, NotFound, Stale
+from argosy.errors import Denied, NotADirectory, NotFound, Refused, Stale
 from argosy.sites.model import Attributes, Facts, FileId, Kind, Named, Page
 from argosy.sites.names.known import Brought, Known, Listing
 from argosy.sites.names.record import ROOT, Record, Row
 from argosy.sites.names.telling import Teller, as_seen_from
-from argosy.sites.temporary import is_temporary
+from argosy.sites.temporary import is_leftover, is_temporary
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,10 @@ class Site(Protocol):
 
     def facts(self, path: bytes) -> Facts:
         """Say what a name stands for. NotFound, Denied, Unavailable ..."""
+        ...
+
+    def delete(self, path: bytes) -> None:
+        """Remove a file. Denied, Unavailable ..."""
         ...
 
     @property
@@ -85,6 +89,7 @@ class Tree:
         self._off = off
         self._aside = aside
         self._large = settings.large_directory
+        self._leftover_ns = int(settings.leftover_seconds * 1e9)
         self.home = b"/"
         """Where the mount begins, absolute on the site; to be set before anything is asked."""
         root = teller.tell(Facts(name=b"", kind=Kind.DIRECTORY), ROOT, ROOT)
@@ -302,6 +307,8 @@ class Tree:
         asked = self.known.clock()
         rows = self._record.children(self._mount, directory)
         found = {facts.name: facts for facts in self._site.list(path) if not is_temporary(facts.name)}
+        if self._leftover_ns:
+            self._sweep(path, found, rows)
         minted = self._mint(directory, found, rows)
         self._learn_owner(found, rows)
         nodes: dict[FileId, Named] = {}
@@ -316,6 +323,23 @@ class Tree:
         names = {node.name: file for file, node in nodes.items()}
         missing = [(row.id, name) for name, row in rows.items() if name not in found]
         return Brought(Listing(names, sorted(nodes), self.known.until(asked)), nodes, targets, missing)
+
+    def _sweep(self, path: bytes, found: dict[bytes, Facts], rows: dict[bytes, Row]) -> None:
+        """Remove what clients that crashed have left."""
+        before_ns = time.time_ns() - self._leftover_ns
+        for name in [name for name in found if is_leftover(name)]:
+            facts, row = found[name], rows.get(name)
+            if facts.kind is not Kind.FILE or facts.mtime_ns is None or facts.mtime_ns > before_ns:
+                continue
+            if row is not None and (row.renamed_ns or 0) > before_ns:
+                continue
+            try:
+                self._site.delete(path.rstrip(b"/") + b"/" + name)
+            except Refused as refused:
+                log.info("%r in %r was left by a client, and stays: %s", name, path, refused)
+            else:
+                log.info("%r in %r was left by a client, and is removed", name, path)
+                del found[name]
 
     def _mint(
         self, directory: FileId, found: dict[bytes, Facts], rows: dict[bytes, Row]

@@ -126,6 +126,11 @@ class Pool(Generic[C_co]):
         """Somebody waits for a connection: who holds one idly gives it back."""
         return any(self._waiting.values())
 
+    @property
+    def busy(self) -> bool:
+        """Somebody has a connection, or wants one."""
+        return bool(self._busy) or self.wanted
+
     @contextmanager
     def borrow(self, purpose: Purpose, seconds: float) -> Iterator[C_co]:
         """Lend a connection. One that is broken afterwards is dropped.

@@ -87,6 +87,24 @@ class AskTicket(Message, tag="ask-ticket"):
     gid: int
 
 
+class AskRelease(Message, tag="ask-release"):
+    """A site's directory was taken away: what becomes of its mount? Answered by `Report`."""
+
+    export: bytes
+    """What was mounted there, as the system tells it."""
+    mounted: tuple[bytes, ...]
+    """What else this machine has mounted of the gateway."""
+
+
+class AskForget(Message, tag="ask-forget"):
+    """Forget the mounts of a site, and their passwords. Answered by `Report`."""
+
+    site: str
+    """Its address, as `AskSites` tells it."""
+    mounted: tuple[bytes, ...]
+    """What this machine has mounted of the gateway."""
+
+
 class Report(Message, tag="report"):
     """An answer for people and scripts: a JSON document."""
 
@@ -95,6 +113,6 @@ class Report(Message, tag="report"):
 
 Body = (
     AskStatus | AskNodes | AskWhy | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban
-    | AskRefresh | AskSites | AskTicket | Report
+    | AskRefresh | AskSites | AskTicket | AskRelease | AskForget | Report
 )  # fmt: skip
 """These messages are a frame's body."""
