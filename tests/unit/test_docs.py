@@ -35,6 +35,7 @@ TABLES: dict[str, type[config.Table]] = {
     "`[accounts]`": config.Accounts,
     "`[quota]`": config.Quota,
     "`[placement]`": config.Placement,
+    "`[repair]`": config.Repair,
     "`[search]`": config.Search,
     "`[sections.NAME]`": config.Section,
     "The node's file": config.Node,

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from argosy import errors
 from argosy.net import pki
@@ -104,6 +104,15 @@ def test_a_node_gets_its_name_and_its_days_and_no_power_to_sign(tmp_path: Path) 
     left = certificate.not_valid_after_utc - datetime.now(UTC)
     assert timedelta(days=89) < left <= timedelta(days=90)
     assert timedelta(days=58) < pki.renew_at(pem) - datetime.now(UTC) < timedelta(days=61)
+
+
+def test_a_certificate_that_cannot_be_shown_to_other_nodes_is_renewed_at_once(tmp_path: Path) -> None:
+    authority = pki.Authority.open(tmp_path / "master")
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:argosy:node:harbour")])
+    pem = authority._sign("harbour", key, names, [ExtendedKeyUsageOID.CLIENT_AUTH], 90)
+    left = pki.renew_at(pem) - datetime.now(UTC)
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)  # for one just made: an old master made it
 
 
 def test_asking_twice_uses_the_same_key(tmp_path: Path) -> None:

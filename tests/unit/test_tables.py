@@ -72,6 +72,11 @@ def test_every_message_of_the_link_can_travel_and_is_said_by_the_links_name() ->
         link.Space,
         link.File,
         link.Group,
+        link.Offer,
+        link.Visit,
+        link.Item,
+        link.Wanted,
+        link.Arrived,
     }
     assert set(link.Body.__args__) == messages - inner
     assert all(getattr(link, kind.__name__) is kind for kind in messages)

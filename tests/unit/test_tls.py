@@ -95,8 +95,24 @@ def test_a_node_does_not_talk_to_another_sites_master(keys: Path) -> None:
 def test_a_node_cannot_pose_as_the_master(keys: Path) -> None:
     posing = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     posing.load_cert_chain(keys / "harbour.pem", keys / "harbour.key")
-    with pytest.raises(ssl.SSLCertVerificationError, match="purpose"):
-        converse(posing, tls.link_client(keys, "harbour"))
+    _, posed, _ = converse(posing, tls.link_client(keys, "harbour"))
+    assert tls.identity(posed) == "node:harbour"  # so the agent hangs up
+    client = ssl.create_default_context(cafile=str(keys / "authority.pem"))
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"(?i)hostname"):
+        converse(posing, client, "localhost")  # nor as the FTP door
+
+
+def test_two_nodes_know_each_other_by_name(keys: Path) -> None:
+    client, server, version = converse(tls.node_server(keys, "harbour"), tls.link_client(keys, "harbour"))
+    assert tls.identity(client) == tls.identity(server) == tls.node_identity("harbour")
+    assert version == "TLSv1.3"
+
+
+def test_who_has_no_certificate_or_another_sites_gets_nothing_from_a_node(keys: Path) -> None:
+    for stranger in (tls.enrol_client(), tls.link_client(keys / "other", "harbour")):
+        stranger.load_verify_locations(keys / "authority.pem")
+        with pytest.raises(OSError, match=r"(?i)alert|certificate|reset"):
+            converse(tls.node_server(keys, "harbour"), stranger)
 
 
 def test_the_ftp_certificate_that_every_node_has_makes_nobody_the_master(keys: Path) -> None:

@@ -202,6 +202,8 @@ class Verdict:
     """Upload, loc, mtime_ns of what the catalogue has committed."""
     forget: tuple[int, ...] = ()
     """Uploads that nobody will go on with."""
+    copies: tuple[tuple[int, int], ...] = ()
+    """Version and bytes of copies from another node that were cut, and may be gone on with."""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):

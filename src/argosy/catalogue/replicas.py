@@ -11,11 +11,12 @@ from argosy.catalogue.model import (
     Found,
     MergeReport,
     Replica,
+    Sealed,
     Settlement,
     TreePath,
     Verdict,
 )
-from argosy.catalogue.store import merging, replicas, settling, tree, uploads
+from argosy.catalogue.store import copying, merging, replicas, settling, tree, uploads
 
 SETTLE_AGAIN = 4
 """Rounds of upkeep until a move that was handed out, and of which nothing was heard, is asked for again."""
@@ -90,6 +91,27 @@ class Replicas(Ground):
         What was changed or lost on the disk meanwhile is seen as such when the list tells of it.
         """
         await self._engine.write(uploads.placed, volume, numbers)
+
+    async def add_copies(
+        self, volume: int, node: str, epoch: int, copies: Sequence[tuple[int, Sealed]]
+    ) -> Verdict:
+        """Make copies that came from another node replicas, those whose version is still the file's.
+
+        Says where each shall lie, and which parts are to be forgotten. To repeat it does no harm.
+
+        Args:
+            volume: Where they lie, sealed.
+            node: Whose volume it is, in its `epoch`.
+            epoch: See `node`.
+            copies: Each one's version, and what the node says of it.
+
+        Raises:
+            Unavailable: The node was registered anew since. It tells of its parts when it joins.
+        """
+        now_ns = self._now()
+        return await self._engine.write(
+            lambda db: copying.add(db, volume, copies, node=node, epoch=epoch, now_ns=now_ns)
+        )
 
     async def expect_whole(self, volume: int) -> None:
         """Before a volume is asked for its whole list: what was told to it to put in place must be in it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Found
+from argosy.cluster import copying
 from argosy.cluster.roster import LiveVolume, Node, Roster, Standing, as_doomed
 from argosy.config import Master, split_address
 from argosy.net import tls
@@ -163,6 +164,8 @@ class Guest:
             case link.Done():
                 if transfer := node.transfers.get(message.ticket):
                     transfer.finish(message)
+            case link.Gathered():
+                return self._take_in(node, message)
             case link.Changes():
                 return self._merge(node, message)
             case link.Beat():
@@ -295,6 +298,10 @@ class Guest:
             await self._catalogue.placed(live.number, [part.upload for part in commits])
         for start in range(0, len(verdict.forget), VERDICTS):
             await node.ask(link.Forget(live.store_id, list(verdict.forget[start : start + VERDICTS])))
+        live.cut_copies.update({ver: (received, time.monotonic()) for ver, received in verdict.copies})
+
+    async def _take_in(self, node: Node, report: link.Gathered) -> None:
+        await copying.take_in(self._catalogue, node, report)
 
     async def _merge(self, node: Node, batch: link.Changes) -> link.Body:
         live = node.volumes[batch.store_id]

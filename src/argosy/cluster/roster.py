@@ -7,7 +7,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from argosy import errors
@@ -43,6 +43,8 @@ class LiveVolume:
     held_losses: int = 0
     acked: int = 0
     """Journal number up to which its changes are in the catalogue."""
+    cut_copies: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """Parts of copies that may be gone on with: by version, the bytes, and since when (monotonic clock)."""
     turn: int = 0
     """When it was last chosen for a transfer, as a rising number."""
 

@@ -59,6 +59,8 @@ class Transfer:
         """Bytes per second that it may make; 0: no limit."""
         self.upload = 0
         """The upload that it brings; 0 for none."""
+        self.arrived: dict[int, link.Arrived] = {}
+        """What became of the files of a `gather`, by version."""
         self._heard = 0.0
         self._meet: link.Meet | None = None
         self._order: link.Body | None = None
@@ -126,6 +128,11 @@ class Transfer:
                 room=room,
             )
         )
+
+    def copy(self, order: link.Supply | link.Gather) -> None:
+        """Have the node be one end of copies from node to node."""
+        self._order = order
+        self.node.tell(order)
 
     def cancel(self) -> None:
         """Have the node end it, or give the port up that nobody used."""

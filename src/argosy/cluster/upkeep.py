@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
+from argosy.cluster import copying
 from argosy.cluster.roster import Roster, as_doomed
 from argosy.config import Master
 from argosy.wire import link
@@ -114,6 +115,7 @@ class Upkeep:
         patience_ns = int(self._config.catalogue.partial_seconds * 1e9)
         for volume, upload in await self._catalogue.forget_expired(time.time_ns() - patience_ns):
             self._roster.forget(volume, [upload])
+        await copying.forget_expired(self._catalogue, self._roster, self._config.repair.part_seconds)
 
     async def _compare(self) -> None:
         """Have copies read that were found under the same name, and judge by their contents."""

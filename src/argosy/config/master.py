@@ -205,6 +205,23 @@ class Placement(Table, frozen=True, kw_only=True):
     """What counts as a node's full bandwidth: one gigabit."""
 
 
+class Repair(Table, frozen=True, kw_only=True):
+    """`[repair]`: copies that the site makes by itself, from node to node."""
+
+    batch_files: int = 1_000
+    """Files that are copied over one connection at the most, 2,000 at the highest."""
+    batch_bytes: int = 1_073_741_824
+    """Bytes of a batch; a larger file goes alone."""
+    copies_per_node: int = 2
+    """Batches that a node sends or takes at once; a further one waits."""
+    node_bytes_per_second: int = 0
+    """How fast a node may send, and take, for all its copies together; 0: as fast as can be."""
+    seconds: float = 3_600.0
+    """How long a batch may take; a large file that isn't over by then is gone on with in the next."""
+    part_seconds: float = 86_400.0
+    """How long the part of a copy that was cut is kept, to be gone on with."""
+
+
 class Paths(Table, frozen=True, kw_only=True):
     """`[paths]`: what is kept where."""
 
@@ -224,6 +241,7 @@ class Master(Table, frozen=True, kw_only=True):
     accounts: Accounts = Accounts()
     quota: Quota = Quota()
     placement: Placement = Placement()
+    repair: Repair = Repair()
     search: Search = Search()
     sections: dict[str, Section] = msgspec.field(default_factory=dict)
 
@@ -261,6 +279,7 @@ def load_master(path: Path) -> Master:
         raise ConfigError("accounts.refresh_seconds and quota.count_seconds want more than 0")
     if master.search.at_once < 1 or master.search.limit < 1 or master.search.seconds <= 0:
         raise ConfigError("search: limit and at_once want at least 1, seconds more than 0")
+    _check_repair(master.repair)
     if link.lost_seconds <= link.beat_seconds:
         raise ConfigError("link.lost_seconds: want more than link.beat_seconds")
     if bool(ftp.certificate) != bool(ftp.key):
@@ -286,3 +305,10 @@ def load_master(path: Path) -> Master:
             key=str(at / ftp.key) if ftp.key else "",
         ),
     )
+
+
+def _check_repair(repair: Repair) -> None:
+    if not 1 <= repair.batch_files <= 2_000 or repair.batch_bytes < 1 or repair.copies_per_node < 1:
+        raise ConfigError("repair: batch_files wants 1 to 2000, batch_bytes and copies_per_node at least 1")
+    if repair.node_bytes_per_second < 0 or repair.seconds <= 0 or repair.part_seconds < 0:
+        raise ConfigError("repair: seconds wants more than 0, the others not less")

@@ -109,7 +109,8 @@ class Authority:
     def sign_node(self, request: bytes, name: str, days: int) -> bytes:
         """Sign a node's request; of the request only the public key counts, never the names in it.
 
-        The certificate is for the client's side of TLS only, so a node can't serve as master with it.
+        It is for both sides of TLS, for nodes come to each other. The master's it can't be taken for: whoever
+        looks for that wants its name, and a node's certificate has no host's, either.
 
         Args:
             request: Certificate signing request, PEM, as `make_request` gives it.
@@ -132,7 +133,8 @@ class Authority:
             raise BadArgument("the signing request isn't signed by a P-256 key")
         uri = x509.UniformResourceIdentifier(NODE_URI + name)
         alternative = x509.SubjectAlternativeName([uri])
-        return self._sign(name, key, alternative, [ExtendedKeyUsageOID.CLIENT_AUTH], days)
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        return self._sign(name, key, alternative, usages, days)
 
     def _issue(
         self, name: str, alternative: x509.SubjectAlternativeName, usages: list[x509.ObjectIdentifier]
@@ -232,10 +234,16 @@ def fingerprint(pem: bytes) -> str:
 def renew_at(pem: bytes) -> datetime:
     """Give the time when two thirds of a certificate's life are over.
 
+    One that isn't for servers can't be shown to other nodes. It is due an hour after it was signed: at once
+    where it is an older master's, and not again and again where the master still is of that kind.
+
     Raises:
         BadArgument: It is no certificate.
     """
     certificate = _read(pem)
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+        return certificate.not_valid_before_utc + CLOCK_SKEW + timedelta(hours=1)
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     return certificate.not_valid_before_utc + life * 2 / 3
 

@@ -48,6 +48,22 @@ def link_client(keys: Path, name: str) -> ssl.SSLContext:
     return context
 
 
+def node_server(keys: Path, name: str) -> ssl.SSLContext:
+    """Give a node's end of a connection that another node makes: TLS 1.3, certificates on both sides.
+
+    Any node of the site gets so far: the caller makes sure that `identity` says who it waits for.
+
+    Raises:
+        ConfigError: `authority.pem`, `NAME.pem` or `NAME.key` can't be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    _load(context, keys / f"{name}.pem", keys / f"{name}.key", keys / "authority.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.num_tickets = 0  # as for a relay: who only takes bytes wouldn't come back with one
+    return context
+
+
 def enrol_client() -> ssl.SSLContext:
     """Give the end of a link for a node that has nothing yet: it trusts nobody by TLS.
 
@@ -114,6 +130,11 @@ def supersede(context: ssl.SSLContext, newer: ssl.SSLContext) -> None:
         made.context = newer
 
     context.sni_callback = switch  # called for each handshake, whether the client names a host or not
+
+
+def node_identity(name: str) -> str:
+    """Give what `identity` says of a node."""
+    return f"node:{name}"
 
 
 def identity(peer_certificate: Mapping[str, Any] | None) -> str:

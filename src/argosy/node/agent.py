@@ -18,6 +18,7 @@ import argosy
 from argosy import config, errors
 from argosy.net import tls
 from argosy.net.peer import Peer, connect
+from argosy.node.data.copying import Copying
 from argosy.node.data.listeners import Listeners
 from argosy.node.data.tickets import Tickets
 from argosy.node.disk.station import Station
@@ -67,13 +68,11 @@ class Agent:
         self._master = config.split_address("master", settings.master)
         self._stations = {volume.store_id: Station(volume, settings, self._tell) for volume in volumes}
         self._listeners = Listeners(settings.listen, settings.ports, settings.listeners)
+        by_id = {volume.store_id: volume for volume in volumes}
         self._tickets = Tickets(
-            settings,
-            {volume.store_id: volume for volume in volumes},
-            self._listeners,
-            relay_host=self._master[0],
-            relay_tls=self._context,
+            settings, by_id, self._listeners, relay_host=self._master[0], relay_tls=self._context
         )
+        self._copying = Copying(settings, by_id, self._listeners, self._tickets)
         self._peer: Peer | None = None
         self._stopping = False
 
@@ -158,6 +157,7 @@ class Agent:
                 welcome,
                 {store_id: station for store_id, station in self._stations.items() if store_id in states},
                 tickets=self._tickets,
+                copying=self._copying,
                 listeners=self._listeners,
                 absent=[station for store_id, station in self._stations.items() if store_id not in states],
             )

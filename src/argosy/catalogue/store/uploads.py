@@ -74,7 +74,7 @@ def begin(
         Denied: To `resume` would mix two contents: a replacement was cut, and the old one stayed.
     """
     model.check_path(path)
-    _check_epoch(db, volume, node, epoch)
+    check_epoch(db, volume, node, epoch)
     parent = tree.directory(db, path[:-1])
     entry = tree.child(db, parent.id, path[-1])
     if entry is None:
@@ -112,7 +112,12 @@ def begin(
     return upload
 
 
-def _check_epoch(db: sqlite3.Connection, volume: int, node: str, epoch: int) -> None:
+def check_epoch(db: sqlite3.Connection, volume: int, node: str, epoch: int) -> None:
+    """Make sure that a node with a volume is in this epoch, and may bring bytes.
+
+    Raises:
+        Unavailable: It isn't.
+    """
     row = db.execute(
         "SELECT n.epoch FROM node n JOIN volume v ON v.node = n.name"
         " WHERE v.number = ? AND n.name = ? AND n.revoked = 0",
@@ -189,10 +194,10 @@ def commit(
         (number, sealed.size, sealed.mtime_ns, sealed.crc32, sealed.digest, file),
     )
     entry = tree.by_id(db, file)
-    return entry, _place(db, entry, volume=volume, node=node, now_ns=now_ns), discards
+    return entry, place(db, entry, volume=volume, node=node, now_ns=now_ns), discards
 
 
-def _place(db: sqlite3.Connection, entry: Entry, *, volume: int, node: str, now_ns: int) -> Replica:
+def place(db: sqlite3.Connection, entry: Entry, *, volume: int, node: str, now_ns: int) -> Replica:
     """Write a replica at its file's path, or aside for a while when another file lies there."""
     loc = b"/".join(tree.path_of(db, entry.id))
     if replicas.held_by(db, volume, loc) is not None:
@@ -219,7 +224,7 @@ def cut(db: sqlite3.Connection, number: int, received: int | None, now_ns: int) 
         "SELECT file, placeholder, received, base_ver FROM upload WHERE id = ?", (number,)
     ).fetchone()
     if row is None:
-        return _holder_of(db, number) is None
+        return holder_of(db, number) is None
     file, placeholder, before, base_ver = row
     if not placeholder and not base_ver and received != 0:
         db.execute("INSERT INTO torn(file) VALUES(?) ON CONFLICT(file) DO NOTHING", (file,))
@@ -245,7 +250,7 @@ def _abolish(db: sqlite3.Connection, number: int, file: int, *, placeholder: boo
         tree.touch(db, parent, now_ns)
 
 
-def _holder_of(db: sqlite3.Connection, ver: int) -> int | None:
+def holder_of(db: sqlite3.Connection, ver: int) -> int | None:
     """Find the file whose content this upload has become."""
     row = db.execute("SELECT id FROM ent WHERE ver = ? AND ver <> 0", (ver,)).fetchone()
     return None if row is None else row[0]
@@ -308,13 +313,27 @@ def verdict(
     (node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
     commit: list[tuple[int, bytes, int]] = []
     forget: list[int] = []
-    for number, _, sealed in parts:
+    copies: list[tuple[int, int]] = []
+    for number, received, sealed in parts:
         at = _volume_of(db, number)
-        if sealed and (place := _committed(db, volume, node, number, now_ns)) is not None:
-            commit.append((number, *place))
-        elif at not in (None, volume) or (at is None and _holder_of(db, number) is None):
+        if sealed and (where := _committed(db, volume, node, number, now_ns)) is not None:
+            commit.append((number, *where))
+        elif at not in (None, volume) or (at is None and _is_needless(db, volume, number)):
             forget.append(number)
-    return Verdict(tuple(commit), tuple(forget))
+        elif at is None and not sealed:
+            copies.append((number, received))
+    return Verdict(tuple(commit), tuple(forget), tuple(copies))
+
+
+def _is_needless(db: sqlite3.Connection, volume: int, number: int) -> bool:
+    """Whether a part that is no upload's is no use as a copy, either: the volume has one, or nobody has."""
+    file = holder_of(db, number)
+    if file is None:
+        return True
+    row = db.execute(
+        "SELECT ver, listed FROM replica WHERE file = ? AND volume = ?", (file, volume)
+    ).fetchone()
+    return row is not None and (row[0] != number or bool(row[1]))
 
 
 def _of_this_life(db: sqlite3.Connection, volume: int, node: str) -> list[int]:
@@ -344,14 +363,14 @@ def _committed(
     ).fetchone()
     if row is not None:
         return row[0], row[1]
-    file = _holder_of(db, number)
+    file = holder_of(db, number)
     if file is None:
         return None
     # The catalogue thought that this copy was lost, and here it is.
     entry = tree.by_id(db, file)
     if any(replica.volume == volume for replica in replicas.of(db, file)):
         return None
-    replica = _place(db, entry, volume=volume, node=node, now_ns=now_ns)
+    replica = place(db, entry, volume=volume, node=node, now_ns=now_ns)
     return replica.loc, replica.mtime_ns
 
 

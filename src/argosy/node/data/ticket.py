@@ -19,12 +19,16 @@ class Ticket:
 
     number: int
     connection: DataConnection | None
-    to_master: bool = False
-    """Whether the far end must be the master: a relay over TLS."""
+    far: str = ""
+    """Who the far end must be, by its certificate: the master for a relay, another node; else anybody."""
     part: tuple[Volume, int] | None = None
     """The upload that it brings."""
     arrival: Arrival | None = None
     """That upload for those who read it meanwhile; or the one that this ticket reads."""
+    incoming: bool = False
+    """Whether it brings bytes."""
+    reports: list[link.Gathered] = field(default_factory=list)
+    """What came to be known on the way; owed to the master like the outcome, and before it."""
     begun: bool = False
     moving: bool = False
     progress: transfer.Progress = field(default_factory=transfer.Progress)

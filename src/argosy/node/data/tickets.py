@@ -126,6 +126,8 @@ class Tickets:
         """Tell outcomes over this link from now on, those owed first."""
         self._peer = peer
         for ticket in tuple(self._tickets.values()):
+            for report in tuple(ticket.reports):
+                self._tell_report(ticket, report)
             if ticket.outcome:
                 self._tell(ticket)
 
@@ -150,7 +152,7 @@ class Tickets:
         totals = list(self._ended)
         for ticket in self._tickets.values():
             if ticket.moving:
-                totals[ticket.part is None] += ticket.progress.moved
+                totals[not ticket.incoming] += ticket.progress.moved
         return totals[0], totals[1]
 
     # --- orders
@@ -185,7 +187,7 @@ class Tickets:
             stall_seconds=self._stall_seconds,
             source="" if to_master else self._settings.listen,
         )
-        self._add(Ticket(order.ticket, connection, to_master=to_master and order.tls))
+        self._add(Ticket(order.ticket, connection, far=tls.MASTER if to_master and order.tls else ""))
 
     def send(self, order: link.Send) -> None:
         """Send a file over a ticket's connection; a small one on the spot, where nothing keeps us waiting.
@@ -206,6 +208,36 @@ class Tickets:
             self._arrives(
                 order, self._begin(order, lambda ticket: partial(self._carrying.receive, ticket, order))
             )
+
+    def carry(
+        self,
+        number: int,
+        connect: Callable[[float, float], DataConnection | None],
+        work: Callable[[Ticket], Work],
+        *,
+        far: str,
+        incoming: bool,
+    ) -> None:
+        """Do some other work over a connection of its own; an order that is repeated is heeded once.
+
+        Args:
+            number: The ticket.
+            connect: Makes the connection, if it can; told how long that may take, and how long it may stand
+                still.
+            work: Makes what a thread does then.
+            far: Who the far end must be, by its certificate.
+            incoming: Whether it brings bytes.
+        """
+        if number not in self._tickets:
+            connection = connect(self._connect_seconds, self._stall_seconds)
+            ticket = Ticket(number, connection, far=far, incoming=incoming, begun=True)
+            self._add(ticket)
+            self._start(self._carry_out(ticket, work(ticket)))
+
+    def report(self, ticket: Ticket, report: link.Gathered) -> None:
+        """Tell of files on the way; over the next link, if this one is gone."""
+        ticket.reports.append(report)
+        self._tell_report(ticket, report)
 
     def pace(self, order: link.Pace) -> None:
         """Keep a ticket's bytes at a pace from now on."""
@@ -238,7 +270,7 @@ class Tickets:
 
     def _arrives(self, order: link.Receive, ticket: Ticket) -> None:
         if (volume := self._volumes.get(order.store_id)) and ticket.part is None:
-            ticket.part = (volume, order.upload)
+            ticket.part, ticket.incoming = (volume, order.upload), True
             ticket.arrival = self._arrivals[order.store_id, order.upload] = Arrival()
 
     def _await_whole(self, order: link.Receive) -> bool:
@@ -317,7 +349,7 @@ class Tickets:
             )
         finally:
             ticket.moving = False
-            self._ended[ticket.part is None] += ticket.progress.moved
+            self._ended[not ticket.incoming] += ticket.progress.moved
         if ticket.part and ticket.arrival:
             volume, upload = ticket.part
             ticket.arrival.end(whole=not done.refusal)
@@ -330,8 +362,19 @@ class Tickets:
         self._tickets[ticket.number] = ticket
         self._tell(ticket)
 
+    def _tell_report(self, ticket: Ticket, report: link.Gathered) -> None:
+        def heard(reply: link.Body | None) -> None:
+            if reply is not None and report in ticket.reports:
+                ticket.reports.remove(report)
+            if ticket.outcome:
+                self._tell(ticket)
+
+        if self._peer:
+            self._peer.request(report, heard)
+
     def _tell(self, ticket: Ticket) -> None:
-        if self._peer and ticket.outcome:
+        """Tell an outcome, once the reports before it are heard."""
+        if self._peer and ticket.outcome and not ticket.reports:
             self._peer.request(ticket.outcome, partial(self._told, ticket))
         else:
             self._keep(ticket)
@@ -400,9 +443,9 @@ class Tickets:
             if ticket.progress.cancelled:
                 raise errors.TransferCut("cancelled") from None
             raise
-        if ticket.to_master:
+        if ticket.far:
             assert isinstance(made, ssl.SSLSocket)
-            if tls.identity(made.getpeercert()) != tls.MASTER:
+            if tls.identity(made.getpeercert()) != ticket.far:
                 ticket.connection.abort()
-                raise errors.NoDataConnection("the relay isn't the master's")
+                raise errors.NoDataConnection(f"the far end isn't {ticket.far}")
         return made

@@ -156,7 +156,7 @@ def receive(
 def keep(descriptor: int, content: bytes, progress: Progress) -> Sums:
     """Write what has arrived whole; see `receive`."""
     progress.count(len(content))
-    _write(descriptor, content)
+    write(descriptor, content)
     summing = Summing()
     summing.add(content)
     return summing.sums()
@@ -187,12 +187,12 @@ class _Coming:
             try:
                 count = self._made.recv_into(view, self._progress.pace.portion(len(view)))
             except OSError as error:
-                raise _cut(error, self._progress) from error
+                raise cut_by(error, self._progress) from error
             self._progress.count(count)
             block: bytes | memoryview = view[:count]
             if turned:
                 block = turned.turn(bytes(block)) if count else turned.end()
-            _write(self._descriptor, block)
+            write(self._descriptor, block)
             self._count(len(block))
             if self.summing:
                 self.summing.add(block)
@@ -218,7 +218,7 @@ class _Coming:
                     most = self._progress.pace.portion(through.size)
                     taken = os.splice(self._made.fileno(), through.writer, most)
                 except OSError as error:
-                    raise _cut(error, self._progress) from error
+                    raise cut_by(error, self._progress) from error
                 if not taken:
                     break
                 able = _empty(through.reader, self._descriptor, taken)
@@ -243,7 +243,7 @@ def _empty(reader: int, descriptor: int, count: int) -> bool:
             raise roots.refusal(error) from error
         while count:
             block = os.read(reader, count)
-            _write(descriptor, block)
+            write(descriptor, block)
             count -= len(block)
         return False
     return True
@@ -258,7 +258,7 @@ def _send_file(made: socket.socket, descriptor: int, offset: int, extent: Extent
         except OSError as error:
             if error.errno == errno.EIO:
                 raise Failed(os.strerror(error.errno)) from error
-            raise _cut(error, progress) from error
+            raise cut_by(error, progress) from error
         if not count:
             raise Damaged("the file became shorter")
         offset += count
@@ -278,16 +278,21 @@ def _send_blocks(
     turned = ToWire() if as_text else None
     while (size := extent.beyond(offset)) > offset:
         count = _read(descriptor, view[: size - offset], offset)
-        _send_all(made, memoryview(turned.turn(bytes(view[:count]))) if turned else view[:count], progress)
+        send_all(made, memoryview(turned.turn(bytes(view[:count]))) if turned else view[:count], progress)
         offset += count
 
 
-def _send_all(made: socket.socket, data: memoryview, progress: Progress) -> None:
+def send_all(made: socket.socket, data: memoryview, progress: Progress) -> None:
+    """Send bytes at the transfer's pace.
+
+    Raises:
+        TransferCut: The far end went, or stood still for too long.
+    """
     while data:
         try:
             count = made.send(data[: progress.pace.portion(len(data))])
         except OSError as error:
-            raise _cut(error, progress) from error
+            raise cut_by(error, progress) from error
         progress.count(count)
         data = data[count:]
 
@@ -302,7 +307,13 @@ def _read(descriptor: int, into: memoryview, offset: int) -> int:
     return count
 
 
-def _write(descriptor: int, block: bytes | memoryview) -> None:
+def write(descriptor: int, block: bytes | memoryview) -> None:
+    """Write a block to a file, from where it stands.
+
+    Raises:
+        NoSpace: The disk is full.
+        Failed: The disk failed.
+    """
     rest = memoryview(block)
     try:
         while rest:
@@ -311,7 +322,8 @@ def _write(descriptor: int, block: bytes | memoryview) -> None:
         raise roots.refusal(error) from error
 
 
-def _cut(error: OSError, progress: Progress) -> TransferCut:
+def cut_by(error: OSError, progress: Progress) -> TransferCut:
+    """Say what the end of a data connection means."""
     if progress.cancelled:
         return TransferCut("cancelled")
     if isinstance(error, TimeoutError | BlockingIOError):

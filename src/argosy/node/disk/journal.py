@@ -286,6 +286,11 @@ class Journal:
             for _, event in batch:
                 event.set()
 
+    def put_parts(self, parts: Sequence[PartRow]) -> None:
+        """Write several parts down at once; durably, when one of them shall be flushed."""
+        with self.lock, self._transaction(durable=any(part.flush for part in parts)):
+            self._insert_parts(parts)
+
     def drop_parts(self, uploads: Iterable[int]) -> None:
         """Forget parts."""
         with self.lock, self._transaction(durable=False):

@@ -265,21 +265,20 @@ class Volume:
         Raises:
             Failed: It was forgotten meanwhile, or the disk failed.
         """
-        try:
-            roots.mark(descriptor, upload, crc32, digest)
-            if flush:
-                os.fsync(descriptor)  # brings the file's name along on ext4, XFS, btrfs and ZFS
-            found = os.fstat(descriptor)
-        except OSError as error:
-            raise roots.refusal(error) from error
-        if found.st_nlink == 0:
-            raise Failed(f"part {upload:x} was given up")
-        row = PartRow(upload, 1, int(flush), found.st_size, found.st_mtime_ns, crc32, digest)
+        row = finish(upload, descriptor, flush=flush, crc32=crc32, digest=digest)
         if upload in self._extensions:
             self._seal_extension(row)
         else:
             self.journal.put_part(row)
         return row
+
+    def seal_all(self, finished: Sequence[PartRow]) -> None:
+        """Declare several parts whole, with the rows that `finish` gave: they share one flush of the journal.
+
+        Raises:
+            Failed: The journal fails, and with it all of them.
+        """
+        self.journal.put_parts(finished)
 
     def _seal_extension(self, row: PartRow) -> None:
         with self.journal.lock:  # a given up one keeps a name, and `release` is going to undo it
@@ -401,6 +400,24 @@ class Volume:
 
     def _is_touched(self, loc: bytes) -> bool:
         return (self._touched is not None and loc in self._touched) or self._extensions.on(loc) is not None
+
+
+def finish(upload: int, descriptor: int, *, flush: bool, crc32: int | None, digest: bytes | None) -> PartRow:
+    """Mark a part's file with what it is, and with `flush` have it on the disk. Gives the row of its seal.
+
+    Raises:
+        Failed: It was forgotten meanwhile, or the disk failed.
+    """
+    try:
+        roots.mark(descriptor, upload, crc32, digest)
+        if flush:
+            os.fsync(descriptor)  # brings the file's name along on ext4, XFS, btrfs and ZFS
+        found = os.fstat(descriptor)
+    except OSError as error:
+        raise roots.refusal(error) from error
+    if found.st_nlink == 0:
+        raise Failed(f"part {upload:x} was given up")
+    return PartRow(upload, 1, int(flush), found.st_size, found.st_mtime_ns, crc32, digest)
 
 
 def _check_reaches(descriptor: int, offset: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from argosy import config, errors
 from argosy.net import pki
 from argosy.net.peer import Peer
+from argosy.node.data.copying import Copying
 from argosy.node.data.listeners import Listeners
 from argosy.node.data.tickets import Tickets
 from argosy.node.disk.station import Station
@@ -37,6 +38,7 @@ class Session:
         stations: Mapping[str, Station],
         *,
         tickets: Tickets,
+        copying: Copying,
         listeners: Listeners,
         absent: Sequence[Station] = (),
     ) -> None:
@@ -48,6 +50,7 @@ class Session:
             welcome: What the master said.
             stations: The volumes, by store id.
             tickets: What moves, or will.
+            copying: What moves from node to node.
             listeners: The ports to tell.
             absent: Volumes that couldn't be offered; when one is back, the link is made anew.
         """
@@ -56,6 +59,7 @@ class Session:
         self._welcome = welcome
         self._stations = stations
         self._tickets = tickets
+        self._copying = copying
         self._listeners = listeners
         self._absent = absent
         self._window = asyncio.Semaphore(welcome.window)
@@ -95,6 +99,10 @@ class Session:
                 self._tickets.send(order)
             case link.Receive():
                 self._tickets.receive(order)
+            case link.Supply():
+                self._copying.supply(order)
+            case link.Gather():
+                self._copying.gather(order)
             case link.Certificate():
                 self._tickets.certify(order.certificate, order.key)
             case link.Pace():

@@ -21,6 +21,7 @@ from argosy.wire.link.asking import (
     Report,
 )
 from argosy.wire.link.beat import Beat, Running, Space
+from argosy.wire.link.copying import Arrived, Gather, Gathered, Item, Offer, Supply, Visit, Wanted
 from argosy.wire.link.enrolling import AskAuthority, Authority, Enrol, Enrolled, Renew
 from argosy.wire.link.feed import Changes, Feed, File, Group, Held, Merged, Scan, Scanned
 from argosy.wire.link.files import Checksum, Checksums, Commit, CommitPart, Discard, Doomed, Forget, Settle
@@ -46,6 +47,7 @@ __all__ = [
     "ARRIVING",
     "FRAME_LIMIT",
     "VERSION",
+    "Arrived",
     "AskAuthority",
     "AskBans",
     "AskFind",
@@ -84,14 +86,18 @@ __all__ = [
     "Forget",
     "Frame",
     "FrameReader",
+    "Gather",
+    "Gathered",
     "Group",
     "Held",
     "Hello",
+    "Item",
     "LinkError",
     "Meet",
     "Merged",
     "Message",
     "No",
+    "Offer",
     "Ok",
     "Pace",
     "Part",
@@ -105,7 +111,10 @@ __all__ = [
     "Send",
     "Settle",
     "Space",
+    "Supply",
+    "Visit",
     "VolumeState",
+    "Wanted",
     "Welcome",
     "encode",
 ]

@@ -1,0 +1,258 @@
+"""Taking files from another node, one after the other over one connection, into parts.
+
+Small files are sealed several at a time, for a flush of the journal costs the same for one as for many. What
+is whole is told as soon as it is sealed. A cut leaves the part of a large file, to be gone on with.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from argosy.errors import BadArgument, Busy, Damaged, Failed, NoSpace, Refused, TransferCut
+from argosy.net.peer import refusal
+from argosy.node.data.summing import Summing, Sums
+from argosy.node.data.transfer import Progress, cut_by, write
+from argosy.node.disk import roots
+from argosy.node.disk.journal import PartRow
+from argosy.node.disk.volume import Volume, finish
+from argosy.wire import link
+from argosy.wire.link import pieces
+from argosy.wire.link.pieces import HEAD_BYTES, PIECE_LIMIT, Mark
+
+RESUME_BYTES = 1 << 20
+"""A part that has so much is worth keeping when it is cut."""
+
+_SEAL_FILES, _SEAL_BYTES, _SEAL_SECONDS = 64, 16 << 20, 0.5
+"""So many files, or bytes, or so long a time are sealed together."""
+
+Report = Callable[[list[link.Arrived]], None]
+"""Tells the master what became of files."""
+
+
+def gather(
+    made: socket.socket, order: link.Gather, volume: Volume, progress: Progress, report: Report
+) -> None:
+    """Take the files of an order.
+
+    Args:
+        made: The connection.
+        order: Which, and how large they are.
+        volume: Where to.
+        progress: Counted up.
+        report: Called for each file once, whole or not, as long as the connection holds.
+
+    Raises:
+        TransferCut: The supplier went, stood still for too long, or sent what makes no sense.
+        NoSpace: The disk is full, or will be: there is no room for all of them.
+        Failed: The disk failed.
+    """
+    try:
+        _, free = volume.root.space()
+    except OSError as error:
+        raise roots.refusal(error) from error
+    if (lacking := sum(item.size - item.offset for item in order.items) - free) > 0:
+        raise NoSpace(f"{lacking} bytes too many")
+    gathering = _Gathering(made, order, volume, progress, report)
+    try:
+        for wanted in order.items:
+            gathering.take(wanted)
+        gathering.end()
+    finally:
+        gathering.seal()
+
+
+class _Finished(NamedTuple):
+    """A file that is whole and not sealed yet."""
+
+    wanted: link.Wanted
+    descriptor: int
+    sums: Sums
+
+
+class _Gathering:
+    """The files of one order on their way in."""
+
+    def __init__(
+        self,
+        made: socket.socket,
+        order: link.Gather,
+        volume: Volume,
+        progress: Progress,
+        report: Report,
+    ) -> None:
+        self._made = made
+        self._flush = order.flush
+        self._volume = volume
+        self._progress = progress
+        self._report = report
+        self._coming = pieces.Coming((item.ver, item.size - item.offset) for item in order.items)
+        self._head = memoryview(bytearray(HEAD_BYTES))
+        self._buffer = memoryview(bytearray(PIECE_LIMIT))
+        self._finished: list[_Finished] = []
+        self._since = 0.0
+
+    def take(self, wanted: link.Wanted) -> None:
+        """Take one file, whole or refused.
+
+        Raises:
+            TransferCut: See `gather`; the part of a large file stays.
+            NoSpace: Likewise.
+            Failed: Likewise.
+        """
+        try:
+            descriptor = self._volume.receive(
+                wanted.ver, wanted.offset, None, flush=self._flush, noted=wanted.size >= RESUME_BYTES
+            )
+        except (Busy, BadArgument) as refused:
+            self._skip()
+            self._report([_refused(wanted.ver, refused)])
+            return
+        try:
+            came = self._fill(wanted, descriptor)
+        except Refused as refused:
+            self._let_go(wanted, descriptor, refused, came=os.lseek(descriptor, 0, os.SEEK_CUR))
+            raise
+        except BaseException:
+            self._let_go(wanted, descriptor, Failed("accident"))
+            raise
+        if isinstance(came, Refused):
+            self._let_go(wanted, descriptor, came)
+            return
+        self._since = self._since or time.monotonic()
+        self._finished.append(_Finished(wanted, descriptor, came))
+        if (
+            len(self._finished) >= _SEAL_FILES
+            or sum(one.wanted.size for one in self._finished) >= _SEAL_BYTES
+            or time.monotonic() - self._since >= _SEAL_SECONDS
+        ):
+            self.seal()
+
+    def end(self) -> None:
+        """Hear that this was all.
+
+        Raises:
+            TransferCut: It wasn't.
+        """
+        self._next()
+
+    def seal(self) -> None:
+        """Seal what is whole, and tell of it."""
+        finished, self._finished, self._since = self._finished, [], 0.0
+        told: list[link.Arrived] = []
+        rows: list[PartRow] = []
+        for wanted, descriptor, sums in finished:
+            try:
+                rows.append(
+                    finish(wanted.ver, descriptor, flush=self._flush, crc32=sums.crc32, digest=sums.digest)
+                )
+            except Refused as refused:
+                told.append(_refused(wanted.ver, refused))
+            finally:
+                os.close(descriptor)
+        try:
+            self._volume.seal_all(rows)
+        except Refused as refused:
+            told += [_refused(row.upload, refused) for row in rows]
+        else:
+            told += [
+                link.Arrived(row.upload, "", "", row.size, row.mtime_ns, row.crc32, row.digest)
+                for row in rows
+            ]
+        self._over([one.wanted.ver for one in finished], [one.ver for one in told if one.refusal])
+        if told:
+            self._report(told)
+
+    # --- inside
+
+    def _fill(self, wanted: link.Wanted, descriptor: int) -> Sums | Refused:
+        """Write a file's pieces. Gives its checksums, or why it is worth nothing.
+
+        Raises:
+            TransferCut: See `gather`.
+            NoSpace: Likewise.
+            Failed: Likewise.
+        """
+        summing = Summing()
+        self._add_part(summing, descriptor, wanted.offset)
+        while True:
+            piece = self._next()
+            content = self._buffer[: piece.length]
+            self._read(content)
+            if piece.mark is Mark.REFUSED:
+                return refusal(*pieces.refused(bytes(content)))
+            write(descriptor, content)
+            summing.add(content)
+            if piece.mark is Mark.LAST:
+                sums = summing.sums()
+                return Damaged("the checksum is wrong") if _differ(wanted, sums) else sums
+
+    def _add_part(self, summing: Summing, descriptor: int, size: int) -> None:
+        """Sum up what the part has already."""
+        done = 0
+        while done < size:
+            try:
+                count = os.preadv(descriptor, [self._buffer[: size - done]], done)
+            except OSError as error:
+                raise roots.refusal(error) from error
+            if not count:
+                raise Failed("the part became shorter")
+            summing.add(self._buffer[:count])
+            done += count
+
+    def _skip(self) -> None:
+        """Pass over a file that can't be written."""
+        while True:
+            piece = self._next()
+            self._read(self._buffer[: piece.length])
+            if piece.mark is not Mark.MORE:
+                return
+
+    def _next(self) -> pieces.Piece:
+        self._read(self._head)
+        try:
+            return self._coming.take(self._head)
+        except link.LinkError as error:
+            raise TransferCut(str(error)) from error
+
+    def _read(self, into: memoryview) -> None:
+        while into:
+            try:
+                count = self._made.recv_into(into, self._progress.pace.portion(len(into)))
+            except OSError as error:
+                raise cut_by(error, self._progress) from error
+            if not count:
+                raise TransferCut("it ended too early")
+            self._progress.count(count)
+            into = into[count:]
+
+    def _let_go(self, wanted: link.Wanted, descriptor: int, refused: Refused, *, came: int = 0) -> None:
+        """End a file that isn't whole; its part stays if it was cut late enough."""
+        os.close(descriptor)
+        kept = came if isinstance(refused, TransferCut) and came >= RESUME_BYTES else 0
+        self._over([wanted.ver], [] if kept else [wanted.ver])
+        self._report([_refused(wanted.ver, refused, kept)])
+
+    def _over(self, vers: Sequence[int], forgotten: Sequence[int]) -> None:
+        """Give parts free that nobody writes to any more, and drop those that are worth nothing."""
+        try:
+            if forgotten:
+                self._volume.forget(forgotten)
+        finally:
+            for ver in vers:
+                self._volume.release(ver)
+
+
+def _differ(wanted: link.Wanted, sums: Sums) -> bool:
+    """Whether checksums aren't those that the catalogue has, as far as it has any."""
+    pairs = ((wanted.crc32, sums.crc32), (wanted.digest, sums.digest))
+    return any(known is not None and known != found for known, found in pairs)
+
+
+def _refused(ver: int, refused: Refused, received: int = 0) -> link.Arrived:
+    subject = refused.subject
+    text = subject.decode(errors="replace") if isinstance(subject, bytes) else str(subject)
+    return link.Arrived(ver, type(refused).__name__, text, received)

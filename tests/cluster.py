@@ -1,0 +1,256 @@
+"""A master's inside in the test's own process, and nodes in processes of their own, which can be killed.
+
+There are no doors: a test puts files on the disks or uploads them by tickets, and orders what it wants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from argosy import config
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.model import Entry, Sealed, TreePath
+from argosy.cluster.copying import Batch, Copier, Item, Outcome
+from argosy.cluster.joining import LinkServer
+from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
+from argosy.cluster.transfers import Transfer
+from argosy.cluster.upkeep import Upkeep
+from argosy.net import pki
+from argosy.net.pki import Authority
+from argosy.node.disk import roots
+from argosy.wire import link
+from standin import dialled, push
+
+SECONDS = 30.0
+
+
+def path(text: str) -> TreePath:
+    """Read a path of the tree."""
+    return tuple(part.encode() for part in text.split("/") if part)
+
+
+class Machine:
+    """One node's process and its directory."""
+
+    def __init__(self, name: str, home: Path, prefix: tuple[str, ...]) -> None:
+        self.name = name
+        self.root = home / "files"
+        self.config = home / "node.toml"
+        self.log = home / "log"
+        self.prefix = prefix
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            words = (sys.executable, "-m", "argosy.cli.main", "node", "--config", str(self.config))
+            self.process = subprocess.Popen([*self.prefix, *words], stdout=log, stderr=log)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        self.signal(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            self.process.wait(SECONDS)
+
+    def parts(self) -> dict[str, int]:
+        """What lies in the staging, by name, and its bytes."""
+        sizes = {}
+        for part in (self.root / ".argosy/staging").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                sizes[part.name] = part.stat().st_size
+        return sizes
+
+
+class Cluster:
+    """A master without doors, and its nodes."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, Mapping[str, object]]) -> None:
+        self.directory = directory
+        tables: dict[str, dict[str, object]] = {
+            "paths": {"keys": str(directory / "keys"), "run": str(directory / "run")},
+            "link": {"listen": "127.0.0.1:0", "lost_seconds": 3.0, "beat_seconds": 0.2},
+            "catalogue": {"directory": str(directory / "catalogue"), "upkeep_seconds": 0.5},
+            "ftp": {"connect_seconds": 5.0, "stall_seconds": 5.0},
+        }
+        for name, keys in settings.items():
+            tables.setdefault(name, {}).update(keys)
+        self.config = msgspec.convert(tables, config.Master)
+        self.authority = Authority.open(directory / "keys")
+        self.authority.issue_master()
+        self.address = ""
+        self.machines: dict[str, Machine] = {}
+        self.roster = Roster()
+        self.catalogue = Catalogue(self.config.catalogue)
+        self.copier = Copier(self.config, self.catalogue, self.roster)
+        self._services: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Start the master; again: another one, that knows what is in the catalogue."""
+        await self.catalogue.open()
+        await self.catalogue.recover()
+        server = LinkServer(self.config, self.catalogue, self.roster, self.authority, lambda: (b"", b""))
+        upkeep = Upkeep(self.config, self.catalogue, self.roster)
+        self._services = [
+            asyncio.create_task(server.serve(lambda at: setattr(self, "address", at))),
+            asyncio.create_task(upkeep.run()),
+        ]
+        await self.until(lambda: self.address)
+
+    async def close(self) -> None:
+        """Stop the master; the nodes stay."""
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        await self.catalogue.close()
+
+    async def reopen(self) -> None:
+        """Have another master take the place of this one."""
+        await self.close()
+        settings = msgspec.structs.replace(self.config.link, listen=self.address)
+        self.config = msgspec.structs.replace(self.config, link=settings)
+        self.roster, self.catalogue = Roster(), Catalogue(self.config.catalogue)
+        self.copier = Copier(self.config, self.catalogue, self.roster)
+        await self.open()
+
+    async def until(self, true: object, seconds: float = SECONDS) -> None:
+        """Wait until something holds."""
+        assert callable(true)
+        try:
+            async with asyncio.timeout(seconds):
+                while not true():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            logs = "".join(f"--- {one.name}\n{one.log.read_text()[-3000:]}" for one in self.machines.values())
+            raise AssertionError(f"waited in vain\n{logs}") from None
+
+    # --- nodes
+
+    async def join(
+        self, name: str, files: Mapping[str, bytes] | None = None, *, root: Path | None = None, **keys: object
+    ) -> Machine:
+        """Start a node, whose disk has these files already."""
+        home = self.directory / name
+        home.mkdir()
+        machine = self.machines[name] = Machine(name, home, ())
+        if root is not None:
+            machine.root = root
+        request = pki.make_request(home / f"{name}.key", name)
+        (home / f"{name}.pem").write_bytes(self.authority.sign_node(request, name, 90))
+        (home / "authority.pem").write_bytes(self.authority.pem)
+        roots.prepare(machine.root)
+        for loc, content in (files or {}).items():
+            at = machine.root / loc
+            at.parent.mkdir(parents=True, exist_ok=True)
+            at.write_bytes(content)
+        keys = {
+            "name": name,
+            "master": self.address,
+            "roots": [str(machine.root)],
+            "keys": str(home),
+            "listen": "127.0.0.1",
+            "retry_first_seconds": 0.05,
+            "retry_most_seconds": 0.2,
+            "scan_seconds": 3600.0,
+            "stop_seconds": 0.2,
+            "lost_seconds": 3.0,
+            **keys,
+        }
+        lines = [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in keys.items()]
+        machine.config.write_text("\n".join(lines))
+        machine.start()
+        await self.ready(name)
+        return machine
+
+    async def ready(self, name: str) -> None:
+        """Wait until a node is here with its list merged."""
+
+        def here() -> bool:
+            node = self.roster.nodes.get(name)
+            merged = node is not None and node.online and bool(node.volumes)
+            return merged and all(
+                live.standing is Standing.MERGED for live in self.node(name).volumes.values()
+            )
+
+        await self.until(here)
+
+    def node(self, name: str) -> Node:
+        return self.roster.nodes[name]
+
+    def volume(self, name: str) -> LiveVolume:
+        return next(iter(self.node(name).volumes.values()))
+
+    # --- files
+
+    def entry(self, text: str) -> Entry:
+        return self.catalogue.find(path(text))
+
+    def holders(self, text: str) -> set[str]:
+        """Name the nodes with a replica of a file."""
+        return {replica.node for replica in self.catalogue.replicas(self.entry(text).id)}
+
+    async def upload(self, name: str, text: str, content: bytes) -> Entry:
+        """Upload a file to a node, as a client would by PRET."""
+        node, live = self.node(name), self.volume(name)
+        upload = await self.catalogue.begin(
+            path(text), volume=live.number, node=name, epoch=node.epoch, user="ann", resume=False
+        )
+        transfer = Transfer(node)
+        port = await node.draw_port(5)
+        transfer.expect(port, peer="127.0.0.1", tls=False)
+        transfer.receive(upload, live.store_id, offset=0, as_text=False, announced=-1, flush=True)
+        await asyncio.to_thread(push, await dialled(port), content)
+        done = await transfer.outcome()
+        assert not done.refusal, done
+        sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
+        entry, replica, _ = await self.catalogue.commit(upload.id, sealed, epoch=node.epoch)
+        node.tell(link.Commit(live.store_id, [link.CommitPart(upload.id, replica.loc, replica.mtime_ns)]))
+        return entry
+
+    def batch(self, source: str, target: str, *paths: str) -> Batch:
+        """Ask for files to be copied."""
+        items = []
+        for text in paths:
+            entry = self.entry(text)
+            replica = next(one for one in self.catalogue.replicas(entry.id) if one.node == source)
+            items.append(Item(entry, replica))
+        return Batch(self.volume(source).number, self.volume(target).number, tuple(items))
+
+    async def copy(self, source: str, target: str, *paths: str) -> list[Outcome]:
+        return await self.copier.copy(self.batch(source, target, *paths))
+
+    async def lies(self, name: str, loc: str, content: bytes) -> None:
+        """Wait until a file lies on a node's disk in its place."""
+        at = self.machines[name].root / loc
+        await self.until(lambda: at.exists() and at.read_bytes() == content)
+
+
+@contextlib.asynccontextmanager
+async def cluster(directory: Path, **settings: Mapping[str, object]) -> AsyncIterator[Cluster]:
+    """Run a master without doors; at the end its nodes are stopped, too."""
+    os.makedirs(directory, exist_ok=True)
+    one = Cluster(directory, settings)
+    await one.open()
+    try:
+        yield one
+    finally:
+        for machine in one.machines.values():
+            machine.stop()
+        await one.close()
