@@ -24,7 +24,7 @@ from argosy.catalogue.model import (
 from argosy.catalogue.nodes import Nodes
 from argosy.catalogue.query import Hits, Mark, Query
 from argosy.catalogue.replicas import Replicas
-from argosy.catalogue.store import search, tree, uploads
+from argosy.catalogue.store import jobs, members, search, tree, uploads
 from argosy.catalogue.store.engine import Connection
 from argosy.catalogue.users import Users
 
@@ -161,7 +161,14 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
             Denied: The root.
             NameNotAllowed: Nothing may be called so.
         """
-        return await self._engine.write(tree.rename, source, target, self._now())
+        now_ns = self._now()
+
+        def change(db: Connection) -> Removal:
+            removal = tree.rename(db, source, target, now_ns)
+            jobs.renamed(db, target, self.wants, now_ns)
+            return removal
+
+        return await self._engine.write(change)
 
     async def set_attributes(
         self,
@@ -264,7 +271,8 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
         """
         now_ns = self._now()
         return await self._engine.write(
-            lambda db: uploads.commit(db, upload, sealed, epoch=epoch, now_ns=now_ns), durable=True
+            lambda db: uploads.commit(db, upload, sealed, epoch=epoch, wants=self.wants, now_ns=now_ns),
+            durable=True,
         )
 
     async def cut(self, upload: int, received: int | None) -> bool:
@@ -284,5 +292,6 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
         return await self._engine.write(uploads.forget_expired, before_ns, self._now())
 
     async def recover(self) -> None:
-        """Cut every open upload. For the master's start: whoever took them is no more."""
+        """For the master's start: cut every open upload, and take every volume for away: nobody is here."""
         await self._engine.write(uploads.recover, self._now())
+        await self._engine.write(members.all_departed, self._now())

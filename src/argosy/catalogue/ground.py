@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from argosy import config
+from argosy.catalogue.keeping import Wants
 from argosy.catalogue.store.engine import Engine
 from argosy.catalogue.store.ids import Mint
 
@@ -34,6 +35,8 @@ class Ground:
         self._table = table
         self._now = clock_ns
         self._mint = Mint(clock_ns, draw)
+        self.wants: Wants | None = None
+        """Asked in the writer's thread what is wanted of a directory's files. None: nobody wants copies."""
         self._engine = Engine(
             Path(table.directory) / "argosy.db",
             cache_bytes=table.cache_bytes,

@@ -1,11 +1,13 @@
-"""The words for keeping copies: what a directory wants of them."""
+"""The words for keeping copies: what a directory wants of them, and which files somebody should look at."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
+from argosy.catalogue.model import Entry, Replica
 from argosy.config import Spread
 
 Way = Sequence[tuple[int, bytes]]
@@ -40,3 +42,53 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NOTHING_SAID = Wish()
+
+
+Wants = Callable[[Way], int]
+"""Says how many copies are wanted of the files of a directory; 0: nobody has said."""
+
+
+class Job(msgspec.Struct, frozen=True, gc=False):
+    """A file whose copies somebody should look at. What is to be done is found out when it is taken."""
+
+    file: int
+    danger: int
+    """Good copies left; `SAFE`: as many as are wanted, or more."""
+    bytes: int
+    due_ns: int
+    tries: int = 0
+    why: str = ""
+    """What stood in the way the last time; empty: nothing."""
+
+
+SAFE = 8
+"""The danger of a file that has copies enough, but not where they should be, or too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """A file and all its copies."""
+
+    entry: Entry
+    copies: tuple[Replica, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """A copy that shall go, as long as others are there."""
+
+    file: int
+    ver: int
+    volume: int
+    keep: tuple[int, ...]
+    """Volumes that must have a good copy still, and be here, when it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanting:
+    """What there is to do, counted."""
+
+    by_danger: dict[int, tuple[int, int]]
+    """Files and bytes by the number of good copies left."""
+    by_why: dict[str, tuple[int, int]]
+    """Files and bytes by what stands in the way."""

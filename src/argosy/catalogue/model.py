@@ -115,6 +115,18 @@ class Replica:
     """The time that the disk gives, by which a change made by hand is seen."""
 
 
+class Membership(StrEnum):
+    """Whether a volume is reckoned with."""
+
+    MEMBER = "member"
+    DRAINING = "draining"
+    """It is being emptied: it takes no copies, and its own don't count."""
+    LOST = "lost"
+    """Its disk is gone: another one came in its place."""
+    REMOVED = "removed"
+    """It is never reckoned with again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Volume:
     """A root directory of a node, as the catalogue knows it."""
@@ -126,6 +138,9 @@ class Volume:
     node: str
     acked: int
     """The journal sequence number up to which this volume's changes are in the catalogue."""
+    away_ns: int | None = None
+    """Since when no link reaches it; None: it is here."""
+    membership: Membership = Membership.MEMBER
 
 
 PartName = tuple[int, int]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 
 from argosy.catalogue.ground import SECOND_NS, Ground
-from argosy.catalogue.model import NodeRecord, Volume
+from argosy.catalogue.model import Membership, NodeRecord, Volume
 from argosy.catalogue.store import members
 
 
@@ -47,6 +48,14 @@ class Nodes(Ground):
     async def attach(self, store_id: str, node: str) -> Volume:
         """Say that a volume is at a node; it is made at first sight, and moves with its disk."""
         return await self._engine.write(members.attach, store_id, node, durable=True)
+
+    async def departed(self, node: str, present: Collection[int] = ()) -> None:
+        """Note that a node's volumes are away from now on, if they weren't before; but for those present."""
+        await self._engine.write(members.departed, node, present, self._now())
+
+    async def enlist(self, numbers: Collection[int], membership: Membership) -> None:
+        """Say of volumes whether they are reckoned with."""
+        await self._engine.write(members.enlist, numbers, membership, durable=True)
 
     async def seen(self, node: str) -> None:
         """Note that a node was heard of just now."""

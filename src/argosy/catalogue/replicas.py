@@ -147,6 +147,7 @@ class Replicas(Ground):
                 between=(after, upto) if whole else None,
                 mint=self._mint,
                 now_ns=now_ns,
+                wants=self.wants,
             ),
             durable=True,
         )
@@ -166,7 +167,9 @@ class Replicas(Ground):
         """
         now_ns = self._now()
         return await self._engine.write(
-            lambda db: merging.compared(db, file, digests, ver=ver, mint=self._mint, now_ns=now_ns)
+            lambda db: merging.compared(
+                db, file, digests, ver=ver, mint=self._mint, now_ns=now_ns, wants=self.wants
+            )
         )
 
     # --- settling ----
@@ -181,7 +184,7 @@ class Replicas(Ground):
 
     async def settled(self, done: Sequence[Settlement]) -> None:
         """Note that files lie where they were to go."""
-        await self._engine.write(settling.settled, done, self._mint, self._now())
+        await self._engine.write(settling.settled, done, self._mint, self._now(), self.wants)
 
     async def postponed(self, refused: Sequence[Settlement]) -> None:
         """Note that nodes refused: ask again later and later, and after a few times no more."""

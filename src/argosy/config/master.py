@@ -220,6 +220,12 @@ class Repair(Table, frozen=True, kw_only=True):
     """How long a batch may take; a large file that isn't over by then is gone on with in the next."""
     part_seconds: float = 86_400.0
     """How long the part of a copy that was cut is kept, to be gone on with."""
+    audit_seconds: float = 86_400.0
+    """How often all files are looked at, whether they have the copies that are wanted."""
+    retry_first_seconds: float = 5.0
+    """Pause before a file is tried again whose copies couldn't be made; it doubles with each try."""
+    retry_most_seconds: float = 3_600.0
+    """The longest of those pauses. They end when a node joins."""
 
 
 class Paths(Table, frozen=True, kw_only=True):
@@ -312,3 +318,7 @@ def _check_repair(repair: Repair) -> None:
         raise ConfigError("repair: batch_files wants 1 to 2000, batch_bytes and copies_per_node at least 1")
     if repair.node_bytes_per_second < 0 or repair.seconds <= 0 or repair.part_seconds < 0:
         raise ConfigError("repair: seconds wants more than 0, the others not less")
+    if repair.audit_seconds <= 0 or not 0 < repair.retry_first_seconds <= repair.retry_most_seconds:
+        raise ConfigError(
+            "repair: audit_seconds and retry_first_seconds want more than 0, retry_most_seconds no less"
+        )

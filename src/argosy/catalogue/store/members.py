@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sqlite3
+from collections.abc import Collection
+from typing import Any
 
 from argosy import errors
-from argosy.catalogue.model import NodeRecord, Volume
+from argosy.catalogue.model import Membership, NodeRecord, Volume
 
-_VOLUME = "number, store_id, node, acked"
+MEMBERSHIPS = (Membership.MEMBER, Membership.DRAINING, Membership.LOST, Membership.REMOVED)
+"""What the numbers in the table mean, by place."""
+
+_VOLUME = "number, store_id, node, acked, away_ns, standing"
 
 
 def add_token(db: sqlite3.Connection, token: str, secret: str, expires_ns: int, now_ns: int) -> None:
@@ -89,11 +94,38 @@ def attach(db: sqlite3.Connection, store_id: str, node: str) -> Volume:
     db.execute(
         "INSERT INTO volume(number, store_id, node, acked)"
         " SELECT coalesce(max(number), 0) + 1, ?, ?, 0 FROM volume WHERE true"
-        " ON CONFLICT(store_id) DO UPDATE SET node = excluded.node",
+        " ON CONFLICT(store_id) DO UPDATE SET node = excluded.node, away_ns = NULL,"
+        " standing = CASE WHEN volume.standing = 2 THEN 0 ELSE volume.standing END",
         (store_id, node),
     )
     row = db.execute(f"SELECT {_VOLUME} FROM volume WHERE store_id = ?", (store_id,)).fetchone()  # noqa: S608
-    return Volume(*row)
+    return _to_volume(row)
+
+
+def _to_volume(row: Any) -> Volume:
+    number, store_id, node, acked, away_ns, standing = row
+    return Volume(number, store_id, node, acked, away_ns, MEMBERSHIPS[standing])
+
+
+def departed(db: sqlite3.Connection, node: str, present: Collection[int], now_ns: int) -> None:
+    """Note since when a node's volumes are away, but for those present."""
+    db.executemany(
+        "UPDATE volume SET away_ns = ? WHERE number = ? AND away_ns IS NULL",
+        [(now_ns, volume.number) for volume in volumes(db, node) if volume.number not in present],
+    )
+
+
+def all_departed(db: sqlite3.Connection, now_ns: int) -> None:
+    """Note that no volume is here, now that the master starts; who was away before is so since then."""
+    db.execute("UPDATE volume SET away_ns = ? WHERE away_ns IS NULL", (now_ns,))
+
+
+def enlist(db: sqlite3.Connection, numbers: Collection[int], membership: Membership) -> None:
+    """Say of volumes whether they are reckoned with."""
+    db.executemany(
+        "UPDATE volume SET standing = ? WHERE number = ?",
+        [(MEMBERSHIPS.index(membership), number) for number in numbers],
+    )
 
 
 def volumes(db: sqlite3.Connection, node: str | None) -> list[Volume]:
@@ -102,4 +134,4 @@ def volumes(db: sqlite3.Connection, node: str | None) -> list[Volume]:
         f"SELECT {_VOLUME} FROM volume WHERE node = ?1 OR ?1 IS NULL ORDER BY number",  # noqa: S608 - constant
         (node,),
     )
-    return [Volume(*row) for row in rows.fetchall()]
+    return [_to_volume(row) for row in rows.fetchall()]

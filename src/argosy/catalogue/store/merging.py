@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from argosy.catalogue import merge as merging
 from argosy.catalogue import model
+from argosy.catalogue.keeping import Wants
 from argosy.catalogue.merge import Copy, Holder, Known, Step
 from argosy.catalogue.model import Found, Kind, MergeReport, Standing, State
-from argosy.catalogue.store import bulk, replicas, tree
+from argosy.catalogue.store import bulk, jobs, replicas, tree
 from argosy.catalogue.store.replicas import STANDINGS
 from argosy.catalogue.store.tree import KINDS, STATE_CODES, STATES
 
@@ -57,9 +58,10 @@ def merge(
     between: tuple[bytes, bytes | None] | None,
     mint: Callable[[], int],
     now_ns: int,
+    wants: Wants | None = None,
 ) -> MergeReport:
     """Bring a batch of a volume's list into the tables; `between` says of which range it is the whole."""
-    page = Page(db, volume, mint=mint, now_ns=now_ns)
+    page = Page(db, volume, mint=mint, now_ns=now_ns, wants=wants)
     found = [_within_limits(file) for file in changes]
     expected = page.prefetch(found, between)
     page.carry_out(merging.merge(page, found, expected))
@@ -67,9 +69,17 @@ def merge(
     return page.report
 
 
-def lose(db: sqlite3.Connection, volume: int, file: int, *, mint: Callable[[], int], now_ns: int) -> None:
+def lose(
+    db: sqlite3.Connection,
+    volume: int,
+    file: int,
+    *,
+    mint: Callable[[], int],
+    now_ns: int,
+    wants: Wants | None = None,
+) -> None:
     """Drop a volume's replica of a file, with what follows for the file."""
-    page = Page(db, volume, mint=mint, now_ns=now_ns)
+    page = Page(db, volume, mint=mint, now_ns=now_ns, wants=wants)
     page.carry_out(merging.lose(page, file))
 
 
@@ -89,6 +99,7 @@ def compared(
     ver: int | None,
     mint: Callable[[], int],
     now_ns: int,
+    wants: Wants | None = None,
 ) -> str | None:
     """Draw the conclusion from a comparison of a file's copies; give the path of one kept aside."""
     row = db.execute("SELECT ver, parent, name, digest FROM ent WHERE id = ?", (file,)).fetchone()
@@ -115,25 +126,36 @@ def compared(
             )
             replicas.owe(db, file, directory=False, now_ns=now_ns)
             continue
-        page = Page(db, copy.volume, mint=mint, now_ns=now_ns)
+        page = Page(db, copy.volume, mint=mint, now_ns=now_ns, wants=wants)
         found = Found(copy.loc, copy.size, copy.mtime_ns, 0, *digests[copy.volume])
         free = merging.aside_name(page, parent, name)
         apart = (merging.Drop(file), merging.Create(parent, free, State.CONFLICT, found))
         page.carry_out(iter(apart))
         aside = page.report.conflicts[0]
+    jobs.note(db, [file], wants, now_ns)
     return aside
 
 
 class Page:
     """What one batch can touch. It is a `merge.Tree`, and carries steps out."""
 
-    def __init__(self, db: sqlite3.Connection, volume: int, *, mint: Callable[[], int], now_ns: int) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        volume: int,
+        *,
+        mint: Callable[[], int],
+        now_ns: int,
+        wants: Wants | None = None,
+    ) -> None:
         (self.node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
         self.volume = volume
         self.report = MergeReport()
         self._db = db
         self._mint = mint
         self._now_ns = now_ns
+        self._wants = wants
+        self._touched: set[int] = set()  # files whose copies came or went, if anybody wants to know
         self._known: dict[bytes, Known | None] = {}
         self._children: dict[tuple[int, bytes], Any] = {}
         self._names: dict[int, tuple[int, bytes]] = {}
@@ -319,6 +341,7 @@ class Page:
         self._db.executemany(
             "UPDATE ent SET mtime_ns = ? WHERE id = ?", [(self._now_ns, folder) for folder in self._grown]
         )
+        jobs.note(self._db, self._touched, self._wants, self._now_ns)
 
     def _flush(self) -> None:
         """Write the rows that wait."""
@@ -364,6 +387,8 @@ class Page:
         self._new_replicas.append((self.volume, loc, file, ver, code, found.size, found.mtime_ns, 1))
         self._known.pop(loc, None)
         self._copies.pop(file, None)
+        if self._wants:
+            self._touched.add(file)
         if loc.startswith(model.RESERVED):  # there because its place was taken: it may be free by now
             self._flush()
             replicas.owe(self._db, file, directory=False, now_ns=self._now_ns)
@@ -374,6 +399,7 @@ class Page:
         ).fetchone()
         if row is not None:
             self._known[row[0]] = None
+            self._touched.add(file)
         if file in self._copies:
             self._copies[file].pop(self.volume, None)
 

@@ -16,21 +16,21 @@ CHUNK = 256
 
 GOOD, SUSPECT = range(len(STANDINGS))
 
-_SELECT = (
+SELECT = (
     "SELECT r.file, r.volume, v.node, r.ver, r.standing, r.loc, r.size, r.mtime_ns"
     " FROM replica r JOIN volume v ON v.number = r.volume"
 )
 
 
 def to_replica(row: Any) -> Replica:
-    """Make a replica of a row of `_SELECT`."""
+    """Make a replica of a row of `SELECT`."""
     file, volume, node, ver, standing, loc, size, mtime_ns = row
     return Replica(file, volume, node, ver, STANDINGS[standing], loc, size, mtime_ns)
 
 
 def of(db: sqlite3.Connection, file: int) -> list[Replica]:
     """List the replicas of a file, by volume."""
-    rows = db.execute(f"{_SELECT} WHERE r.file = ? ORDER BY r.volume", (file,))
+    rows = db.execute(f"{SELECT} WHERE r.file = ? ORDER BY r.volume", (file,))
     return [to_replica(row) for row in rows.fetchall()]
 
 
@@ -97,6 +97,17 @@ def bury(db: sqlite3.Connection, file: int, now_ns: int) -> list[Discard]:
     discards = [Discard(*row) for row in rows.fetchall()]
     db.execute("DELETE FROM replica WHERE file = ?", (file,))
     return discards
+
+
+def bury_one(db: sqlite3.Connection, file: int, discard: Discard, now_ns: int) -> Discard:
+    """Turn one replica of a file into a tombstone, and give the deletion that is owed."""
+    db.execute(
+        "INSERT INTO tomb(volume, loc, ver, size, mtime_ns, file, due_ns) VALUES(?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(volume, loc, ver) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns",
+        (discard.volume, discard.loc, discard.ver, discard.size, discard.mtime_ns, file, now_ns),
+    )
+    db.execute("DELETE FROM replica WHERE file = ? AND volume = ?", (file, discard.volume))
+    return discard
 
 
 def owe(db: sqlite3.Connection, file: int, *, directory: bool, now_ns: int) -> None:

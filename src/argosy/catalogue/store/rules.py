@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from argosy import errors
-from argosy.catalogue.keeping import NOTHING_SAID, Way, Wish
-from argosy.catalogue.model import ROOT_ID, TreePath
-from argosy.catalogue.store import tree
+from argosy.catalogue.keeping import NOTHING_SAID, Wish
+from argosy.catalogue.model import TreePath
+from argosy.catalogue.store import jobs, tree
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _WISH = msgspec.json.Decoder(Wish)
@@ -46,36 +45,5 @@ def change(db: sqlite3.Connection, path: TreePath, changing: Callable[[Wish], Wi
             " ON CONFLICT(dir) DO UPDATE SET settings = excluded.settings",
             (directory, _ENCODER.encode(wish).decode()),
         )
-    db.execute(
-        "INSERT INTO sweep(dir, asked_ns) VALUES(?, ?)"
-        " ON CONFLICT(dir) DO UPDATE SET asked_ns = excluded.asked_ns",
-        (directory, now_ns),
-    )
+    jobs.sweep(db, directory, now_ns)
     return wish
-
-
-def way(db: sqlite3.Connection, path: TreePath) -> Way:
-    """Give the directories on the way to a path, as far as they are there."""
-    at, found = ROOT_ID, [(ROOT_ID, b"")]
-    for name in path:
-        entry = tree.child(db, at, name) if at else None
-        at = entry.id if entry is not None and entry.is_directory else 0
-        found.append((at, name))
-    return found
-
-
-def way_to(db: sqlite3.Connection, directory: int) -> Way:
-    """Give the directories from the root down to one.
-
-    Raises:
-        NotFound: It is gone.
-    """
-    found: list[tuple[int, bytes]] = []
-    at = directory
-    while at != ROOT_ID:
-        row = db.execute("SELECT parent, name FROM ent WHERE id = ?", (at,)).fetchone()
-        if row is None:
-            raise errors.NotFound(f"directory {directory:x}")
-        found.append((at, row[1]))
-        at = row[0]
-    return [(ROOT_ID, b""), *reversed(found)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from argosy import errors
 from argosy.catalogue import model
+from argosy.catalogue.keeping import Wants
 from argosy.catalogue.model import Settlement
 from argosy.catalogue.store import merging, replicas, tree
 
@@ -122,7 +123,13 @@ def _owe_children(db: sqlite3.Connection, folder: int, page: Sequence[model.Entr
     return len(astray)
 
 
-def settled(db: sqlite3.Connection, done: Sequence[Settlement], mint: Callable[[], int], now_ns: int) -> None:
+def settled(
+    db: sqlite3.Connection,
+    done: Sequence[Settlement],
+    mint: Callable[[], int],
+    now_ns: int,
+    wants: Wants | None = None,
+) -> None:
     """Note that files lie where they were to go."""
     for settlement in done:
         where = (settlement.volume, settlement.file)
@@ -130,7 +137,7 @@ def settled(db: sqlite3.Connection, done: Sequence[Settlement], mint: Callable[[
         if row is None or row[0] not in (settlement.loc, settlement.to):
             continue  # a later list of the volume knew better
         if row[0] != settlement.to:
-            _clear(db, settlement, mint, now_ns)
+            _clear(db, settlement, mint, now_ns, wants)
         db.execute(
             "UPDATE replica SET listed = CASE WHEN loc = ? THEN listed ELSE 0 END, loc = ?, mtime_ns = ?"
             " WHERE volume = ? AND file = ? AND ver = ?",
@@ -140,11 +147,17 @@ def settled(db: sqlite3.Connection, done: Sequence[Settlement], mint: Callable[[
             db.execute("DELETE FROM settle WHERE file = ?", (settlement.file,))
 
 
-def _clear(db: sqlite3.Connection, settlement: Settlement, mint: Callable[[], int], now_ns: int) -> None:
+def _clear(
+    db: sqlite3.Connection,
+    settlement: Settlement,
+    mint: Callable[[], int],
+    now_ns: int,
+    wants: Wants | None,
+) -> None:
     """Drop whom we believed at the place where the node has just put this file, taking it from nobody."""
     other = replicas.held_by(db, settlement.volume, settlement.to)
     if other is not None:
-        merging.lose(db, settlement.volume, other, mint=mint, now_ns=now_ns)
+        merging.lose(db, settlement.volume, other, mint=mint, now_ns=now_ns, wants=wants)
 
 
 def postponed(db: sqlite3.Connection, refused: Sequence[Settlement], now_ns: int, pause_ns: int) -> None:

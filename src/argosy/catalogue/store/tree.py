@@ -8,6 +8,7 @@ from typing import Any
 
 from argosy import errors
 from argosy.catalogue import model
+from argosy.catalogue.keeping import Way
 from argosy.catalogue.model import ROOT_ID, Attributes, Entry, Kind, Removal, State, TreePath
 from argosy.catalogue.store import replicas
 
@@ -207,6 +208,33 @@ def path_or_none(db: sqlite3.Connection, file: int) -> TreePath | None:
         return path_of(db, file)
     except errors.NotFound:
         return None
+
+
+def way(db: sqlite3.Connection, path: TreePath) -> Way:
+    """Give the directories on the way to a path, as far as they are there."""
+    at, found = ROOT_ID, [(ROOT_ID, b"")]
+    for name in path:
+        entry = child(db, at, name) if at else None
+        at = entry.id if entry is not None and entry.is_directory else 0
+        found.append((at, name))
+    return found
+
+
+def way_to(db: sqlite3.Connection, directory: int) -> Way:
+    """Give the directories from the root down to one.
+
+    Raises:
+        NotFound: It is gone.
+    """
+    found: list[tuple[int, bytes]] = []
+    at = directory
+    while at != ROOT_ID:
+        row = db.execute("SELECT parent, name FROM ent WHERE id = ?", (at,)).fetchone()
+        if row is None:
+            raise errors.NotFound(f"directory {directory:x}")
+        found.append((at, row[1]))
+        at = row[0]
+    return [(ROOT_ID, b""), *reversed(found)]
 
 
 def conflicts(db: sqlite3.Connection, limit: int) -> list[TreePath]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from argosy import errors
 from argosy.catalogue import model
+from argosy.catalogue.keeping import Wants
 from argosy.catalogue.model import (
     Discard,
     Entry,
@@ -26,7 +27,7 @@ from argosy.catalogue.model import (
     Upload,
     Verdict,
 )
-from argosy.catalogue.store import replicas, tree
+from argosy.catalogue.store import jobs, replicas, tree
 
 OPEN, PARTIAL = range(2)
 
@@ -168,7 +169,7 @@ def partial(db: sqlite3.Connection, file: int) -> Upload | None:
 
 
 def commit(
-    db: sqlite3.Connection, number: int, sealed: Sealed, *, epoch: int, now_ns: int
+    db: sqlite3.Connection, number: int, sealed: Sealed, *, epoch: int, wants: Wants | None, now_ns: int
 ) -> tuple[Entry, Replica, list[Discard]]:
     """Make what has arrived the file's content, wherever its name is by now.
 
@@ -194,7 +195,9 @@ def commit(
         (number, sealed.size, sealed.mtime_ns, sealed.crc32, sealed.digest, file),
     )
     entry = tree.by_id(db, file)
-    return entry, place(db, entry, volume=volume, node=node, now_ns=now_ns), discards
+    replica = place(db, entry, volume=volume, node=node, now_ns=now_ns)
+    jobs.note(db, [file], wants, now_ns)
+    return entry, replica, discards
 
 
 def place(db: sqlite3.Connection, entry: Entry, *, volume: int, node: str, now_ns: int) -> Replica:

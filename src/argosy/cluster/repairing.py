@@ -1,0 +1,285 @@
+"""What is to be done for a file's copies: one step at a time, by a rule and the volumes there are. Pure.
+
+A copy *counts* if it is good and lies on a volume that is a member, has the labels, and isn't away for longer
+than the rule's delay. Copies are spread over nodes, or over zones and nodes, as far as there are enough: so a
+rule that can't be met to the letter is met as well as can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from argosy.catalogue.keeping import SAFE, Stock
+from argosy.catalogue.model import Membership, Standing
+from argosy.cluster.rules import Rule
+from argosy.config import Repair, Spread
+
+SECOND_NS = 1_000_000_000
+
+RECHECK_NS = 30 * SECOND_NS
+"""A copy too many that can't be taken away yet is looked at again after this."""
+
+NAMED = 3
+"""Nodes that a reason names; reasons are grouped by their words."""
+
+
+@dataclass(slots=True)
+class Place:
+    """A volume as repair sees it."""
+
+    number: int
+    node: str
+    online: bool = True
+    """Orders reach it."""
+    merged: bool = True
+    """What the catalogue believes of it has been held against its own list since it came."""
+    labels: frozenset[str] | None = frozenset()
+    """None: its node hasn't been here in this life of the master."""
+    zone: str | None = ""
+    """Likewise."""
+    membership: Membership = Membership.MEMBER
+    away_ns: int | None = None
+    total: int = 0
+    free: int = 0
+    room: int = 1
+    """Batches that its node may begin now."""
+    files_in: int = 0
+    """Files that are on their way to it, or planned to be."""
+    bytes_in: int = 0
+    files_out: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copy it from one volume to another."""
+
+    source: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Take the copy on a volume away, for those on others are enough."""
+
+    volume: int
+    keep: tuple[int, ...]
+    """The others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing now; look again."""
+
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """Something is wanted that can't be done now."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All is as it is wanted."""
+
+
+Plan = Copy | Drop | Wait | Unmet | Content
+
+CONTENT = Content()
+
+
+class Scene:
+    """The volumes as a rule sees them at one moment."""
+
+    def __init__(
+        self, rule: Rule, places: Mapping[int, Place], *, now_ns: int, reserve_bytes: int, limits: Repair
+    ) -> None:
+        """Look at the volumes once, for many files.
+
+        Args:
+            rule: What is wanted.
+            places: All volumes by number. What is planned is not noted in them here.
+            now_ns: The time.
+            reserve_bytes: Room that copies leave free on a volume.
+            limits: How large batches are: as many files go the same way before another is taken.
+        """
+        self.rule = rule
+        self._places = places
+        self._now_ns = now_ns
+        self._delay_ns = int(rule.repair_delay_seconds * SECOND_NS)
+        self._reserve = reserve_bytes
+        self._limits = limits
+        self._counted = {number for number, place in places.items() if self._counts(place)}
+        self._targets = [
+            places[number]
+            for number in sorted(self._counted)
+            if places[number].online and places[number].merged
+        ]
+        self._levels = _LEVELS[rule.spread]
+        there = [places[number] for number in self._counted]
+        self._enough = [min(rule.copies, len({level(place) for place in there})) for level in self._levels]
+
+    def plan(self, stock: Stock, shunned: Collection[int] = ()) -> Plan:
+        """Say what is to be done next for a file.
+
+        Args:
+            stock: The file and its copies.
+            shunned: Volumes whose copy of it turned out to be bad; they aren't copied from.
+        """
+        entry = stock.entry
+        if not self.rule.copies or not entry.ver:
+            return CONTENT
+        good = self._good(stock)
+        counted = [place for place in good if place.number in self._counted]
+        lacking = self._lacking(counted)
+        if len(counted) < self.rule.copies or lacking:
+            return self._copy(stock, good, counted, lacking, shunned)
+        return self._surplus(good, counted)
+
+    def danger(self, stock: Stock) -> int:
+        """Say how many copies of a file count; `SAFE` if they are as many as are wanted."""
+        counted = sum(place.number in self._counted for place in self._good(stock))
+        return SAFE if counted >= self.rule.copies else min(counted, SAFE - 1)
+
+    # --- what counts ----
+
+    def _counts(self, place: Place) -> bool:
+        if place.membership is not Membership.MEMBER:
+            return False
+        if place.labels is not None and not place.labels.issuperset(self.rule.require):
+            return False
+        return place.away_ns is None or self._now_ns < place.away_ns + self._delay_ns
+
+    def _good(self, stock: Stock) -> list[Place]:
+        return [
+            self._places[copy.volume]
+            for copy in stock.copies
+            if copy.standing is Standing.GOOD and copy.ver == stock.entry.ver and copy.volume in self._places
+        ]
+
+    def _lacking(self, places: Sequence[Place]) -> list[int]:
+        """Give the levels, the widest first, on which these places share more than they must."""
+        return [
+            number
+            for number, level in enumerate(self._levels)
+            if len({level(place) for place in places}) < self._enough[number]
+        ]
+
+    def _suffice(self, places: Sequence[Place]) -> bool:
+        return len(places) >= self.rule.copies and not self._lacking(places)
+
+    # --- too few ----
+
+    def _copy(
+        self,
+        stock: Stock,
+        good: Sequence[Place],
+        counted: Sequence[Place],
+        lacking: Sequence[int],
+        shunned: Collection[int],
+    ) -> Plan:
+        if not good:
+            return Unmet("no good copy is left")
+        sources = [place for place in good if place.online and place.number not in shunned]
+        if not sources:
+            if any(place.online for place in good):
+                return Unmet("the only copy that is here is bad")
+            return Unmet(f"the only good copies are away, on {_names(good)}")
+        source = min(sources, key=self._load_out)
+        taken = {copy.volume for copy in stock.copies}
+        had = [{level(place) for place in counted} for level in self._levels]
+        short = len(counted) < self.rule.copies
+        innermost = len(self._levels) - 1
+
+        def news(place: Place) -> list[bool]:
+            return [level(place) not in had[number] for number, level in enumerate(self._levels)]
+
+        def fits(place: Place) -> bool:
+            new = news(place)
+            if any(new[number] for number in lacking):
+                return True
+            # Better in the same zone than nowhere; but never on the same node while there is another.
+            return short and innermost not in lacking
+
+        fitting = [place for place in self._targets if place.number not in taken and fits(place)]
+        roomy = [place for place in fitting if self._has_room(place, stock.entry.size)]
+        if not roomy:
+            return Unmet(self._obstacle(fitting, taken))
+        target = min(roomy, key=lambda place: ([not new for new in news(place)], *self._load_in(place)))
+        return Copy(source.number, target.number)
+
+    def _has_room(self, place: Place, size: int) -> bool:
+        return place.free - place.bytes_in - size >= self._reserve
+
+    def _load_out(self, place: Place) -> tuple[object, ...]:
+        return place.room < 1, self._batches(place.files_out, place.bytes_out), place.number
+
+    def _load_in(self, place: Place) -> tuple[object, ...]:
+        """Order targets; as many files as a batch holds have the same order, so that they go together."""
+        labels = place.labels or frozenset()
+        return (
+            not labels.isdisjoint(self.rule.avoid),
+            bool(self.rule.prefer) and labels.isdisjoint(self.rule.prefer),
+            place.room < 1,
+            self._batches(place.files_in, place.bytes_in),
+            -round(20 * place.free / place.total) if place.total else 0,
+            place.number,
+        )
+
+    def _batches(self, files: int, size: int) -> int:
+        return max(files // self._limits.batch_files, size // self._limits.batch_bytes)
+
+    def _obstacle(self, fitting: Sequence[Place], taken: Collection[int]) -> str:
+        """Say why no volume can take a copy."""
+        if fitting:
+            return f"no room on {_names(fitting)}"
+        targets = {place.number for place in self._targets}
+        late = [self._places[number] for number in self._counted - targets if number not in taken]
+        if late:
+            return f"waiting for {_names(late)}"
+        labelled = f" with the labels {', '.join(self.rule.require)}" if self.rule.require else ""
+        return f"{self.rule.copies} copies are wanted, {len(self._counted)} volumes are there{labelled}"
+
+    # --- enough ----
+
+    def _surplus(self, good: Sequence[Place], counted: Sequence[Place]) -> Plan:
+        """Take one away that isn't needed, if the others are here and known to be; never on belief alone."""
+        here = [place for place in counted if place.online and place.merged]
+        misplaced = [
+            place
+            for place in good
+            if place.number not in self._counted
+            and (place.online and place.merged and place.membership is not Membership.REMOVED)
+        ]
+        spare = sorted(here, key=self._load_in, reverse=True) if len(counted) > self.rule.copies else []
+        for place in (*misplaced, *spare):
+            rest = [other for other in here if other is not place]
+            if self._suffice(rest):
+                return Drop(place.number, tuple(other.number for other in rest))
+        deadlines = [place.away_ns + self._delay_ns for place in counted if place.away_ns is not None]
+        if misplaced or spare:
+            deadlines.append(self._now_ns + RECHECK_NS)
+        return Wait(min(deadlines)) if deadlines else CONTENT
+
+
+def _node(place: Place) -> str:
+    return place.node
+
+
+def _zone(place: Place) -> str:
+    # Of whom nobody knows where it is, it is taken for alone there.
+    return f"?{place.node}" if place.zone is None else place.zone
+
+
+_LEVELS: Mapping[Spread, tuple[Callable[[Place], str], ...]] = {"node": (_node,), "zone": (_zone, _node)}
+"""What copies are spread over, the widest first."""
+
+
+def _names(places: Sequence[Place]) -> str:
+    names = sorted({place.node for place in places})
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return ", ".join([*names[:NAMED], *more])

@@ -1,0 +1,280 @@
+"""The next step for a file's copies: whatever the nodes do, it leads to what is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argosy.catalogue.keeping import SAFE, Stock
+from argosy.catalogue.model import Entry, Kind, Membership, Replica, Standing, State
+from argosy.cluster.repairing import CONTENT, SECOND_NS, Content, Copy, Drop, Place, Scene, Unmet, Wait
+from argosy.cluster.rules import Rule
+from argosy.config import Repair
+
+NOW = 1_000_000 * SECOND_NS
+SIZE, VER = 100, 77
+ENTRY = Entry(5, 1, b"f", Kind.FILE, State.LIVE, VER, SIZE, 1, 1, "ann", "ann", 0o644)
+LIMITS = Repair(batch_files=10)
+TWO = Rule(copies=2)
+
+
+def copy(volume: int, *, standing: Standing = Standing.GOOD, ver: int = VER) -> Replica:
+    return Replica(ENTRY.id, volume, f"n{volume}", ver, standing, b"f", SIZE, 1)
+
+
+def stock(*volumes: int) -> Stock:
+    return Stock(ENTRY, tuple(copy(volume) for volume in volumes))
+
+
+def nodes(count: int) -> dict[int, Place]:
+    return {number: Place(number, f"n{number}", total=10_000, free=5_000) for number in range(1, count + 1)}
+
+
+def scene(places: dict[int, Place], rule: Rule = TWO) -> Scene:
+    return Scene(rule, places, now_ns=NOW, reserve_bytes=1_000, limits=LIMITS)
+
+
+def away(place: Place, seconds: float) -> Place:
+    return replace(place, online=False, merged=False, away_ns=NOW - int(seconds * SECOND_NS))
+
+
+def test_a_file_with_one_copy_gets_its_second_on_another_node() -> None:
+    assert scene(nodes(3)).plan(stock(2)) in (Copy(2, 1), Copy(2, 3))
+    assert scene(nodes(3)).danger(stock(2)) == 1
+
+
+def test_a_file_with_its_copies_is_left_alone_and_so_is_one_of_which_nobody_said_a_number() -> None:
+    assert scene(nodes(3)).plan(stock(1, 3)) == CONTENT
+    assert scene(nodes(3)).danger(stock(1, 3)) == SAFE
+    assert scene(nodes(3), Rule()).plan(stock(1, 2, 3)) == CONTENT
+    assert scene(nodes(3), Rule()).plan(stock()) == CONTENT
+
+
+def test_two_copies_are_on_one_node_only_as_long_as_there_is_no_other() -> None:
+    one = {1: Place(1, "a", free=5_000), 2: Place(2, "a", free=5_000)}
+    assert scene(one).plan(stock(1)) == Copy(1, 2)
+    two = {**one, 3: Place(3, "b", free=5_000)}
+    assert scene(two).plan(stock(1)) == Copy(1, 3)
+    assert scene(two).plan(stock(1, 2)) in (Copy(1, 3), Copy(2, 3))
+    dropped = scene(two).plan(stock(1, 2, 3))
+    assert isinstance(dropped, Drop)
+    assert dropped.volume in (1, 2)
+
+
+def test_copies_go_to_another_zone_first_and_to_the_same_one_rather_than_nowhere() -> None:
+    rule = replace_rule(spread="zone")
+    places = nodes(3)
+    places[3].zone = "attic"
+    assert scene(places, rule).plan(stock(1)) == Copy(1, 3)
+    places[3].free = 0
+    assert scene(places, rule).plan(stock(1)) == Copy(1, 2)
+    assert scene(places, rule).plan(stock(1, 2)) == Unmet("no room on n3")
+
+
+def replace_rule(**said: object) -> Rule:
+    return Rule(**{"copies": 2, **said})  # type: ignore[arg-type]
+
+
+def test_a_reboot_costs_nothing_and_a_node_away_for_longer_is_replaced() -> None:
+    places = nodes(3)
+    places[2] = away(places[2], 60)
+    assert scene(places).plan(stock(1, 2)) == Wait(NOW + 540 * SECOND_NS)
+    places[2] = away(places[2], 600)
+    assert scene(places).plan(stock(1, 2)) == Copy(1, 3)
+    assert scene(places).danger(stock(1, 2)) == 1
+
+
+def test_a_lost_disk_is_replaced_at_once() -> None:
+    places = nodes(3)
+    places[2] = replace(away(places[2], 0), membership=Membership.LOST)
+    assert scene(places).plan(stock(1, 2)) == Copy(1, 3)
+
+
+def test_what_came_back_is_one_too_many_but_only_once_it_was_looked_at() -> None:
+    places = nodes(3)
+    places[2].merged = False
+    assert isinstance(scene(places).plan(stock(1, 2, 3)), Wait)
+    places[2].merged = True
+    assert isinstance(scene(places).plan(stock(1, 2, 3)), Drop)
+
+
+def test_a_volume_that_is_emptied_gives_its_copies_away_and_then_they_go() -> None:
+    places = nodes(3)
+    places[1].membership = Membership.DRAINING
+    assert scene(places).plan(stock(1, 2)) in (Copy(1, 3), Copy(2, 3))
+    assert scene(places).plan(stock(1, 2, 3)) == Drop(1, (2, 3))
+
+
+def test_a_copy_on_a_node_without_the_required_label_does_not_count() -> None:
+    places = nodes(3)
+    places[2].labels = places[3].labels = frozenset({"cold"})
+    rule = replace_rule(require=("cold",))
+    assert scene(places, rule).plan(stock(1, 2)) in (Copy(1, 3), Copy(2, 3))
+    assert scene(places, rule).plan(stock(1, 2, 3)) == Drop(1, (2, 3))
+    places[3].labels = frozenset()
+    why = scene(places, rule).plan(stock(2))
+    assert why == Unmet("2 copies are wanted, 1 volumes are there with the labels cold")
+
+
+def test_preferred_nodes_come_first_and_avoided_ones_last() -> None:
+    places = nodes(4)
+    places[2].labels, places[4].labels = frozenset({"old"}), frozenset({"big"})
+    assert scene(places, replace_rule(prefer=("big",))).plan(stock(1)) == Copy(1, 4)
+    assert scene(places, replace_rule(avoid=("old", "big"))).plan(stock(1)) == Copy(1, 3)
+    assert scene(places, replace_rule(avoid=("old",))).plan(stock(1, 2, 3)) == Drop(2, (1, 3))
+
+
+def test_what_stands_in_the_way_is_said() -> None:
+    places = nodes(2)
+    assert scene(places).plan(stock()) == Unmet("no good copy is left")
+    assert scene(places).plan(stock(1), shunned={1}) == Unmet("the only copy that is here is bad")
+    places[2].free = 0
+    assert scene(places).plan(stock(1)) == Unmet("no room on n2")
+    places[2] = away(places[2], 5)
+    assert scene(places).plan(stock(1)) == Unmet("waiting for n2")
+    assert scene(places).plan(stock(2)) == Unmet("the only good copies are away, on n2")
+    assert scene(nodes(1)).plan(stock(1)) == Unmet("2 copies are wanted, 1 volumes are there")
+
+
+def test_bad_and_outdated_copies_are_neither_counted_nor_copied_nor_overwritten() -> None:
+    places = nodes(3)
+    mixed = Stock(ENTRY, (copy(1), copy(2, standing=Standing.SUSPECT), copy(3, ver=VER - 1)))
+    assert scene(places).plan(mixed) == Unmet("2 copies are wanted, 3 volumes are there")
+    assert scene(nodes(4)).plan(mixed) == Copy(1, 4)
+
+
+def test_as_many_files_as_a_batch_holds_go_the_same_way_and_then_another_has_its_turn() -> None:
+    places = nodes(4)
+    targets = []
+    for _ in range(3 * LIMITS.batch_files):
+        step = scene(places).plan(stock(1))
+        assert isinstance(step, Copy)
+        places[step.target].files_in += 1
+        targets.append(step.target)
+    assert targets == [2] * 10 + [3] * 10 + [4] * 10
+
+
+PLACES = st.lists(
+    st.builds(
+        Place,
+        number=st.just(0),
+        node=st.sampled_from(["a", "b", "c", "d"]),
+        online=st.booleans(),
+        merged=st.booleans(),
+        labels=st.sampled_from([None, frozenset(), frozenset({"cold"}), frozenset({"cold", "old"})]),
+        zone=st.sampled_from([None, "", "x", "y"]),
+        membership=st.sampled_from([Membership.MEMBER, Membership.MEMBER, *Membership]),
+        away_ns=st.none() | st.integers(NOW - 1_000 * SECOND_NS, NOW),
+        total=st.just(10_000),
+        free=st.sampled_from([0, 1_099, 1_100, 9_000]),
+        room=st.integers(0, 2),
+        files_in=st.integers(0, 30),
+    ),
+    max_size=8,
+).map(lambda places: {number: replace(place, number=number) for number, place in enumerate(places, 1)})
+
+RULES = st.builds(
+    Rule,
+    copies=st.integers(1, 5),
+    spread=st.sampled_from(["node", "zone"]),
+    require=st.sampled_from([(), ("cold",)]),
+    prefer=st.sampled_from([(), ("cold",)]),
+    avoid=st.sampled_from([(), ("old",)]),
+    repair_delay_seconds=st.sampled_from([0.0, 600.0]),
+)
+
+
+def steps(looks: Scene, volumes: set[int]) -> list[tuple[set[int], object]]:
+    """Carry out step after step, as long as there is one; give what was there before each, and the step."""
+    taken: list[tuple[set[int], object]] = []
+    while True:
+        step = looks.plan(stock(*sorted(volumes)))
+        taken.append((set(volumes), step))
+        assert len(taken) < 20, "it goes round in circles"
+        if isinstance(step, Copy):
+            assert step.source in volumes
+            assert step.target not in volumes
+            volumes = volumes | {step.target}
+        elif isinstance(step, Drop):
+            assert step.volume in volumes
+            assert set(step.keep) <= volumes - {step.volume}
+            volumes = volumes - {step.volume}
+        else:
+            return taken
+
+
+@given(PLACES, RULES, st.sets(st.integers(1, 8)))
+def test_the_steps_end_and_no_step_takes_away_what_is_needed(
+    places: dict[int, Place], rule: Rule, held: set[int]
+) -> None:
+    looks = scene(places, rule)
+    counted = looks._counted
+    for before, step in steps(looks, held & places.keys()):
+        if isinstance(step, Drop):
+            here = {n for n in step.keep if places[n].online and places[n].merged and n in counted}
+            assert len(here) >= rule.copies
+            assert all(places[n].membership is Membership.MEMBER for n in here)
+            spread = {places[n].node for n in here}
+            assert len(spread) >= min(rule.copies, len({places[n].node for n in counted}))
+        elif isinstance(step, Copy):
+            source, target = places[step.source], places[step.target]
+            assert source.online
+            assert target.online
+            assert target.merged
+            assert target.free - SIZE >= 1_000
+            shared = {places[n].node for n in before & counted}
+            if target.node in shared:  # then no node is reckoned with that has none
+                assert len(shared) >= min(rule.copies, len({places[n].node for n in counted}))
+        elif isinstance(step, Content | Wait):
+            assert len(before & counted) >= rule.copies
+
+
+@given(PLACES, RULES, st.sets(st.integers(1, 8), min_size=1))
+def test_where_all_are_here_and_have_room_the_rule_is_met_to_the_letter(
+    places: dict[int, Place], rule: Rule, held: set[int]
+) -> None:
+    for place in places.values():
+        place.online = place.merged = True
+        place.away_ns, place.free, place.membership = None, 9_000, Membership.MEMBER
+        place.labels = place.labels or frozenset()
+    fit = {number for number, place in places.items() if place.labels and "cold" in place.labels}
+    fit = fit if rule.require else set(places)
+    held &= places.keys()
+    if not held:
+        return
+    after, last = steps(scene(places, rule), held)[-1]
+    assert len({places[n].node for n in after & fit}) >= min(rule.copies, len({places[n].node for n in fit}))
+    if len(fit) >= rule.copies:
+        assert last == CONTENT
+        assert len(after) == rule.copies
+        assert after <= fit
+        if rule.spread == "zone":
+            zones = [
+                {p.zone if p.zone is not None else f"?{p.node}" for p in ps}
+                for ps in ([places[n] for n in after], [places[n] for n in fit])
+            ]
+            assert len(zones[0]) >= min(rule.copies, len(zones[1]))
+    else:
+        assert isinstance(last, Unmet)
+        assert after >= fit
+
+
+@given(PLACES, RULES, st.sets(st.integers(1, 8)))
+def test_what_is_said_to_be_impossible_is(places: dict[int, Place], rule: Rule, held: set[int]) -> None:
+    looks = scene(places, rule)
+    after, last = steps(looks, held & places.keys())[-1]
+    if not isinstance(last, Unmet) or "only" in last.why or "no good copy" in last.why:
+        return
+    could = [
+        place
+        for number, place in places.items()
+        if number in looks._counted and number not in after and place.online and place.merged
+        if place.free - SIZE >= 1_000
+    ]
+    shared = {places[n].node for n in after & looks._counted}
+    spread = len(shared) >= min(rule.copies, len({places[n].node for n in looks._counted}))
+    if len(after & looks._counted) < rule.copies:
+        assert all(place.node in shared for place in could)
+        assert not (spread and could)
