@@ -84,7 +84,8 @@ class Control:
             self.socket = context.wrap_socket(self.socket, server_hostname=self._host)
         except ssl.SSLCertVerificationError as error:
             self.close()
-            raise errors.Untrusted(f"{self._where}: {error.verify_message}") from error
+            advice = "if it is the site's own making, name it in a config: [remote] trust_file"
+            raise errors.Untrusted(f"{self._where}: {error.verify_message}; {advice}") from error
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
             raise self.lost(error) from error
         except ssl.SSLError as error:  # trying again would end no better
