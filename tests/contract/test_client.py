@@ -80,6 +80,27 @@ def test_an_empty_file_is_a_file(client: Client, place: bytes) -> None:
     assert (client.facts(place + b"/f").kind, client.facts(place + b"/f").size) == (Kind.FILE, 0)
 
 
+def test_a_data_connection_opened_beforehand_carries_what_comes_next(client: Client, place: bytes) -> None:
+    put(client, place + b"/f", BIG)
+    for offset in (0, 1, len(BIG) - 1):
+        client.prepare(place + b"/f")
+        assert get(client, place + b"/f", offset) == BIG[offset:]
+    assert client.dialect.readies is True
+    for prepares in range(3):
+        for _ in range(prepares):
+            client.prepare(place + b"/f")
+        assert client.facts(place + b"/f").size == len(BIG)
+        assert listed(client, place)[b"f"].size == len(BIG)
+        client.prepare(place + b"/f")
+        put(client, place + b"/g", BIG[:1000])
+        client.prepare(place + b"/f", window=16_384)
+        assert get(client, place + b"/g") == BIG[:1000]
+    client.prepare(place + b"/f")
+    client.rest()
+    assert get(client, place + b"/f") == BIG
+    assert client.dialect.readies is True
+
+
 def test_nothing_is_changed_on_the_way(client: Client, place: bytes) -> None:
     data = bytes(range(256)) * 64 + b"\r\n\n\r\0\x1a\xff\xff" * 100
     put(client, place + b"/f", data)

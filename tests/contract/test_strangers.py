@@ -157,6 +157,71 @@ def test_a_port_that_nobody_listens_at_is_not_the_end() -> None:
         client.close()
 
 
+def test_a_data_connection_that_was_opened_beforehand_saves_asking_for_one() -> None:
+    with Stranger(files={b"/f": BIG}, listing=LISTING) as stranger:
+        client = visit(stranger)
+        assert get(client, b"/f") == BIG
+        client.prepare()
+        assert stranger.said[-1] == b"EPSV"
+        assert get(client, b"/f", 100) == BIG[100:]
+        assert stranger.said[-2:] == [b"REST 100", b"RETR /f"]
+        assert stranger.verbs().count("EPSV") == 2
+        client.close()
+
+
+@pytest.mark.parametrize("code", [425, 426, 503])
+def test_a_site_that_wants_its_data_connections_fresh_gets_them_so(code: int) -> None:
+    refused = []
+
+    def retr(one: Visit, path: bytes) -> None:
+        before = one.stranger.verbs()[-2]
+        refused.append(before != "EPSV")
+        if before == "EPSV":
+            one.send(BIG)
+        else:
+            one.say(f"{code} Say EPSV first")
+
+    with Stranger({"RETR": retr}) as stranger:
+        client = visit(stranger)
+        assert get(client, b"/f") == BIG
+        client.prepare()
+        stranger.said.append(b"NOOP")
+        assert get(client, b"/f") == BIG
+        client.prepare()
+        assert get(client, b"/f") == BIG
+        assert refused == [False, True, False, False]
+        client.close()
+
+
+def test_a_data_connection_that_was_opened_beforehand_and_is_closed_or_old_is_not_used() -> None:
+    def closed(one: Visit, _: bytes) -> None:
+        one.say(f"229 Entering (|||{one.listen()}|)")
+        if one.stranger.verbs().count("EPSV") == 2:
+            one.meet().close()
+
+    with Stranger({"EPSV": closed}, files={b"/f": BIG}) as stranger:
+        client = visit(stranger, ready_seconds=1.0)
+        assert get(client, b"/f") == BIG
+        client.prepare()
+        assert client.is_alive()
+        assert get(client, b"/f") == BIG
+        client.prepare()
+        time.sleep(1.1)
+        assert get(client, b"/f") == BIG
+        assert stranger.verbs().count("EPSV") == 5
+        assert stranger.verbs().count("RETR") == 3
+        client.close()
+
+
+def test_nothing_is_opened_beforehand_where_it_is_not_wanted() -> None:
+    with Stranger(files={b"/f": BIG}) as stranger:
+        client = visit(stranger, ready_seconds=0.0)
+        assert get(client, b"/f") == BIG
+        client.prepare()
+        assert stranger.verbs().count("EPSV") == 1
+        client.close()
+
+
 def test_a_private_address_behind_a_translator_is_not_dialled() -> None:
     habits: dict[str, Habit] = {
         "EPSV": "500 What?",

@@ -30,9 +30,15 @@ class Site:
         self.there: set[Login] = set()
         self.logins = 0
         self.tries = 0
+        self.login_seconds = 0.0
+        self.most_logins_at_once = self._logins_at_once = 0
 
     def connect(self) -> Login:
         self.tries += 1
+        self._logins_at_once += 1
+        self.most_logins_at_once = max(self.most_logins_at_once, self._logins_at_once)
+        time.sleep(self.login_seconds)
+        self._logins_at_once -= 1
         if self.refusal:
             raise self.refusal
         if len(self.there) >= self.allowed:
@@ -53,6 +59,7 @@ class Login:
         self.site = site
         self.usable = True
         self.noops = 0
+        self.ready = True
 
     def ask(self) -> str:
         if self not in self.site.there:
@@ -63,6 +70,9 @@ class Login:
     def is_alive(self) -> bool:
         self.noops += 1
         return self in self.site.there
+
+    def rest(self) -> None:
+        self.ready = False
 
     def close(self) -> None:
         self.site.there.discard(self)
@@ -248,6 +258,42 @@ def test_an_idle_connection_is_closed_in_time() -> None:
     clock.now += 1
     pool.tend()
     assert not site.there
+
+
+def test_what_an_idle_connection_holds_ready_is_let_go_before_it_is_closed() -> None:
+    site, clock = Site(), Clock()
+    pool = pool_of(site, clock, idle_seconds=60, ready_seconds=5)
+    with pool.borrow(META, SECONDS) as login:
+        pass
+    clock.now += 4
+    pool.tend()
+    held_ready = [login.ready]
+    clock.now += 1
+    pool.tend()
+    held_ready.append(login.ready)
+    assert held_ready == [True, False]
+    assert len(site.there) == 1
+
+
+def test_no_login_is_made_for_who_can_have_one_that_comes_back_at_once(threads: ThreadPoolExecutor) -> None:
+    site = Site()
+    pool = pool_of(site)
+    for _ in range(20):
+        held = pool.take(READ, SECONDS)
+        waiting = threads.submit(pool.take, READ, SECONDS)
+        pool.give(held)
+        pool.give(waiting.result(SECONDS))
+    assert site.logins == 1
+
+
+def test_logins_are_made_by_twos_while_others_serve(threads: ThreadPoolExecutor) -> None:
+    site = Site()
+    pool = pool_of(site, connections=16)
+    pool.take(META, SECONDS)
+    site.login_seconds = SOON
+    taken = [threads.submit(pool.take, META, SECONDS) for _ in range(8)]
+    assert len({future.result(SECONDS) for future in taken}) == 8
+    assert site.most_logins_at_once == 2
 
 
 def test_a_site_that_comes_back_is_found_by_who_waits(threads: ThreadPoolExecutor) -> None:

@@ -37,6 +37,8 @@ class Site:
         self.logins = 0
         self.opened: list[int] = []
         """Where each RETR began."""
+        self.prepared: list[int | None] = []
+        """The windows of data connections that were opened beforehand."""
         self.sent = 0
         self.sending = 0
         self.most_sending = 0
@@ -71,6 +73,14 @@ class Login:
 
     def is_alive(self) -> bool:
         return self.usable
+
+    def rest(self) -> None:
+        pass
+
+    def prepare(self, path: bytes | None = None, *, window: int | None = None) -> None:
+        assert not self.busy, "one transfer at a time"
+        assert path in self.site.files
+        self.site.prepared.append(window)
 
     def close(self) -> None:
         self.usable = False

@@ -70,6 +70,8 @@ class Remote(Table, frozen=True, kw_only=True):
     """What is fetched ahead of who reads in order, at the most; never more than an eighth of the cache."""
     park_seconds: float = 10.0
     """A data connection is kept for so long for who may read on, if nobody else needs it."""
+    ready_seconds: float = 5.0
+    """A data connection that was opened beforehand is kept for so long; 0: none is opened beforehand."""
     idle_seconds: float = 60.0
     """A control connection unused for so long is closed."""
     sleep_seconds: float = 900.0

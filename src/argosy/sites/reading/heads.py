@@ -63,18 +63,31 @@ class Source(Session, Protocol):
         """Begin to read a file; returns when the site has said that bytes come."""
         ...
 
+    def prepare(self, path: bytes | None = None, *, window: int | None = None) -> None:
+        """Open the next transfer's data connection beforehand. Doesn't raise."""
+        ...
+
 
 class Connection(NamedTuple):
     """A connection whose site sends."""
 
     client: Source
     download: Download
+    path: bytes
+    window: int | None
 
-    def leave(self, pool: Pool[Source]) -> int:
-        """End the download early, and give the control connection back. Gives how many bytes came in vain."""
+    def leave(self, pool: Pool[Source], *, ready: bool = False) -> int:
+        """End the download early, and give the control connection back. Gives how many bytes came in vain.
+
+        Args:
+            pool: Where it came from.
+            ready: Another read of this kind is likely to come, and nobody waits for it yet.
+        """
         try:
             vain = self.download.unread()
             self.download.abandon()
+            if ready and not pool.wanted:
+                self.client.prepare(self.path, window=self.window)
         finally:
             pool.give(self.client)
         return vain
@@ -157,7 +170,8 @@ class Head:
             client = pool.take(Purpose.READ, seconds)
             try:
                 window = max(NARROW_BYTES, 2 * self.wants) if self._narrow else None
-                download = client.retrieve(self.path(), self.position, window=window)
+                path = self.path()
+                download = client.retrieve(path, self.position, window=window)
             except (Unavailable, TransferCut):
                 pool.give(client)
                 if last or client.usable:
@@ -171,7 +185,7 @@ class Head:
                 pool.give(client)
                 raise
             else:
-                self._connection = Connection(client, download)
+                self._connection = Connection(client, download, path, window)
                 break
         return True
 
@@ -183,7 +197,7 @@ class Head:
     def release(self, pool: Pool[Source]) -> None:
         """End early, and give the control connection back."""
         if connection := self.detach():
-            self.vain += connection.leave(pool)
+            self.vain += connection.leave(pool, ready=self.stray)
 
     def fill(self, pool: Pool[Source], shelf: Shelf, progress: Callable[[int], None]) -> None:
         """Fetch one piece, or read over what is known.
@@ -226,7 +240,7 @@ class Head:
         connection = self.detach()
         if connection is None:
             return
-        client, download = connection
+        client, download, *_ = connection
         try:
             if download.recv_into(memoryview(bytearray(1))):  # it has grown since: no harm to what we have
                 download.abandon()
@@ -239,7 +253,7 @@ class Head:
 
     def _receive(self, pool: Pool[Source], view: memoryview) -> int:
         assert self._connection is not None
-        client, download = self._connection
+        client, download, *_ = self._connection
         count = download.recv_into(view)
         if count:
             self.tries = 0

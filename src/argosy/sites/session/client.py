@@ -183,6 +183,20 @@ class Client:
         made = self._transfers.begin("RETR", self._out(path), refusing, offset=offset, window=window)
         return Download(self._control, made, self._settings, refusing, self.dialect)
 
+    def prepare(self, path: bytes | None = None, *, window: int | None = None) -> None:
+        """Open the next transfer's data connection beforehand. Nothing is raised.
+
+        Args:
+            path: The file that is likely to be read next, for sites that want to hear it first.
+            window: As `retrieve` takes it.
+        """
+        with contextlib.suppress(errors.NameNotAllowed):
+            self._transfers.prepare(None if path is None else ("RETR", self._out(path)), window)
+
+    def rest(self) -> None:
+        """Let go of what was opened beforehand. Nothing is raised."""
+        self._transfers.rest()
+
     def store(self, path: bytes, *, offset: int = 0, whole: bytes | None = None) -> Upload:
         """Begin to write a file, in the place of what was there, or from an offset on.
 
@@ -364,6 +378,7 @@ class Client:
 
     def close(self) -> None:
         """Take leave, and hang up. Nothing is raised, and no reply waited for."""
+        self.rest()
         with contextlib.suppress(errors.Refused):
             self._control.say(("QUIT",))
         self._control.close()

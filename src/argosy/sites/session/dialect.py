@@ -66,6 +66,8 @@ class Dialect:
     """
     restarts: bool | None = None
     """REST before RETR."""
+    readies: bool | None = None
+    """A data connection may be opened some time before the command for it."""
     time_setting: TimeSetting | None = None
     chmod: bool | None = None
     symlink: bool | None = None

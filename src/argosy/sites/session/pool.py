@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 _TRUST_SECONDS = 1.0
 """Who was idle for longer is asked whether it is still there, which costs a round trip."""
+_PATIENCE_SECONDS = 0.02
+"""Before one more login is made so long is waited for one that comes back: most come back sooner."""
+_LOGINS = 2
+"""Logins made at the same time while there are others: hashing passwords keeps a small site busy."""
 
 
 class Purpose(Enum):
@@ -43,6 +47,10 @@ class Session(Protocol):
 
     def is_alive(self) -> bool:
         """Ask the site. Doesn't raise."""
+        ...
+
+    def rest(self) -> None:
+        """Let go of what was held ready. Doesn't raise, and doesn't wait."""
         ...
 
     def close(self) -> None:
@@ -169,11 +177,12 @@ class Pool(Generic[C_co]):
             LoginFailed: The site refuses our login.
         """
         until = self._clock() + seconds
+        patient = time.monotonic() + _PATIENCE_SECONDS
         with self._changed:
             self._waiting[purpose] += 1
         try:
             while True:
-                client = self._try(purpose, until, seconds)
+                client = self._try(purpose, until, seconds, patient)
                 if client is not None:
                     return client
         finally:
@@ -201,6 +210,10 @@ class Pool(Generic[C_co]):
             before = self._clock() - self._settings.idle_seconds
             old = [client for client, since in self._idle if since <= before]
             self._idle = [(client, since) for client, since in self._idle if since > before]
+            before = self._clock() - self._settings.ready_seconds
+            for client, since in self._idle:
+                if since <= before:
+                    client.rest()
         for client in old:
             client.close()
 
@@ -220,7 +233,7 @@ class Pool(Generic[C_co]):
             busy = len(self._busy)
             return PoolReport(busy + len(self._idle), busy, self._limit, self._logins, away, self._trouble)
 
-    def _try(self, purpose: Purpose, until: float, seconds: float) -> C_co | None:
+    def _try(self, purpose: Purpose, until: float, seconds: float, patient: float) -> C_co | None:
         """Get an idle connection or make one; if there can't be one, wait for news. None: try again."""
         with self._changed:
             if self._closed:
@@ -239,6 +252,9 @@ class Pool(Generic[C_co]):
                 return None
             if not free or not self._may_connect():
                 self._wait(until, seconds)
+                return None
+            if self._busy and (left := patient - time.monotonic()) > 0:
+                self._wait_patiently(purpose, left)
                 return None
             self._opening[purpose] += 1
         return self._open(purpose)
@@ -268,7 +284,9 @@ class Pool(Generic[C_co]):
 
     def _may_connect(self) -> bool:
         """While the site lets nobody in one thread tries it, each pause."""
-        return self._away is None or (not self._opening.total() and self._clock() >= self._away.retry_at)
+        if self._away is None:
+            return not self._busy or self._opening.total() < _LOGINS
+        return not self._opening.total() and self._clock() >= self._away.retry_at
 
     def _wait(self, until: float, seconds: float) -> None:
         """Wait for something to change."""
@@ -283,6 +301,14 @@ class Pool(Generic[C_co]):
         elif now >= until:
             raise Unavailable(f"all {self._limit} connections to the site are busy")
         self._changed.wait(max(0.001, until - now))
+
+    def _wait_patiently(self, purpose: Purpose, seconds: float) -> None:
+        """Wait for one that comes back by itself: nobody has to give one up for us."""
+        self._waiting[purpose] -= 1
+        try:
+            self._changed.wait_for(lambda: self._closed or (self._may_have(purpose) and self._idle), seconds)
+        finally:
+            self._waiting[purpose] += 1
 
     def _seen_alive(self, found: tuple[C_co, float]) -> C_co | None:
         """Give a connection that was idle, if it isn't dead."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import select
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from argosy import errors
 from argosy.config import Remote
@@ -26,8 +30,33 @@ _NOT_SO = frozenset({202, 500, 501, 502, 504, 522})
 _LAST_WORD_SECONDS = 2.0
 """How long a site may take to say why TLS failed."""
 
+_NOT_READY = frozenset({425, 426, 503})
+"""The data connection that was opened beforehand is none to the site any more."""
+
 Refusing = Callable[[Answer], errors.Refused]
 """Gives what a "no" to the command means."""
+
+
+class _Ready(NamedTuple):
+    """A data connection that was opened before it was needed."""
+
+    socket: socket.socket
+    window: int | None
+    words: tuple[str | bytes, ...] | None
+    """The one command that it is good for; None: any."""
+    since: float
+
+    def suits(self, words: tuple[str | bytes, ...], window: int | None, seconds: float) -> bool:
+        """Whether it is good for a command, not too old, and not closed by the site."""
+        if (
+            self.words not in (None, words)
+            or self.window != window
+            or time.monotonic() - self.since > seconds
+        ):
+            return False
+        looking = select.poll()
+        looking.register(self.socket, select.POLLIN | select.POLLRDHUP)
+        return not looking.poll(0)
 
 
 class Transfers:
@@ -40,6 +69,38 @@ class Transfers:
         self._host = host
         self.protected = False
         """Data is encrypted: PROT P."""
+        self._ready: _Ready | None = None
+
+    def prepare(self, words: tuple[str | bytes, ...] | None = None, window: int | None = None) -> None:
+        """Open the next transfer's data connection beforehand, which saves it two round trips.
+
+        To be called when nothing else is to be done here. It isn't kept for long, for a site may have few
+        ports. Nothing is raised: what can't be had now is seen to when it's needed.
+
+        Args:
+            words: The command that is likely to come, for sites that want to hear it first (PRET).
+            window: As `begin` takes it.
+        """
+        dialect, control = self._dialect, self._control
+        planned = bool(dialect.pret)
+        if self._settings.ready_seconds <= 0 or dialect.readies is False or not control.usable:
+            return
+        if dialect.opening not in (Opening.EPSV, Opening.PASV) or (planned and words is None):
+            return
+        self.rest()
+        with contextlib.suppress(errors.Refused):
+            if planned and not control.ask("PRET", *words or ()).good:
+                return
+            opening = Opening.PASV if planned else dialect.opening
+            opened = self._opened(opening, window, planned=planned)
+            assert not isinstance(opened, Dialled), "PORT isn't prepared"
+            self._ready = _Ready(opened, window, words if planned else None, time.monotonic())
+
+    def rest(self) -> None:
+        """Close what was opened beforehand."""
+        if self._ready is not None:
+            self._ready.socket.close()
+            self._ready = None
 
     def begin(
         self,
@@ -71,6 +132,45 @@ class Transfers:
         words: tuple[str | bytes, ...] = (verb,) if path is None else (verb, path)
         if offset and verb == "RETR" and self._dialect.restarts is False:
             raise errors.Unsupported("the site can't begin in the middle of a file")
+        made = self._begin_ready(words, refusing, offset, window) or self._begin_new(
+            words, refusing, offset, window
+        )
+        return self._protect(made) if self.protected else made
+
+    def _begin_ready(
+        self, words: tuple[str | bytes, ...], refusing: Refusing, offset: int, window: int | None
+    ) -> socket.socket | None:
+        """Begin on the data connection that was opened beforehand; None: there is none that serves."""
+        ready, self._ready = self._ready, None
+        if ready is None:
+            return None
+        reads = words[0] not in ("STOR", "APPE")
+        try:
+            if not ready.suits(words, window if reads else ready.window, self._settings.ready_seconds):
+                ready.socket.close()
+                return None
+            self._command(
+                words, offset, lambda answer: self._unready(answer) or refusing(answer), ready.socket
+            )
+        except errors.NoDataConnection:
+            ready.socket.close()
+            return None
+        except BaseException:
+            ready.socket.close()
+            raise
+        self._dialect.learn(readies=True)
+        return ready.socket
+
+    def _unready(self, answer: Answer) -> errors.Refused | None:
+        """Learn that this site wants its data connections fresh, if its "no" says so."""
+        if answer.code not in _NOT_READY:
+            return None
+        self._dialect.learn(readies=False)
+        return errors.NoDataConnection(answer.text)
+
+    def _begin_new(
+        self, words: tuple[str | bytes, ...], refusing: Refusing, offset: int, window: int | None
+    ) -> socket.socket:
         opened = self._open(words, refusing, window)
         try:
             self._command(words, offset, refusing, opened, ahead)
@@ -85,7 +185,7 @@ class Transfers:
             raise
         if isinstance(opened, Dialled):
             opened.close()
-        return self._protect(made) if self.protected else made
+        return made
 
     def _command(
         self,
