@@ -72,7 +72,10 @@ def test_a_name_keeps_its_id_and_loses_it_with_its_kind(record: Record, mount: i
     assert again.pop(b"new") > max(first.values())
     assert again == first
     below = record.mint(mount, first[b"7"], [(b"x", Kind.FILE)])[b"x"]
+    assert [name for _, name in record.way(mount, below)] == [b"7", b"x"]
     assert record.mint(mount, ROOT, [(b"7", Kind.FILE)])[b"7"] != first[b"7"]
+    with pytest.raises(Stale):
+        record.way(mount, below)
     assert record.find(mount, below) is None
     assert len(record.children(mount, ROOT)) == 5_001
 
@@ -81,7 +84,11 @@ def test_a_handle_follows_its_file_to_another_directory(record: Record, mount: i
     top = record.mint(mount, ROOT, [(b"from", Kind.DIRECTORY), (b"to", Kind.DIRECTORY)])
     file = record.mint(mount, top[b"from"], [(b"f", Kind.FILE)])[b"f"]
     old = record.mint(mount, top[b"to"], [(b"g", Kind.FILE)])[b"g"]
+    assert record.way(mount, file) == [(top[b"from"], b"from"), (file, b"f")]
+    assert record.way(mount, old) == [(top[b"to"], b"to"), (old, b"g")]
     record.move(mount, file, top[b"to"], b"g")
+    with pytest.raises(Stale):
+        record.way(mount, old)
     assert record.way(mount, file) == [(top[b"to"], b"to"), (file, b"g")]
     assert record.find(mount, old) is None
     record.move(mount, top[b"to"], top[b"from"], b"in")
@@ -95,6 +102,7 @@ def test_what_lies_below_a_directory_goes_with_it(record: Record, mount: int) ->
     file = record.mint(mount, inner, [(b"f", Kind.FILE)])[b"f"]
     record.drop(mount, [(top, ROOT, b"another name")])
     assert record.find(mount, file) is not None
+    assert [name for _, name in record.way(mount, file)] == [b"d", b"e", b"f"]
     record.drop(mount, [(top, ROOT, b"d")])
     assert record.find(mount, file) is None
     with pytest.raises(Stale):

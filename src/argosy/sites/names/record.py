@@ -116,6 +116,10 @@ class Row(NamedTuple):
     """When we gave it its name; None: it always had it."""
 
 
+_WAYS = 10_000
+"""Ways that are remembered."""
+
+
 class Record:
     """All mounts of a gateway and their files."""
 
@@ -129,6 +133,12 @@ class Record:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._lock = threading.Lock()
         self._reading = threading.Lock()
+        self._ways: dict[tuple[int, FileId], list[tuple[FileId, bytes]]] = {}
+        """Ways that were asked for; each transfer needs one."""
+        self._moves = 0
+        """How often a way may have become another."""
+        self._moved = False
+        """One may have in the transaction that runs."""
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -222,6 +232,7 @@ class Record:
         with self._transaction():
             self._db.execute("DELETE FROM file WHERE mount = ?", (mount,))
             self._db.execute("DELETE FROM mount WHERE id = ?", (mount,))
+            self._moved = True
         with self._lock, self._reading, _as_refusals():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -240,10 +251,20 @@ class Record:
         """
         if file == ROOT:
             return []
+        with self._reading:
+            known, moves = self._ways.get((mount, file)), self._moves
+        if known is not None:
+            return known
         rows = self._ask(_WAY_UP, mount, file, ROOT, _DEEPEST)
         if not rows or rows[0][1] != ROOT:
             raise Stale
-        return [(row[0], row[2]) for row in rows]
+        way = [(row[0], row[2]) for row in rows]
+        with self._reading:
+            if moves == self._moves:
+                if len(self._ways) >= _WAYS:
+                    self._ways.clear()
+                self._ways[mount, file] = way
+        return way
 
     def children(self, mount: int, directory: FileId) -> dict[bytes, Row]:
         """Give the files of a directory that are known, by name."""
@@ -333,6 +354,7 @@ class Record:
             )
             if not done.rowcount:
                 raise Stale
+            self._moved = True
 
     def drop(self, mount: int, gone: Iterable[tuple[FileId, FileId, bytes]]) -> None:
         """Forget files that are gone, and all below them: their handles are stale.
@@ -349,7 +371,14 @@ class Record:
                 ).fetchone():
                     self._drop(mount, file)
 
+    def _ways_change(self) -> None:
+        """Forget ways that may lead elsewhere now, or nowhere."""
+        with self._reading:
+            self._moves += 1
+            self._ways.clear()
+
     def _drop(self, mount: int, file: FileId) -> None:
+        self._moved = True
         below = self._db.execute(_ALL_BELOW, (mount, file)).fetchall()
         self._db.executemany(
             "DELETE FROM file WHERE mount = ? AND id = ?", [(mount, row[0]) for row in below]
@@ -380,6 +409,9 @@ class Record:
             try:
                 yield
                 self._db.execute("COMMIT")
+                if self._moved:
+                    self._moved = False
+                    self._ways_change()
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")

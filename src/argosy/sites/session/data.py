@@ -226,6 +226,10 @@ class Ahead:
         except OSError as error:
             self.trouble = error
 
+    def take_back(self) -> None:
+        """Begin anew: the connection that it went to was none to the site."""
+        self.sent, self.trouble = False, None
+
 
 class Upload(_Data):
     """Bytes that go to a site."""

@@ -36,6 +36,8 @@ class Purpose(Enum):
     READ = "reading"
     WRITE = "writing"
 
+    __hash__ = object.__hash__  # an enum's own is slow, and each transfer counts by purposes
+
 
 class Session(Protocol):
     """What is asked of a connection here: `sites.client.Client`."""
@@ -262,14 +264,13 @@ class Pool(Generic[C_co]):
     def _may_have(self, purpose: Purpose) -> bool:
         """Say whether one more for this purpose leaves the others what they need."""
         self._recover_limit()
-        held = Counter(self._busy.values()) + self._opening
-        bulk = held[Purpose.READ] + held[Purpose.WRITE]
         if purpose is not Purpose.META:
+            held = [*self._busy.values(), *self._opening.elements()]
             if self._limit == 1 and self._waiting[Purpose.META]:
                 return False
-            if bulk >= max(1, self._limit - 1):
+            if len(held) - held.count(Purpose.META) >= max(1, self._limit - 1):
                 return False
-            if purpose is Purpose.WRITE and held[purpose] >= max(1, self._limit - 2):
+            if purpose is Purpose.WRITE and held.count(purpose) >= max(1, self._limit - 2):
                 return False
         return bool(self._idle) or self._count() < self._limit
 

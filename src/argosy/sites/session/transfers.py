@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -132,13 +132,18 @@ class Transfers:
         words: tuple[str | bytes, ...] = (verb,) if path is None else (verb, path)
         if offset and verb == "RETR" and self._dialect.restarts is False:
             raise errors.Unsupported("the site can't begin in the middle of a file")
-        made = self._begin_ready(words, refusing, offset, window) or self._begin_new(
-            words, refusing, offset, window
-        )
+        made = self._begin_ready(words, refusing, offset, window, ahead)
+        if made is None:
+            made = self._begin_new(words, refusing, offset, window, ahead)
         return self._protect(made) if self.protected else made
 
     def _begin_ready(
-        self, words: tuple[str | bytes, ...], refusing: Refusing, offset: int, window: int | None
+        self,
+        words: tuple[str | bytes, ...],
+        refusing: Refusing,
+        offset: int,
+        window: int | None,
+        ahead: Ahead | None,
     ) -> socket.socket | None:
         """Begin on the data connection that was opened beforehand; None: there is none that serves."""
         ready, self._ready = self._ready, None
@@ -149,11 +154,11 @@ class Transfers:
             if not ready.suits(words, window if reads else ready.window, self._settings.ready_seconds):
                 ready.socket.close()
                 return None
-            self._command(
-                words, offset, lambda answer: self._unready(answer) or refusing(answer), ready.socket
-            )
+            self._command(words, offset, partial(self._unready, refusing), ready.socket, ahead)
         except errors.NoDataConnection:
             ready.socket.close()
+            if ahead is not None:
+                ahead.take_back()
             return None
         except BaseException:
             ready.socket.close()
@@ -161,15 +166,20 @@ class Transfers:
         self._dialect.learn(readies=True)
         return ready.socket
 
-    def _unready(self, answer: Answer) -> errors.Refused | None:
+    def _unready(self, refusing: Refusing, answer: Answer) -> errors.Refused:
         """Learn that this site wants its data connections fresh, if its "no" says so."""
         if answer.code not in _NOT_READY:
-            return None
+            return refusing(answer)
         self._dialect.learn(readies=False)
         return errors.NoDataConnection(answer.text)
 
     def _begin_new(
-        self, words: tuple[str | bytes, ...], refusing: Refusing, offset: int, window: int | None
+        self,
+        words: tuple[str | bytes, ...],
+        refusing: Refusing,
+        offset: int,
+        window: int | None,
+        ahead: Ahead | None,
     ) -> socket.socket:
         opened = self._open(words, refusing, window)
         try:

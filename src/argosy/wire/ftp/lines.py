@@ -47,6 +47,9 @@ class LineReader:
 
         A `TooLong` comes as soon as a line is over the limit; the rest of that line is dropped.
         """
+        plain = data.endswith(b"\n") and data.isascii() and b"\0" not in data
+        if plain and len(data) <= self._limit and not self._pending and not self._dropping:
+            return [line.removesuffix(b"\r") for line in data[:-1].split(b"\n")]  # nearly always
         lines: list[bytes | TooLong] = []
         *ended, rest = data.split(b"\n")
         for piece in ended:
