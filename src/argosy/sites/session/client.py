@@ -10,7 +10,6 @@ import builtins
 import contextlib
 import logging
 import posixpath
-import re
 import time
 from functools import partial
 
@@ -34,15 +33,6 @@ _UNKNOWN_VERB = frozenset({202, 500, 502, 504})
 """The site has no such verb. RFC 959 section 4.2.2."""
 
 _KINDS = {Type.FILE: Kind.FILE, Type.DIRECTORY: Kind.DIRECTORY, Type.LINK: Kind.LINK, Type.OTHER: Kind.FILE}
-
-_TRIMS = re.compile(r"pure-?ftpd", re.IGNORECASE)
-"""Servers that cut blanks off the end of a path, and so would take another file."""
-
-_WANTS_ABOR = re.compile(r"proftpd|pure-?ftpd", re.IGNORECASE)
-"""Servers of which `Dialect.aborts_first` is known before it costs a login; with TLS."""
-
-_UTF8_ALONE = re.compile(r"pyftpdlib", re.IGNORECASE)
-"""Servers that put U+FFFD in the place of what isn't UTF-8, so that two names become one."""
 
 _MODE_OF_LINKS, _LINK_LIMIT = 0o777, 4096
 """What Linux gives every symbolic link, and how long its target can be."""
@@ -72,11 +62,9 @@ class Client:
         self.home = b"/"
         try:
             encrypted = login.greet(self._control, address, dialect, settings)
-            self._trims = bool(_TRIMS.search(dialect.greeting))
-            self._utf8_alone = bool(_UTF8_ALONE.search(dialect.greeting))
+            self._trims, self._utf8_alone = dialect.trims_blanks, dialect.knows_utf8_alone
             self._transfers.protected = login.log_in(self._control, address, dialect, encrypted=encrypted)
-            if dialect.aborts_first is None and self._transfers.protected:
-                dialect.aborts_first = True if _WANTS_ABOR.search(dialect.greeting) else None
+            dialect.expect_abor(encrypted=self._transfers.protected)
             login.choose(self._control, address, dialect)
             self._settle()
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,6 +12,10 @@ from argosy.wire.ftp import times
 from argosy.wire.ftp.features import Features
 
 log = logging.getLogger(__name__)
+
+_TRIMS = re.compile(r"pure-?ftpd", re.IGNORECASE)
+_WANTS_ABOR = re.compile(r"proftpd|pure-?ftpd", re.IGNORECASE)
+_UTF8_ALONE = re.compile(r"pyftpdlib", re.IGNORECASE)
 
 
 class Opening(Enum):
@@ -94,6 +99,25 @@ class Dialect:
             setattr(self, name, value)
             if value is False or value is TimeSetting.NONE:
                 log.info("the site can't: %s", name)
+
+    # --- what its greeting tells
+
+    @property
+    def trims_blanks(self) -> bool:
+        """Whether it cuts blanks off the end of a path, and so would take another file."""
+        return bool(_TRIMS.search(self.greeting))
+
+    @property
+    def knows_utf8_alone(self) -> bool:
+        """Whether it puts U+FFFD in the place of what isn't UTF-8, so that two names become one."""
+        return bool(_UTF8_ALONE.search(self.greeting))
+
+    def expect_abor(self, *, encrypted: bool) -> None:
+        """Know `aborts_first` of some servers before it costs a login."""
+        if encrypted and self.aborts_first is None and _WANTS_ABOR.search(self.greeting):
+            self.aborts_first = True
+
+    # --- data connections
 
     def openings(self, *, planned: bool) -> list[Opening]:
         """Give the ways to open a data connection, in the order in which to try them.
