@@ -177,7 +177,10 @@ class Copier:
                 in_time = await _until_over(over, self._table.seconds)
             finally:
                 for end in run.ends:
-                    end.cancel()
+                    if not end.over:
+                        end.cancel()
+                    if not end.node.online:
+                        end.lose()  # it doesn't hear that, but its connection has no other end any more
             await asyncio.wait(over, timeout=self._patience)
         finally:
             for end in run.ends:

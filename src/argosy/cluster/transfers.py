@@ -134,6 +134,11 @@ class Transfer:
         self._order = order
         self.node.tell(order)
 
+    @property
+    def over(self) -> bool:
+        """Whether its outcome is known."""
+        return self._done.done()
+
     def cancel(self) -> None:
         """Have the node end it, or give the port up that nobody used."""
         if self._order is None:

@@ -321,22 +321,27 @@ def verdict(
         at = _volume_of(db, number)
         if sealed and (where := _committed(db, volume, node, number, now_ns)) is not None:
             commit.append((number, *where))
-        elif at not in (None, volume) or (at is None and _is_needless(db, volume, number)):
+        elif at is None and (wanted := _is_copy_wanted(db, volume, number)) is not None:
+            if wanted and not sealed:
+                copies.append((number, received))
+            elif not wanted:
+                forget.append(number)
+        elif at not in (None, volume):
             forget.append(number)
-        elif at is None and not sealed:
-            copies.append((number, received))
     return Verdict(tuple(commit), tuple(forget), tuple(copies))
 
 
-def _is_needless(db: sqlite3.Connection, volume: int, number: int) -> bool:
-    """Whether a part that is no upload's is no use as a copy, either: the volume has one, or nobody has."""
+def _is_copy_wanted(db: sqlite3.Connection, volume: int, number: int) -> bool | None:
+    """Whether the part of no upload may become a copy of a file. None: it is one, on its way to its place."""
     file = holder_of(db, number)
     if file is None:
-        return True
+        return False
     row = db.execute(
         "SELECT ver, listed FROM replica WHERE file = ? AND volume = ?", (file, volume)
     ).fetchone()
-    return row is not None and (row[0] != number or bool(row[1]))
+    if row is None:
+        return True
+    return None if row[0] == number and not row[1] else False
 
 
 def _of_this_life(db: sqlite3.Connection, volume: int, node: str) -> list[int]:

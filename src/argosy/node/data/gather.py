@@ -103,6 +103,8 @@ class _Gathering:
             NoSpace: Likewise.
             Failed: Likewise.
         """
+        if wanted.size >= RESUME_BYTES and self._finished:
+            self.seal()  # the others needn't wait for it
         try:
             descriptor = self._volume.receive(
                 wanted.ver, wanted.offset, None, flush=self._flush, noted=wanted.size >= RESUME_BYTES

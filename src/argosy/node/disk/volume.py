@@ -309,11 +309,13 @@ class Volume:
     def forget(self, uploads: Sequence[int]) -> None:
         """Remove parts; an append goes on to be undone when nobody writes to it any more."""
         with self.journal.lock:
-            self.journal.drop_parts(uploads)
+            extensions = [upload for upload in uploads if upload in self._extensions]
             for upload in uploads:
-                if upload not in self._extensions:
-                    self.root.remove(part_loc(upload))
-                elif upload not in self._receiving:
+                if upload not in extensions:
+                    self.root.remove(part_loc(upload))  # first, for on a full disk the journal needs the room
+            self.journal.drop_parts(uploads)
+            for upload in extensions:
+                if upload not in self._receiving:
                     self._extensions.undo(upload)
 
     def discard(self, files: Sequence[link.Doomed]) -> None:
