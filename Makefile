@@ -40,7 +40,7 @@ client-programs: .venv/.dev
 	@PYTHONPATH=tests $(PY) -m kernel.image
 
 clients: .venv/.dev client-programs
-	PYTHONPATH=tests $(PY) -m clients
+	PYTHONPATH=tests:bench $(PY) -m clients
 
 fix: .venv/.dev
 	.venv/bin/ruff check --fix .

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import processes
 from nfsclient import Export, NfsError
-from peers import UNPACKED, Contestant, Missing
+from others import UNPACKED, Missing
+from peers import Contestant
 
 START_SECONDS = 30.0
 

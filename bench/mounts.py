@@ -21,7 +21,8 @@ import exports
 import loopback
 import processes
 from exports import Served, free_ports
-from peers import FOLDER, Contestant, Missing
+from others import Missing
+from peers import FOLDER, Contestant
 from table import Row, Table
 from took import Took, timed
 from transfers import fill

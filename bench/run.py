@@ -35,6 +35,7 @@ import profiling
 import protocol
 import sessions
 import transfers
+from others import Missing
 from peers import Contestant
 from table import Table
 
@@ -156,7 +157,7 @@ class _Bench:
     def _start_peer(self, name: str, start: peers.Start, planted: bool) -> None:
         try:
             self.ways.append(self._stack.enter_context(start(self.directory / name)))
-        except peers.Missing as error:
+        except Missing as error:
             self.missing.append(f"{name} is missing here: {error}")
             print(self.missing[-1], flush=True)
             return
@@ -268,7 +269,7 @@ def _mounts(directory: Path, wanted: argparse.Namespace) -> Table:
         for name, start in (("vsftpd", peers.vsftpd), ("ProFTPD", peers.proftpd)):
             try:
                 server = stack.enter_context(start(own / name))
-            except peers.Missing as error:
+            except Missing as error:
                 absent.append(f"{name} is missing here: {error}")
                 continue
             mounts.plant(own / name / "root", effort)
@@ -289,12 +290,12 @@ def _nfs(directory: Path, wanted: argparse.Namespace) -> Table:
             site = stack.enter_context(peers.pyftpdlib(own / "site"))
             protocol.plant(own / "site" / "root" / peers.FOLDER.lstrip("/"))
             served.append(stack.enter_context(exports.ours(own / "ours", site, peers.FOLDER)))
-        except peers.Missing as error:
+        except Missing as error:
             absent.append(f"{OURS} is missing here: {error}")
         try:
             protocol.plant(own / "files")
             served.append(stack.enter_context(exports.ganesha(own / "ganesha", own / "files")))
-        except peers.Missing as error:
+        except Missing as error:
             absent.append(f"{aims.GANESHA} is missing here: {error}")
         effort = protocol.Effort(wanted.rounds, 4_000 if wanted.quick else 40_000)
         table = protocol.measure(served, effort, aims.GANESHA)

@@ -87,7 +87,7 @@ class Course:
         table = Table(title, [one.name for one in self._contestants], self._baseline)
         size = self.effort.large_bytes
         for _ in range(self.effort.rounds):
-            for one in (one for one in self._contestants if one.has_tls):
+            for one in self._contestants:
                 with one.session(secure=True) as session:
                     _enter(table, "RETR", timed(one, partial(_download, session, _RESIDENT, size)), one.name)
                     _enter(table, "STOR", timed(one, partial(self._upload, session, "new", size)), one.name)

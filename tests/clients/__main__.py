@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from clients import servers
+import servers
 from clients.client import JOBS, NAMES, Setup
 from clients.page import NO, ONLY, PAGE, Outcome, Trials, written
 from clients.recorder import Record, recorded
-from clients.servers import FOLDER, Server
 from clients.table import SETUPS
 from clients.trials import CONTENT, OFFSET, attempt, reach
 from running import missing
+from servers import FOLDER, Server
 
 TOGETHER = 3
 """So many clients at once; more only wait for the processors."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from clients.servers import Server
 from running import needs, run
+from servers import Server
 
 JOBS = ("list", "get", "put", "resume get", "resume put", "rename", "delete")
 """The table's columns."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from clients import servers
-from clients.servers import FOLDER, Server
+import servers
 from clients.trials import reach
+from servers import FOLDER, Server
 
 _numbers = itertools.count(1)
 

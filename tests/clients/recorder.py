@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clients.servers import Server
+from servers import Server
 
 
 class Record:

@@ -11,10 +11,10 @@ import pytest
 from argosy.net.pki import Authority
 from clients.client import JOBS, NAMES, Here, Setup
 from clients.page import ONLY, PAGE, YES
-from clients.servers import Server
 from clients.table import SETUPS
 from clients.trials import attempt
 from running import needs, run
+from servers import Server
 
 ABLE = [
     pytest.param(setup, job, id=f"{setup}-{job}")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from clients.client import NAMES, Here, Setup
-from clients.servers import Server
+from servers import Server
 from talking import Talk, reset
 
 CONTENT = os.urandom(1_000_003)

@@ -15,7 +15,7 @@ from argosy.sites.session.dialect import Dialect
 from argosy.sites.session.pool import Pool, Purpose
 from argosy.sites.writing.space import Space
 from argosy.sites.writing.writer import Writer
-from contract.peers import Peer
+from servers import Server
 
 MIB = 1 << 20
 _numbers = itertools.count(10)
@@ -26,7 +26,7 @@ class Mount:
 
     def __init__(
         self,
-        peer: Peer,
+        peer: Server,
         place: bytes,
         journal: Path,
         tls: Tls = Tls.OFF,
@@ -115,7 +115,7 @@ class Mount:
 
 @contextlib.asynccontextmanager
 async def mounted(
-    peer: Peer, place: bytes, journal: Path, tls: Tls = Tls.OFF, connections: int = 8, **changes: object
+    peer: Server, place: bytes, journal: Path, tls: Tls = Tls.OFF, connections: int = 8, **changes: object
 ) -> AsyncIterator[Mount]:
     mount = Mount(peer, place, journal, tls, connections, **changes)
     await mount.writer.open()

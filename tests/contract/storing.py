@@ -13,14 +13,14 @@ from argosy.sites.names.record import Record
 from argosy.sites.reading.blocks import BlockCache
 from argosy.sites.storage import Storage
 from argosy.sites.writing.space import Space
-from contract.peers import FOLDER, Peer
+from servers import FOLDER, Server
 
 UID = 1234
 
 
 @contextlib.asynccontextmanager
 async def mounted(
-    peer: Peer,
+    peer: Server,
     state: Path,
     *,
     folder: str = FOLDER,

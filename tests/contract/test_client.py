@@ -15,7 +15,7 @@ from argosy.sites.model import Address, Facts, Kind, Tls
 from argosy.sites.session.client import Client
 from argosy.sites.session.dialect import Dialect, Opening
 from contract.conftest import log_in, settings_for
-from contract.peers import Peer
+from servers import Server
 
 BIG = os.urandom(3_000_017)
 YEAR_2017_NS = 1_500_000_000 * 10**9
@@ -42,7 +42,7 @@ NAMES = [
 ]
 
 
-def refused_names(peer: Peer) -> list[bytes]:
+def refused_names(peer: Server) -> list[bytes]:
     """Give those names that the server can't have."""
     return [b"back\\slash", b"blank after "] if peer.name == "Pure-FTPd" else []
 
@@ -129,7 +129,7 @@ def test_reading_begins_anywhere(client: Client, place: bytes) -> None:
 
 @pytest.mark.parametrize("tls", [Tls.OFF, Tls.NEEDED])
 @pytest.mark.parametrize("window", [None, 16_384])
-def test_downloads_given_up_cost_no_login(peer: Peer, place: bytes, tls: Tls, window: int | None) -> None:
+def test_downloads_given_up_cost_no_login(peer: Server, place: bytes, tls: Tls, window: int | None) -> None:
     client = log_in(peer, tls)
     put(client, place + b"/f", BIG * 4)
     began = time.monotonic()
@@ -145,7 +145,7 @@ def test_downloads_given_up_cost_no_login(peer: Peer, place: bytes, tls: Tls, wi
     client.close()
 
 
-def test_a_server_that_is_hurt_by_closed_data_is_known_after_one_login(peer: Peer, place: bytes) -> None:
+def test_a_server_that_is_hurt_by_closed_data_is_known_after_one_login(peer: Server, place: bytes) -> None:
     dialect = Dialect()
     lost = 0
     client = log_in(peer, Tls.NEEDED, dialect)
@@ -190,7 +190,7 @@ def test_a_file_is_written_over(client: Client, place: bytes) -> None:
 
 
 def test_every_name_that_a_file_can_have_goes_there_and_back(
-    client: Client, place: bytes, peer: Peer
+    client: Client, place: bytes, peer: Server
 ) -> None:
     wanted = {name.encode(): name.encode()[:20] for name in NAMES}
     for name in refused_names(peer):
@@ -213,7 +213,7 @@ def test_every_name_that_a_file_can_have_goes_there_and_back(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_that_a_directory_can_have_can_be_listed(
-    client: Client, place: bytes, peer: Peer, name: str
+    client: Client, place: bytes, peer: Server, name: str
 ) -> None:
     path = place + b"/" + name.encode()
     if name.encode() in refused_names(peer) or (peer.name == "ProFTPD" and "*" in name):
@@ -229,7 +229,7 @@ def test_every_name_that_a_directory_can_have_can_be_listed(
 
 @pytest.mark.parametrize("name", [b"\xe9t\xe9", b"\xff", b"\xff\xff", b"a\xffb", b"\xfe\xf4x"])
 def test_a_name_that_is_no_utf8_keeps_its_bytes(
-    client: Client, place: bytes, peer: Peer, name: bytes
+    client: Client, place: bytes, peer: Server, name: bytes
 ) -> None:
     if peer.name == "pyftpdlib":  # would take all such names for one
         with pytest.raises(errors.NameNotAllowed):
@@ -288,7 +288,7 @@ def test_a_time_is_set_and_told_to_the_second(client: Client, place: bytes) -> N
         assert abs(told.mtime_ns - YEAR_2017_NS) < 86_400 * 10**9
 
 
-def test_a_mode_is_set_or_it_is_said_that_it_cannot_be(client: Client, place: bytes, peer: Peer) -> None:
+def test_a_mode_is_set_or_it_is_said_that_it_cannot_be(client: Client, place: bytes, peer: Server) -> None:
     put(client, place + b"/f", b"x")
     if peer.name == "vsftpd":  # for anonymous users
         with pytest.raises(errors.Denied):
@@ -299,7 +299,7 @@ def test_a_mode_is_set_or_it_is_said_that_it_cannot_be(client: Client, place: by
     assert listed(client, place)[b"f"].mode == 0o640
 
 
-def test_a_link_is_as_asked_or_is_not_made(client: Client, place: bytes, peer: Peer) -> None:
+def test_a_link_is_as_asked_or_is_not_made(client: Client, place: bytes, peer: Server) -> None:
     put(client, place + b"/f", b"x")
     if peer.name != "Argosy":
         with pytest.raises(errors.Unsupported):
@@ -314,7 +314,7 @@ def test_a_link_is_as_asked_or_is_not_made(client: Client, place: bytes, peer: P
         client.read_link(place + b"/f")
 
 
-def test_a_link_that_was_there_is_told_of(client: Client, place: bytes, peer: Peer) -> None:
+def test_a_link_that_was_there_is_told_of(client: Client, place: bytes, peer: Server) -> None:
     if peer.root is None:
         return  # made by SITE SYMLINK above
     put(client, place + b"/f", b"content")
@@ -408,7 +408,7 @@ def test_what_is_there_is_not_made_again(client: Client, furnished: bytes) -> No
             client.make_directory(furnished + name)
 
 
-def test_a_thousand_files_make_one_listing(client: Client, place: bytes, peer: Peer) -> None:
+def test_a_thousand_files_make_one_listing(client: Client, place: bytes, peer: Server) -> None:
     if peer.root is None:
         for number in range(100):
             put(client, place + b"/%03d" % number, b"")
@@ -421,7 +421,7 @@ def test_a_thousand_files_make_one_listing(client: Client, place: bytes, peer: P
 
 
 @pytest.mark.parametrize("opening", list(Opening))
-def test_each_way_to_a_data_connection_works(peer: Peer, place: bytes, opening: Opening) -> None:
+def test_each_way_to_a_data_connection_works(peer: Server, place: bytes, opening: Opening) -> None:
     for tls in (Tls.OFF, Tls.NEEDED):
         dialect = Dialect(refused_openings=frozenset(Opening) - {opening})
         client = log_in(peer, tls, dialect)
@@ -434,7 +434,7 @@ def test_each_way_to_a_data_connection_works(peer: Peer, place: bytes, opening: 
         client.close()
 
 
-def test_a_wrong_password_is_told_as_such(peer: Peer) -> None:
+def test_a_wrong_password_is_told_as_such(peer: Server) -> None:
     if peer.user == "anonymous":
         address = Address(peer.host, peer.port, "nobody-here", "wrong")
     else:
@@ -443,7 +443,7 @@ def test_a_wrong_password_is_told_as_such(peer: Peer) -> None:
         Client(address, settings_for(peer), Dialect())
 
 
-def test_a_certificate_that_nobody_vouches_for_keeps_the_password_from_being_told(peer: Peer) -> None:
+def test_a_certificate_that_nobody_vouches_for_keeps_the_password_from_being_told(peer: Server) -> None:
     for tls in (Tls.WANTED, Tls.NEEDED):
         with pytest.raises(errors.Untrusted):
             log_in(peer, tls, trust_file="")
@@ -452,7 +452,7 @@ def test_a_certificate_that_nobody_vouches_for_keeps_the_password_from_being_tol
     client.close()
 
 
-def test_a_name_that_the_certificate_does_not_have_is_not_trusted(peer: Peer) -> None:
+def test_a_name_that_the_certificate_does_not_have_is_not_trusted(peer: Server) -> None:
     if peer.name == "Argosy":
         return  # its certificate has all names of this machine
     address = Address("localhost", peer.port, peer.user, peer.password, tls=Tls.NEEDED)
@@ -460,7 +460,7 @@ def test_a_name_that_the_certificate_does_not_have_is_not_trusted(peer: Peer) ->
         Client(address, settings_for(peer), Dialect())
 
 
-def test_tls_is_used_where_it_can_be_had(peer: Peer, place: bytes) -> None:
+def test_tls_is_used_where_it_can_be_had(peer: Server, place: bytes) -> None:
     client = log_in(peer, Tls.WANTED)
     assert (client.dialect.encrypts, client.dialect.protects) == (True, True)
     put(client, place + b"/f", BIG)
@@ -468,7 +468,7 @@ def test_tls_is_used_where_it_can_be_had(peer: Peer, place: bytes) -> None:
     client.close()
 
 
-def test_the_directory_of_the_address_is_where_it_begins(peer: Peer, place: bytes) -> None:
+def test_the_directory_of_the_address_is_where_it_begins(peer: Server, place: bytes) -> None:
     for directory in (place, place.removeprefix(b"/")):
         address = Address(peer.host, peer.port, peer.user, peer.password, directory, Tls.OFF)
         client = Client(address, settings_for(peer), Dialect())
@@ -480,7 +480,7 @@ def test_the_directory_of_the_address_is_where_it_begins(peer: Peer, place: byte
             Client(gone, settings_for(peer), Dialect())
 
 
-def test_two_logins_share_what_is_known_of_the_site(peer: Peer, place: bytes) -> None:
+def test_two_logins_share_what_is_known_of_the_site(peer: Server, place: bytes) -> None:
     dialect = Dialect()
     one, two = log_in(peer, Tls.OFF, dialect), log_in(peer, Tls.OFF, dialect)
     trouble: list[BaseException] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from nfs_rs import AsyncClient
 
+import servers
 from argosy import config
 from argosy.doors.nfs.records import Peer
 from argosy.doors.nfs.server import NfsDoor
@@ -18,23 +19,18 @@ from argosy.sites.model import Changes
 from argosy.wire.nfs import nfs3, rpc
 from argosy.wire.nfs.nfs3 import Procedure
 from calling import ANN
-from contract import peers, storing
+from contract import storing
 from gateways import Gateway
 from memory import MemoryMounts
 from packing import opaque, u32, u64
+from servers import Server
 
 STEPS = 80
 """Random operations on each site."""
 
 
-@pytest.fixture(scope="module", params=sorted(peers.ALL))
-def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
-    with peers.ALL[request.param](tmp_path_factory.mktemp(request.param) / "site") as peer:
-        yield peer
-
-
 @pytest.fixture
-def gateway(peer: peers.Peer, tmp_path: Path) -> Iterator[Gateway]:
+def gateway(peer: Server, tmp_path: Path) -> Iterator[Gateway]:
     gateway = Gateway(tmp_path / "gateway", {"remote": {"certificates": "any"}})
     gateway.start()
     try:
@@ -43,11 +39,11 @@ def gateway(peer: peers.Peer, tmp_path: Path) -> Iterator[Gateway]:
         assert gateway.stop() == 0
 
 
-def export(peer: peers.Peer) -> str:
-    return f"ftp://{peer.user}:{peer.password}@{peer.host}:{peer.port}{peers.FOLDER}"
+def export(peer: Server) -> str:
+    return f"ftp://{peer.user}:{peer.password}@{peer.host}:{peer.port}{servers.FOLDER}"
 
 
-async def connect(gateway: Gateway, peer: peers.Peer) -> AsyncClient:
+async def connect(gateway: Gateway, peer: Server) -> AsyncClient:
     return await AsyncClient.connect(
         f"nfs://127.0.0.1/{export(peer)}",
         nfs_port=gateway.port,
@@ -61,7 +57,7 @@ async def connect(gateway: Gateway, peer: peers.Peer) -> AsyncClient:
 
 
 @pytest.fixture
-async def client(gateway: Gateway, peer: peers.Peer) -> AsyncIterator[AsyncClient]:
+async def client(gateway: Gateway, peer: Server) -> AsyncIterator[AsyncClient]:
     client = await connect(gateway, peer)
     async with client:
         yield client
@@ -207,7 +203,7 @@ class Model:
 
 @pytest.mark.parametrize("seed", [2])
 async def test_random_work_leaves_what_it_should(
-    client: AsyncClient, gateway: Gateway, peer: peers.Peer, seed: int
+    client: AsyncClient, gateway: Gateway, peer: Server, seed: int
 ) -> None:
     model = Model(seed)
     for _ in range(STEPS):
@@ -238,7 +234,7 @@ async def test_a_tree_of_small_files_comes_back_equal(client: AsyncClient) -> No
 
 
 async def test_a_file_that_was_read_is_told_of_and_read_again_without_asking_the_site(
-    peer: peers.Peer, tmp_path: Path
+    peer: Server, tmp_path: Path
 ) -> None:
     async with storing.mounted(peer, tmp_path / "state") as storage:
         made = await storage.create(storage.root, b"a.bin", Changes(), exclusive=None, guarded=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import pytest
 from argosy import config
 from argosy.sites.model import Changes
 from argosy.sites.storage import Storage
-from contract import peers
 from contract.storing import clear, content, mounted, names
+from servers import Server
 
 STEPS = int(os.environ.get("ARGOSY_RANDOM_STEPS", "120"))
 SEED = int(os.environ.get("ARGOSY_RANDOM_SEED", "1"))
@@ -27,16 +26,10 @@ JOURNAL = config.Journal(whole_bytes=100_000, stream_bytes=200_000, quiet_second
 """Small, so that files of a test's size are appended to, patched and streamed."""
 
 
-@pytest.fixture(scope="module", params=peers.ALL)
-def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
-    with peers.ALL[request.param](tmp_path_factory.mktemp("peer") / "server") as peer:
-        yield peer
-
-
 class Twins:
     """A mount, and what it ought to hold."""
 
-    def __init__(self, peer: peers.Peer, state: Path, chance: random.Random, sizes: str) -> None:
+    def __init__(self, peer: Server, state: Path, chance: random.Random, sizes: str) -> None:
         self.peer = peer
         self.state = state
         self.chance = chance
@@ -147,7 +140,7 @@ class Twins:
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-async def test_random_work_comes_out_as_in_memory(peer: peers.Peer, tmp_path: Path, sizes: str) -> None:
+async def test_random_work_comes_out_as_in_memory(peer: Server, tmp_path: Path, sizes: str) -> None:
     twins = Twins(peer, tmp_path, random.Random(SEED), sizes)
     await twins.begin()
     try:

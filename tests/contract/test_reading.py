@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import servers
 from argosy import config
 from argosy.errors import Unavailable
 from argosy.sites.model import Address, Tls, Version
@@ -23,12 +24,12 @@ from argosy.sites.reading.reader import Reader
 from argosy.sites.session.client import Client
 from argosy.sites.session.dialect import Dialect
 from argosy.sites.session.pool import Pool, Purpose
-from contract import peers
 from contract.conftest import log_in
+from servers import Server
 
 KIB, MIB = 1024, 1024 * 1024
 SECONDS = 60.0
-PATH = peers.FOLDER.encode() + b"/large"
+PATH = servers.FOLDER.encode() + b"/large"
 CONTENT = random.Random(5).randbytes(24 * MIB + 4321)
 WHOLE = Version(1, len(CONTENT), 0)
 
@@ -38,7 +39,7 @@ class Desk:
 
     def __init__(
         self,
-        peer: peers.Peer,
+        peer: Server,
         *,
         port: int = 0,
         tls: Tls = Tls.OFF,
@@ -63,7 +64,7 @@ class Desk:
 
 
 @contextlib.contextmanager
-def desk(peer: peers.Peer, **settings: object) -> Iterator[Desk]:
+def desk(peer: Server, **settings: object) -> Iterator[Desk]:
     made = Desk(peer, **settings)  # type: ignore[arg-type]
     try:
         yield made
@@ -73,8 +74,8 @@ def desk(peer: peers.Peer, **settings: object) -> Iterator[Desk]:
         assert made.pool.report().busy == 0
 
 
-@pytest.fixture(scope="session")
-def stocked(peer: peers.Peer) -> peers.Peer:
+@pytest.fixture(scope="module")
+def stocked(peer: Server) -> Server:
     """Give a server that has the file."""
     client = log_in(peer)
     upload = client.store(PATH)
@@ -85,7 +86,7 @@ def stocked(peer: peers.Peer) -> peers.Peer:
 
 
 @pytest.mark.parametrize("tls", [Tls.OFF, Tls.NEEDED])
-def test_reading_in_order_is_one_download(stocked: peers.Peer, tls: Tls) -> None:
+def test_reading_in_order_is_one_download(stocked: Server, tls: Tls) -> None:
     with desk(stocked, tls=tls, heads=1) as at:
         for offset in range(0, len(CONTENT), MIB):
             assert at.read(offset, MIB) == CONTENT[offset : offset + MIB]
@@ -95,7 +96,7 @@ def test_reading_in_order_is_one_download(stocked: peers.Peer, tls: Tls) -> None
 
 
 @pytest.mark.parametrize("tls", [Tls.OFF, Tls.NEEDED])
-def test_reading_here_and_there_keeps_the_logins(stocked: peers.Peer, tls: Tls) -> None:
+def test_reading_here_and_there_keeps_the_logins(stocked: Server, tls: Tls) -> None:
     chance = random.Random(6)
     with desk(stocked, tls=tls) as at:
         for _ in range(60):
@@ -105,7 +106,7 @@ def test_reading_here_and_there_keeps_the_logins(stocked: peers.Peer, tls: Tls) 
         assert at.reader.report().fetched <= 60 * 64 * KIB
 
 
-def test_one_login_serves_reading_and_listings_by_turns(stocked: peers.Peer) -> None:
+def test_one_login_serves_reading_and_listings_by_turns(stocked: Server) -> None:
     with desk(stocked, connections=1) as at:
         for offset in range(0, len(CONTENT), 3 * MIB):
             assert at.read(offset, 300_000) == CONTENT[offset : offset + 300_000]
@@ -123,7 +124,7 @@ READS = st.lists(
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(reads=READS, connections=st.sampled_from([1, 3]))
 def test_whatever_is_read_is_what_the_server_has(
-    stocked: peers.Peer, reads: list[tuple[int, int, bool]], connections: int
+    stocked: Server, reads: list[tuple[int, int, bool]], connections: int
 ) -> None:
     with desk(stocked, connections=connections, memory=8 * MIB) as at:
         futures = []
@@ -213,27 +214,27 @@ class Wire:
 
 
 @pytest.fixture(scope="module")
-def vsftpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
-    with peers.vsftpd(tmp_path_factory.mktemp("vsftpd") / "peer") as running:
+def vsftpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.vsftpd(tmp_path_factory.mktemp("vsftpd") / "peer") as running:
         assert running.root is not None
-        (running.root / peers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
+        (running.root / servers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
         yield running
 
 
 @pytest.fixture
-def wire(vsftpd: peers.Peer) -> Iterator[Wire]:
+def wire(vsftpd: Server) -> Iterator[Wire]:
     made = Wire(vsftpd.port)
     yield made
     made.close()
 
 
-def test_data_connections_cut_in_the_middle_are_gone_on_with(vsftpd: peers.Peer, wire: Wire) -> None:
+def test_data_connections_cut_in_the_middle_are_gone_on_with(vsftpd: Server, wire: Wire) -> None:
     with desk(vsftpd, port=wire.port) as at:
         wire.cut_after = 3_333_333
         assert b"".join(at.read(offset, MIB) for offset in range(0, len(CONTENT), MIB)) == CONTENT
 
 
-def test_a_server_that_is_restarted_under_a_reader_is_not_noticed(vsftpd: peers.Peer, wire: Wire) -> None:
+def test_a_server_that_is_restarted_under_a_reader_is_not_noticed(vsftpd: Server, wire: Wire) -> None:
     with desk(vsftpd, port=wire.port) as at:
         for offset in range(0, len(CONTENT), MIB):
             assert at.read(offset, MIB) == CONTENT[offset : offset + MIB]
@@ -241,7 +242,7 @@ def test_a_server_that_is_restarted_under_a_reader_is_not_noticed(vsftpd: peers.
                 wire.cut_all()
 
 
-def test_a_server_that_stalls_is_borne_for_so_long_and_no_longer(vsftpd: peers.Peer, wire: Wire) -> None:
+def test_a_server_that_stalls_is_borne_for_so_long_and_no_longer(vsftpd: Server, wire: Wire) -> None:
     limits = {"stall_seconds": 0.3, "reply_seconds": 0.3, "connect_seconds": 0.3, "away_seconds": 1.0}
     with desk(vsftpd, port=wire.port, **limits) as at:
         assert at.read(0, MIB) == CONTENT[:MIB]
@@ -254,32 +255,32 @@ def test_a_server_that_stalls_is_borne_for_so_long_and_no_longer(vsftpd: peers.P
         assert at.read(20 * MIB, MIB) == CONTENT[20 * MIB : 21 * MIB]
 
 
-def test_a_short_stall_is_only_a_wait(vsftpd: peers.Peer, wire: Wire) -> None:
+def test_a_short_stall_is_only_a_wait(vsftpd: Server, wire: Wire) -> None:
     with desk(vsftpd, port=wire.port) as at:
         wire.stalls.set()
         threading.Timer(0.5, wire.stalls.clear).start()
         assert at.read(0, 2 * MIB) == CONTENT[: 2 * MIB]
 
 
-def test_four_kib_at_the_end_of_a_gib_fetch_less_than_100_kib(vsftpd: peers.Peer) -> None:
+def test_four_kib_at_the_end_of_a_gib_fetch_less_than_100_kib(vsftpd: Server) -> None:
     assert vsftpd.root is not None
-    file = vsftpd.root / peers.FOLDER.strip("/") / "huge"
+    file = vsftpd.root / servers.FOLDER.strip("/") / "huge"
     with file.open("wb") as sparse:
         sparse.truncate(1 << 30)
         sparse.seek(900_000_000)
         sparse.write(CONTENT[:8192])
     with desk(vsftpd) as at:
         version = Version(2, 1 << 30, 0)
-        path = peers.FOLDER.encode() + b"/huge"
+        path = servers.FOLDER.encode() + b"/huge"
         told = at.reader.begin(version, lambda: path, 900_000_000, 4096).result(SECONDS)
         assert b"".join(told) == CONTENT[:4096]
         assert at.reader.report().fetched < 100 * KIB
 
 
 def test_a_server_that_refuses_rest_sends_a_file_once(tmp_path: Path) -> None:
-    with peers.vsftpd(tmp_path / "peer", cmds_denied="REST") as peer:
+    with servers.vsftpd(tmp_path / "peer", {"cmds_denied": "REST"}) as peer:
         assert peer.root is not None
-        (peer.root / peers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
+        (peer.root / servers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
         chance = random.Random(7)
         with desk(peer, memory=8 * MIB, spool=tmp_path) as at:
             for _ in range(100):
@@ -291,9 +292,9 @@ def test_a_server_that_refuses_rest_sends_a_file_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("allowed", [1, 2])
 def test_a_server_that_allows_few_logins_serves_many_readers(tmp_path: Path, allowed: int) -> None:
-    with peers.vsftpd(tmp_path / "peer", max_per_ip=allowed) as peer:
+    with servers.vsftpd(tmp_path / "peer", {"max_per_ip": allowed}) as peer:
         assert peer.root is not None
-        (peer.root / peers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
+        (peer.root / servers.FOLDER.strip("/") / "large").write_bytes(CONTENT)
         chance = random.Random(8)
         with desk(peer) as at, ThreadPoolExecutor(8) as threads:
 

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,21 +26,15 @@ from argosy.errors import (
 )
 from argosy.sites.model import Changes, Kind
 from argosy.sites.storage import Storage
-from contract import peers
 from contract.storing import UID, clear, content, mounted, names
+from servers import Server
 
 SECOND = 1_000_000_000
 NOTHING = Changes()
 
 
-@pytest.fixture(scope="module", params=peers.ALL)
-def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
-    with peers.ALL[request.param](tmp_path_factory.mktemp("peer") / "server") as peer:
-        yield peer
-
-
 @pytest.fixture
-async def storage(peer: peers.Peer, tmp_path: Path) -> AsyncIterator[Storage]:
+async def storage(peer: Server, tmp_path: Path) -> AsyncIterator[Storage]:
     async with mounted(peer, tmp_path) as storage:
         await clear(storage, storage.root)
         yield storage
@@ -55,7 +49,7 @@ async def put(storage: Storage, name: bytes, data: bytes, directory: int | None 
 
 
 async def test_a_file_is_written_and_read_again_by_another_mount(
-    storage: Storage, peer: peers.Peer, tmp_path: Path
+    storage: Storage, peer: Server, tmp_path: Path
 ) -> None:
     data = os.urandom(3_000_000)
     file = await put(storage, b"a file", data)
@@ -152,7 +146,7 @@ async def test_a_directory_takes_the_place_of_an_empty_one_only(storage: Storage
 
 
 async def test_times_are_kept_to_the_nanosecond_and_survive_a_restart(
-    storage: Storage, peer: peers.Peer, tmp_path: Path
+    storage: Storage, peer: Server, tmp_path: Path
 ) -> None:
     file = await put(storage, b"dated", b"x" * 10)
     directory = await storage.make_directory(storage.root, b"d", NOTHING)
@@ -169,7 +163,7 @@ async def test_times_are_kept_to_the_nanosecond_and_survive_a_restart(
         assert abs((await again.attributes(file)).mtime_ns - time.time_ns()) < 100 * SECOND
 
 
-async def test_modes_are_set_where_the_site_can(storage: Storage, peer: peers.Peer) -> None:
+async def test_modes_are_set_where_the_site_can(storage: Storage, peer: Server) -> None:
     file = await put(storage, b"script", b"#!/bin/sh\n")
     before = (await storage.attributes(file)).mode
     assert (await storage.change(file, Changes(mode=before))).mode == before
@@ -196,7 +190,7 @@ async def test_a_file_can_be_made_with_a_mode_on_a_site_that_sets_none(storage: 
 
 
 async def test_an_exclusive_creation_is_done_once_however_often_it_is_asked_for(
-    storage: Storage, peer: peers.Peer, tmp_path: Path
+    storage: Storage, peer: Server, tmp_path: Path
 ) -> None:
     root = storage.root
     made = await storage.create(root, b"lock", NOTHING, exclusive=b"verifier")
@@ -227,7 +221,7 @@ async def test_a_save_can_be_a_truncation_and_a_write(storage: Storage) -> None:
     assert await content(storage, file) == b"new\0\0\0\0\0end"
 
 
-async def test_an_empty_file_is_on_the_site_soon(storage: Storage, peer: peers.Peer, tmp_path: Path) -> None:
+async def test_an_empty_file_is_on_the_site_soon(storage: Storage, peer: Server, tmp_path: Path) -> None:
     await storage.create(storage.root, b"first", NOTHING)
     await storage.create(storage.root, b"touched", NOTHING)
     async with mounted(peer, tmp_path / "other", listing_seconds=0.1) as other:
@@ -255,7 +249,7 @@ async def test_what_is_no_name_reaches_no_command(storage: Storage) -> None:
 
 
 async def test_what_was_not_flushed_is_on_the_site_after_a_restart(
-    storage: Storage, peer: peers.Peer, tmp_path: Path
+    storage: Storage, peer: Server, tmp_path: Path
 ) -> None:
     made = await storage.create(storage.root, b"f", NOTHING)
     await storage.write(made.file, 0, b"written, and not flushed")
@@ -267,7 +261,7 @@ async def test_what_was_not_flushed_is_on_the_site_after_a_restart(
         assert await content(other, there.file) == b"written, and not flushed"
 
 
-async def test_a_symbolic_link_is_made_where_the_site_can(storage: Storage, peer: peers.Peer) -> None:
+async def test_a_symbolic_link_is_made_where_the_site_can(storage: Storage, peer: Server) -> None:
     await put(storage, b"f", b"x")
     try:
         made = await storage.make_link(storage.root, b"link", b"f", NOTHING)
@@ -282,8 +276,8 @@ async def test_a_symbolic_link_is_made_where_the_site_can(storage: Storage, peer
     assert await names(storage, storage.root) == [b"f"]
 
 
-async def test_a_wrong_password_is_no_mount(peer: peers.Peer, tmp_path: Path) -> None:
-    taken = peer.name == "vsftpd"  # its anonymous user has any password: see peers.vsftpd
+async def test_a_wrong_password_is_no_mount(peer: Server, tmp_path: Path) -> None:
+    taken = peer.name == "vsftpd"  # its anonymous user has any password: see servers.vsftpd
     with contextlib.nullcontext() if taken else pytest.raises(LoginFailed):
         async with mounted(dataclasses.replace(peer, password="wrong"), tmp_path):
             pass

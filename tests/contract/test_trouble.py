@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import servers
 from argosy import config
 from argosy.errors import Denied, NotFound, Refused, Unavailable
 from argosy.sites.model import Changes, Tls
-from contract import peers
 from contract.storing import content, mounted, names
-from running import PASSWORD, USER
+from servers import Mortal
 
 NOTHING = Changes()
 AWAY = 2.0
@@ -26,25 +23,13 @@ IMPATIENT = config.Journal(flush_seconds=AWAY, retry_seconds=0.5, quiet_seconds=
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> peers.Peer:
-    """A site that isn't up yet: `up` starts it, as often as it is wanted."""
-    (tmp_path / "root" / "area").mkdir(parents=True)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    return peers.Peer("pyftpdlib", "127.0.0.1", port, USER, PASSWORD, Path("/nowhere"), tmp_path / "root")
-
-
-@contextlib.contextmanager
-def up(peer: peers.Peer, directory: Path, *more: str) -> Iterator[None]:
-    """Run pyftpdlib, which is one process: when it goes, all its sessions go."""
-    command = [sys.executable, "-W", "ignore", "-m", "pyftpdlib", "-i", peer.host, "-p", str(peer.port)]
-    command += ["-w", "-d", str(peer.root), "-u", peer.user, "-P", peer.password, *more]
-    with peers.running(command, directory / "log", peer.port):
-        yield
+def site(tmp_path: Path) -> Mortal:
+    """A site that isn't up yet."""
+    return Mortal.pyftpdlib(tmp_path / "site")
 
 
 async def test_ls_l_of_ten_thousand_files_is_one_listing(tmp_path: Path) -> None:
-    with peers.vsftpd(tmp_path / "server") as peer:
+    with servers.vsftpd(tmp_path / "server") as peer:
         assert peer.root is not None
         many = peer.root / "area" / "many"
         many.mkdir()
@@ -63,11 +48,11 @@ async def test_ls_l_of_ten_thousand_files_is_one_listing(tmp_path: Path) -> None
         assert log.count('"LIST') in (2, 3), log
 
 
-async def test_a_site_that_was_away_is_gone_on_with(here: peers.Peer, tmp_path: Path) -> None:
+async def test_a_site_that_was_away_is_gone_on_with(site: Mortal, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
-        stack.enter_context(up(here, tmp_path))
+        stack.enter_context(site.up())
         async with mounted(
-            *(here, tmp_path / "state"),
+            *(site.server, tmp_path / "state"),
             tls=Tls.OFF,
             journal=IMPATIENT,
             away_seconds=AWAY,
@@ -85,7 +70,7 @@ async def test_a_site_that_was_away_is_gone_on_with(here: peers.Peer, tmp_path: 
                     await asked
             assert time.monotonic() - began < 5 * AWAY
             assert storage.report()["state"] == "away"
-            with up(here, tmp_path):
+            with site.up():
                 until = time.monotonic() + 60.0
                 while True:
                     try:
@@ -96,17 +81,15 @@ async def test_a_site_that_was_away_is_gone_on_with(here: peers.Peer, tmp_path: 
                 await storage.write(file, 3, b"again")
                 await storage.flush(file)
                 assert storage.report()["state"] == "here"
-                assert here.root is not None
-                assert (here.root / "area" / "file").read_bytes() == b"on againite"
+                assert site.server.root is not None
+                assert (site.server.root / "area" / "file").read_bytes() == b"on againite"
 
 
-async def test_what_is_written_while_the_site_is_away_gets_there_later(
-    here: peers.Peer, tmp_path: Path
-) -> None:
+async def test_what_is_written_while_the_site_is_away_gets_there_later(site: Mortal, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
-        stack.enter_context(up(here, tmp_path))
+        stack.enter_context(site.up())
         async with mounted(
-            here, tmp_path / "state", tls=Tls.OFF, journal=IMPATIENT, away_seconds=AWAY
+            site.server, tmp_path / "state", tls=Tls.OFF, journal=IMPATIENT, away_seconds=AWAY
         ) as storage:
             file = (await storage.create(storage.root, b"file", NOTHING)).file
             await storage.write(file, 0, b"before")
@@ -115,20 +98,20 @@ async def test_what_is_written_while_the_site_is_away_gets_there_later(
             await storage.write(file, 6, b" and after")
             with pytest.raises(Refused):
                 await storage.flush(file)
-            with up(here, tmp_path):
+            with site.up():
                 until = time.monotonic() + 60.0
                 while True:
                     with contextlib.suppress(Unavailable):
                         await storage.flush(file)
                         break
                     assert time.monotonic() < until
-                assert here.root is not None
-                assert (here.root / "area" / "file").read_bytes() == b"before and after"
+                assert site.server.root is not None
+                assert (site.server.root / "area" / "file").read_bytes() == b"before and after"
 
 
-async def test_a_site_that_lets_us_in_once_at_a_time_is_used_whole(here: peers.Peer, tmp_path: Path) -> None:
-    with up(here, tmp_path, "--max-cons-per-ip", "1"):
-        async with mounted(here, tmp_path / "state", tls=Tls.OFF) as storage:
+async def test_a_site_that_lets_us_in_once_at_a_time_is_used_whole(site: Mortal, tmp_path: Path) -> None:
+    with site.up("--max-cons-per-ip", "1"):
+        async with mounted(site.server, tmp_path / "state", tls=Tls.OFF) as storage:
             root = storage.root
             directory = (await storage.make_directory(root, b"d", NOTHING)).file
 
@@ -145,7 +128,7 @@ async def test_a_site_that_lets_us_in_once_at_a_time_is_used_whole(here: peers.P
 
 
 async def test_a_site_that_may_only_be_read_says_so_at_once(tmp_path: Path) -> None:
-    with peers.vsftpd(tmp_path / "server", write_enable="NO") as peer:
+    with servers.vsftpd(tmp_path / "server", {"write_enable": "NO"}) as peer:
         assert peer.root is not None
         (peer.root / "area" / "there").write_bytes(b"content")
         async with mounted(peer, tmp_path / "state") as storage:

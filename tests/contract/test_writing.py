@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -15,17 +14,18 @@ from pathlib import Path
 
 import pytest
 
+import servers
 from argosy import errors
 from argosy.sites.model import Changes, Facts, Version
 from argosy.sites.temporary import is_temporary
-from contract import peers, storing
+from contract import storing
 from contract.mount import MIB, Mount, mounted
-from contract.peers import Peer
 from contract.writer import content
+from servers import Mortal, Server
 
 
 @pytest.fixture
-async def mount(peer: Peer, place: bytes, tmp_path: Path) -> AsyncIterator[Mount]:
+async def mount(peer: Server, place: bytes, tmp_path: Path) -> AsyncIterator[Mount]:
     async with mounted(peer, place, tmp_path / "journal", whole_bytes=0, stream_bytes=2 * MIB) as mount:
         yield mount
 
@@ -58,7 +58,7 @@ async def test_what_is_appended_goes_alone(mount: Mount) -> None:
     assert mount.writer.report().sent_bytes == len(more)
 
 
-async def test_the_middle_of_a_file_is_changed(mount: Mount, peer: Peer) -> None:
+async def test_the_middle_of_a_file_is_changed(mount: Mount, peer: Server) -> None:
     old = bytearray(os.urandom(8 * MIB))
     file, base = await mount.existing(b"database", bytes(old))
     for at in (5, 4 * MIB, 8 * MIB - 7):
@@ -142,7 +142,7 @@ async def test_a_file_that_is_read_while_it_is_dirty_is_as_it_was_written(mount:
     assert await mount.writer.read(file, 0, 10, theirs) is None
 
 
-async def test_time_and_mode_go_along(mount: Mount, peer: Peer) -> None:
+async def test_time_and_mode_go_along(mount: Mount, peer: Server) -> None:
     file = mount.name(b"f")
     await mount.writer.create(file, mode=0o640)
     await mount.write(file, None, b"#!/bin/sh\n")
@@ -170,7 +170,7 @@ async def test_bytes_that_the_site_lost_meanwhile_are_not_made_up(mount: Mount) 
     assert await mount.content(file) == b"other"
 
 
-async def test_a_replaced_file_keeps_its_mode(mount: Mount, peer: Peer) -> None:
+async def test_a_replaced_file_keeps_its_mode(mount: Mount, peer: Server) -> None:
     file, base = await mount.existing(b"script", b"#!/bin/sh\n" * 1000)
     try:
         await asyncio.to_thread(set_mode, mount, file, 0o751)
@@ -190,7 +190,7 @@ def set_mode(mount: Mount, file: int, mode: int) -> None:
 
 
 async def test_an_empty_file_reaches_the_site_by_itself_and_one_removed_before_never_does(
-    peer: Peer, place: bytes, tmp_path: Path
+    peer: Server, place: bytes, tmp_path: Path
 ) -> None:
     async with mounted(peer, place, tmp_path / "journal", create_seconds=0.3) as mount:
         stays, goes = mount.name(b"stays"), mount.name(b"goes")
@@ -207,7 +207,7 @@ async def test_an_empty_file_reaches_the_site_by_itself_and_one_removed_before_n
 
 
 async def test_data_that_nobody_asks_for_reaches_the_site_too(
-    peer: Peer, place: bytes, tmp_path: Path
+    peer: Server, place: bytes, tmp_path: Path
 ) -> None:
     async with mounted(peer, place, tmp_path / "journal", quiet_seconds=0.3) as mount:
         file = mount.name(b"f")
@@ -243,7 +243,7 @@ async def test_what_the_site_refuses_is_heard_by_who_flushes_and_who_writes_on(m
 
 
 async def test_a_gateway_that_starts_again_brings_what_was_left(
-    peer: Peer, place: bytes, tmp_path: Path
+    peer: Server, place: bytes, tmp_path: Path
 ) -> None:
     first = Mount(peer, place, tmp_path / "journal")
     await first.writer.open()
@@ -263,7 +263,7 @@ async def test_a_gateway_that_starts_again_brings_what_was_left(
     assert list((tmp_path / "journal").iterdir()) == []
 
 
-async def test_random_changes_give_what_a_disk_would_give(peer: Peer, place: bytes, tmp_path: Path) -> None:
+async def test_random_changes_give_what_a_disk_would_give(peer: Server, place: bytes, tmp_path: Path) -> None:
     """As fsx does: writes, cuts, flushes and reads in any order, beside a plain buffer."""
     chance, model = random.Random(4711), bytearray()
     async with mounted(
@@ -308,14 +308,14 @@ async def test_random_changes_give_what_a_disk_would_give(peer: Peer, place: byt
 
 
 async def test_nothing_that_was_acknowledged_is_lost_when_the_gateway_is_killed(
-    peer: Peer, place: bytes, tmp_path: Path
+    peer: Server, place: bytes, tmp_path: Path
 ) -> None:
     size, file, journal = 24 * MIB, 4711, tmp_path / "journal"
     arguments = [peer.name, peer.host, peer.port, peer.user, peer.password, peer.authority]
     writer = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "contract.writer", *map(str, arguments)),
         *(place.decode(), str(journal), str(size), str(file)),
-        cwd=Path(__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=asyncio.subprocess.PIPE,
     )
     assert writer.stdout is not None
@@ -338,24 +338,13 @@ async def test_nothing_that_was_acknowledged_is_lost_when_the_gateway_is_killed(
     assert list(journal.iterdir()) == []
 
 
-def pyftpdlib(root: Path, port: int) -> list[str]:
-    """Give the command of a server that is one process: with it every connection goes."""
-    return [
-        *(sys.executable, "-W", "ignore", "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", str(port)),
-        *("-w", "-d", str(root), "-u", "ann", "-P", "secret word"),
-    ]
-
-
 async def test_an_upload_goes_on_where_it_was_when_the_site_is_killed_and_comes_back(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    root, size = tmp_path / "root", 48 * MIB
-    root.mkdir()
-    peer = Peer("pyftpdlib", "127.0.0.1", port, "ann", "secret word", tmp_path, root)
-    data, log = os.urandom(size), tmp_path / "log"
-    async with mounted(peer, b"", tmp_path / "journal", stream_bytes=2 * MIB) as mount:
+    site, size = Mortal.pyftpdlib(tmp_path / "site"), 48 * MIB
+    assert site.server.root is not None
+    folder, data = site.server.root / "area", os.urandom(size)
+    async with mounted(site.server, b"/area", tmp_path / "journal", stream_bytes=2 * MIB) as mount:
         file = mount.name(b"large")
-        with peers.running(pyftpdlib(root, port), log, port):
+        with site.up():
             await mount.writer.create(file)
             for at in range(0, size, MIB):
                 await mount.writer.write(file, None, at, data[at : at + MIB])
@@ -368,20 +357,20 @@ async def test_an_upload_goes_on_where_it_was_when_the_site_is_killed_and_comes_
         await asyncio.sleep(1.0)
         await mount.write(file, None, data[written:], at=written)
         assert not flushing.done(), "a site that is away is waited for"
-        with peers.running(pyftpdlib(root, port), log, port):
+        with site.up():
             await flushing
             await mount.writer.flush(file)
-            assert (root / "large").read_bytes() == data
-            assert [path.name for path in root.iterdir()] == ["large"]
+            assert (folder / "large").read_bytes() == data
+            assert [path.name for path in folder.iterdir()] == ["large"]
             assert mount.writer.report().sent_bytes < size + 24 * MIB
 
 
 async def test_a_program_hears_that_the_site_is_full(tmp_path: Path) -> None:
-    with peers.pure_ftpd(tmp_path / "server", "-n", "1000:2") as peer:
+    with servers.pure_ftpd(tmp_path / "server", "-n", "1000:2") as peer:
         assert peer.root is not None
         peer.root.chmod(0o777)  # it keeps count in a file there
         async with mounted(
-            peer, peers.FOLDER.encode(), tmp_path / "journal", stream_bytes=MIB, refused_seconds=1.0
+            peer, servers.FOLDER.encode(), tmp_path / "journal", stream_bytes=MIB, refused_seconds=1.0
         ) as mount:
             old, base = await mount.existing(b"old", b"old" * 1000)
             file = mount.name(b"new")
@@ -404,9 +393,9 @@ async def test_a_program_hears_that_the_site_is_full(tmp_path: Path) -> None:
 
 
 async def test_a_full_journal_makes_writers_wait_and_then_says_so(tmp_path: Path) -> None:
-    with peers.pyftpdlib(tmp_path / "server") as peer:
+    with servers.pyftpdlib(tmp_path / "server") as peer:
         async with mounted(
-            peer, peers.FOLDER.encode(), tmp_path / "journal", disk_bytes=4 * MIB, full_seconds=15.0
+            peer, servers.FOLDER.encode(), tmp_path / "journal", disk_bytes=4 * MIB, full_seconds=15.0
         ) as mount:
             data, file = os.urandom(20 * MIB), mount.name(b"larger than the journal")
             await mount.write(file, None, data)
@@ -421,8 +410,8 @@ async def test_a_full_journal_makes_writers_wait_and_then_says_so(tmp_path: Path
 
 
 async def test_a_site_that_replaces_nothing_has_files_replaced_all_the_same(tmp_path: Path) -> None:
-    with peers.proftpd(tmp_path / "server", "<Limit RNTO STOR>\n</Limit>\nAllowOverwrite off") as peer:
-        async with mounted(peer, peers.FOLDER.encode(), tmp_path / "journal") as mount:
+    with servers.proftpd(tmp_path / "server", "<Limit RNTO STOR>\n</Limit>\nAllowOverwrite off") as peer:
+        async with mounted(peer, servers.FOLDER.encode(), tmp_path / "journal") as mount:
             file, base = await mount.existing(b"old", b"old" * 1000)
             for new in (b"new" * 2000, b"newer"):
                 await mount.writer.truncate(file, mount.base(file) or base, 0)
@@ -441,8 +430,8 @@ async def test_a_site_that_replaces_nothing_has_files_replaced_all_the_same(tmp_
 async def test_a_site_that_can_less_gets_files_all_the_same(
     tmp_path: Path, settings: dict[str, object]
 ) -> None:
-    with peers.vsftpd(tmp_path / "server", **settings) as peer:
-        async with mounted(peer, peers.FOLDER.encode(), tmp_path / "journal", whole_bytes=0) as mount:
+    with servers.vsftpd(tmp_path / "server", settings) as peer:
+        async with mounted(peer, servers.FOLDER.encode(), tmp_path / "journal", whole_bytes=0) as mount:
             new, data = mount.name(b"new"), os.urandom(2 * MIB)
             await mount.writer.create(new)
             await mount.write(new, None, data)
@@ -454,7 +443,7 @@ async def test_a_site_that_can_less_gets_files_all_the_same(
             assert mount.names() == [b"new"]
 
 
-async def test_a_site_that_lets_us_in_once_is_enough(peer: Peer, place: bytes, tmp_path: Path) -> None:
+async def test_a_site_that_lets_us_in_once_is_enough(peer: Server, place: bytes, tmp_path: Path) -> None:
     async with mounted(peer, place, tmp_path / "journal", connections=1, stream_bytes=MIB) as mount:
         files = [mount.name(b"%d" % number) for number in range(4)]
         data = os.urandom(6 * MIB)
@@ -470,7 +459,7 @@ async def test_a_site_that_lets_us_in_once_is_enough(peer: Peer, place: bytes, t
 
 
 async def test_who_asks_late_hears_too_that_nothing_was_kept(
-    peer: Peer, place: bytes, tmp_path: Path
+    peer: Server, place: bytes, tmp_path: Path
 ) -> None:
     async with mounted(peer, place, tmp_path / "journal", quiet_seconds=0.2, refused_seconds=0.5) as mount:
         file = mount.name(b"gone/f")
@@ -489,9 +478,9 @@ async def test_who_asks_late_hears_too_that_nothing_was_kept(
 
 
 async def test_what_is_left_of_uploads_that_ended_long_ago_goes(tmp_path: Path) -> None:
-    with peers.pyftpdlib(tmp_path / "server") as peer:
+    with servers.pyftpdlib(tmp_path / "server") as peer:
         assert peer.root is not None
-        folder = peer.root / peers.FOLDER.strip("/")
+        folder = peer.root / servers.FOLDER.strip("/")
         for name, age in ((".argosy-0123456789abcdef.part", 90_000), (".argosy-ffffffffffffffff.part", 60)):
             (folder / name).write_bytes(b"half a f")
             os.utime(folder / name, (time.time() - age,) * 2)
@@ -502,7 +491,7 @@ async def test_what_is_left_of_uploads_that_ended_long_ago_goes(tmp_path: Path) 
 
 async def test_a_file_that_was_just_read_is_changed_at_once(tmp_path: Path) -> None:
     """vsftpd locks a file that is being read, and a reading head may rest in it."""
-    with peers.vsftpd(tmp_path / "server") as peer:
+    with servers.vsftpd(tmp_path / "server") as peer:
         async with storing.mounted(peer, tmp_path / "state") as storage:
             file = (await storage.create(storage.root, b"large", Changes())).file
             for at in range(0, 48 * MIB, MIB):
@@ -519,9 +508,9 @@ async def test_a_file_that_was_just_read_is_changed_at_once(tmp_path: Path) -> N
 
 
 async def test_what_was_written_stays_while_the_site_doesnt_let_us_in(tmp_path: Path) -> None:
-    with peers.pyftpdlib(tmp_path / "server") as peer:
-        stranger = Peer(peer.name, peer.host, peer.port, peer.user, "wrong", peer.authority, peer.root)
-        folder = peers.FOLDER.encode()
+    with servers.pyftpdlib(tmp_path / "server") as peer:
+        stranger = Server(peer.name, peer.host, peer.port, peer.user, "wrong", peer.authority, peer.root)
+        folder = servers.FOLDER.encode()
         async with mounted(stranger, folder, tmp_path / "journal", refused_seconds=0.1) as mount:
             file = mount.name(b"f", 4711)
             await mount.write(file, None, b"kept")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from contract.mount import MIB, Mount, mounted
-from contract.peers import Peer
+from servers import Server
 
 
 def content(size: int) -> bytes:
@@ -16,7 +16,7 @@ def content(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
-async def write(peer: Peer, place: bytes, journal: Path, size: int, file: int) -> None:
+async def write(peer: Server, place: bytes, journal: Path, size: int, file: int) -> None:
     """Write a file in order, as a client does that copies one, and wait to be killed."""
     async with mounted(peer, place, journal, stream_bytes=2 * MIB) as mount:
         mount.name(b"large", file)
@@ -37,5 +37,5 @@ def _tell(acknowledged: int, mount: Mount) -> None:
 
 if __name__ == "__main__":
     name, host, port, user, password, authority, place, journal, size, file = sys.argv[1:]
-    peer = Peer(name, host, int(port), user, password, Path(authority), None)
+    peer = Server(name, host, int(port), user, password, Path(authority), None)
     asyncio.run(write(peer, place.encode(), Path(journal), int(size), int(file)))

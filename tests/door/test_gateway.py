@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+import servers
 from argosy.wire.nfs import mount3
 from argosy.wire.nfs.nfs3 import Procedure, Status
 from calling import Caller
-from contract import peers
 from gateways import Gateway, nfs
 from packing import opaque, u32, u64
 from running import ARGOSY, needs
+from servers import Server
 
 SECRET = "wind-and-tide"
 """vsftpd takes any password of its anonymous user."""
@@ -30,24 +31,24 @@ BIG = bytes(range(256)) * 4096 * 24
 
 
 @pytest.fixture(scope="module")
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run the site."""
-    with peers.vsftpd(tmp_path_factory.mktemp("site")) as peer:
+    with servers.vsftpd(tmp_path_factory.mktemp("site")) as peer:
         yield peer
 
 
 @pytest.fixture
-def folder(peer: peers.Peer, tmp_path: Path) -> Path:
+def folder(peer: Server, tmp_path: Path) -> Path:
     """A directory of the site for one test, as it is on disk."""
     assert peer.root is not None
-    folder = peer.root / peers.FOLDER.strip("/") / tmp_path.name
+    folder = peer.root / servers.FOLDER.strip("/") / tmp_path.name
     folder.mkdir()
     folder.chmod(0o777)
     return folder
 
 
 @pytest.fixture
-def gateway(peer: peers.Peer, folder: Path, tmp_path: Path) -> Iterator[Gateway]:
+def gateway(peer: Server, folder: Path, tmp_path: Path) -> Iterator[Gateway]:
     """Run a gateway; the site has a name there."""
     (tmp_path / "password").write_text(f"{SECRET}\n")
     gateway = Gateway(
@@ -62,7 +63,7 @@ def gateway(peer: peers.Peer, folder: Path, tmp_path: Path) -> Iterator[Gateway]
         gateway.stop()
 
 
-def url(peer: peers.Peer, password: str = "") -> str:
+def url(peer: Server, password: str = "") -> str:
     word = f":{password}" if password else ""
     return f"ftp://{peer.user}{word}@{peer.host}:{peer.port}"
 
@@ -108,7 +109,7 @@ async def test_files_go_to_a_site_and_come_back(gateway: Gateway, folder: Path, 
     ],
 )
 async def test_every_form_of_a_mount_line_leads_there(
-    gateway: Gateway, peer: peers.Peer, folder: Path, export: str
+    gateway: Gateway, peer: Server, folder: Path, export: str
 ) -> None:
     (folder / "hello.txt").write_text("hello\n")
     async with await Caller.connect(gateway.port) as caller:
@@ -210,7 +211,7 @@ async def test_two_sites_and_two_logins_have_nothing_in_common(
 ) -> None:
     (folder / "ours").touch()
     (tmp_path / "attic").mkdir()
-    with peers.pyftpdlib(tmp_path / "attic") as attic:
+    with servers.pyftpdlib(tmp_path / "attic") as attic:
         assert attic.root is not None
         (attic.root / "area" / "theirs").write_text("secret\n")
         where = f"{attic.host}:{attic.port}"
@@ -248,7 +249,7 @@ async def test_a_site_that_never_answers_holds_up_neither_others_nor_the_end(
 async def test_a_wrong_password_is_told_in_the_sites_words_and_kept_nowhere(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    with peers.pyftpdlib(tmp_path / "attic") as attic:
+    with servers.pyftpdlib(tmp_path / "attic") as attic:
         gateway.stop()
         config = gateway.config.read_text()
         gateway.config.write_text(
@@ -269,7 +270,7 @@ async def test_a_wrong_password_is_told_in_the_sites_words_and_kept_nowhere(
 
 
 async def test_a_ticket_is_good_for_one_mount_and_shows_no_password(
-    gateway: Gateway, peer: peers.Peer, folder: Path, tmp_path: Path
+    gateway: Gateway, peer: Server, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "hello.txt").write_text("hello\n")
     words = ("mount", f"{url(peer)}/area/{folder.name}", str(tmp_path), "--print", "--json")
@@ -302,7 +303,7 @@ def test_mount_tells_soon_that_nobody_answers_there(gateway: Gateway, tmp_path: 
 
 
 def test_mount_tells_that_the_site_has_no_such_directory(
-    gateway: Gateway, peer: peers.Peer, tmp_path: Path
+    gateway: Gateway, peer: Server, tmp_path: Path
 ) -> None:
     words = ("mount", f"{url(peer)}/area/nowhere", str(tmp_path), "--print")
     done = gateway.argosy(*words, "--password-file", str(tmp_path / "password"))
@@ -312,7 +313,7 @@ def test_mount_tells_that_the_site_has_no_such_directory(
 
 
 async def test_mount_hands_the_systems_mount_a_ticket_and_says_where_the_site_is(
-    gateway: Gateway, peer: peers.Peer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, peer: Server, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -359,7 +360,7 @@ async def test_a_site_has_networks_of_its_own(gateway: Gateway, folder: Path) ->
 
 
 async def test_sites_tells_what_was_asked_and_what_was_fetched(
-    gateway: Gateway, peer: peers.Peer, folder: Path
+    gateway: Gateway, peer: Server, folder: Path
 ) -> None:
     (folder / "a").write_bytes(BIG)
     async with await Caller.connect(gateway.port) as caller:
@@ -392,7 +393,7 @@ def test_a_port_that_is_taken_is_named(gateway: Gateway, tmp_path: Path) -> None
     assert "--listen" in done.stderr.splitlines()[-1]
 
 
-def test_mount_starts_a_gateway_and_finds_it_again(peer: peers.Peer, folder: Path, tmp_path: Path) -> None:
+def test_mount_starts_a_gateway_and_finds_it_again(peer: Server, folder: Path, tmp_path: Path) -> None:
     """Without a config, so a site's certificate has to be trusted by the machine: this one has none."""
     state = tmp_path / "state"
     environment = {**os.environ, "XDG_STATE_HOME": str(state), "NETRC": str(tmp_path / "netrc")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contract import peers
+import servers
 from kernel.guest import Guest, boot
 from kernel.image import Missing
 from kernel.scene import Scene, gateway_for
@@ -26,12 +26,12 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 @pytest.fixture
 def whole(guest: Guest, tmp_path: Path) -> Iterator[Scene]:
     """Run ProFTPD, which can do what a site can, and a gateway."""
-    with peers.proftpd(tmp_path / "site") as site, gateway_for(tmp_path / "gateway", site) as gateway:
+    with servers.proftpd(tmp_path / "site") as site, gateway_for(tmp_path / "gateway", site) as gateway:
         yield Scene(guest, gateway, site)
 
 
 @pytest.fixture
 def scene(guest: Guest, tmp_path: Path) -> Iterator[Scene]:
     """Run vsftpd, whose anonymous user may not change modes, and a gateway."""
-    with peers.vsftpd(tmp_path / "site") as site, gateway_for(tmp_path / "gateway", site) as gateway:
+    with servers.vsftpd(tmp_path / "site") as site, gateway_for(tmp_path / "gateway", site) as gateway:
         yield Scene(guest, gateway, site)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import re
-import signal
-import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -16,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from contract import peers
-from contract.peers import FOLDER, Peer
 from gateways import Gateway
 from kernel.guest import HOST, Guest
-from processes import family
+from servers import FOLDER, Server
 
 TREE_FILES = 2000
 """A few thousand files are wanted; Python has more."""
@@ -39,7 +33,7 @@ class Scene:
 
     guest: Guest
     gateway: Gateway
-    site: Peer
+    site: Server
 
     @property
     def root(self) -> Path:
@@ -83,7 +77,7 @@ def mounted(guest: Guest, port: int, export: str, options: str = OPTIONS) -> Ite
 
 
 @contextmanager
-def gateway_for(directory: Path, *sites: Peer) -> Iterator[Gateway]:
+def gateway_for(directory: Path, *sites: Server) -> Iterator[Gateway]:
     """Run a gateway that trusts the certificates of some sites."""
     directory.mkdir()
     trusted = directory / "authorities.pem"
@@ -94,38 +88,6 @@ def gateway_for(directory: Path, *sites: Peer) -> Iterator[Gateway]:
         yield gateway
     finally:
         gateway.stop()
-
-
-class Vsftpd:
-    """vsftpd, which can be killed with all its sessions, and started again."""
-
-    def __init__(self, directory: Path) -> None:
-        """Have its files made; `start` starts it."""
-        with peers.vsftpd(directory) as self.peer:
-            pass
-        self._directory = directory
-        self._running: AbstractContextManager[subprocess.Popen[bytes]] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it, where it was."""
-        command = [peers._program("vsftpd"), str(self._directory / "vsftpd.conf")]
-        self._running = peers.running(command, self._directory / "log", self.peer.port)
-        self._process = self._running.__enter__()
-
-    def kill(self) -> None:
-        """Kill it as a power cut would."""
-        assert self._process is not None
-        for pid in family(self._process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.stop()
-
-    def stop(self) -> None:
-        """Stop it, if it runs."""
-        if self._running is not None:
-            self._running.__exit__(None, None, None)
-        self._running = None
 
 
 def real_tree(directory: Path) -> Path:

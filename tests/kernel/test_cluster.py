@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contract.peers import Peer
 from gateways import Gateway
 from kernel.guest import Guest
 from kernel.scene import Scene, contents, gateway_for, real_tree
 from running import PASSWORD, USER, Site
+from servers import Server
 
 MIB = 1 << 20
 
@@ -19,14 +19,14 @@ def test_a_cluster_of_three_nodes_is_a_directory_and_its_bytes_come_straight_fro
     cluster = Site(tmp_path / "cluster", "--nodes", "3")
     cluster.start()
     try:
-        peer = Peer("Argosy", cluster.host, cluster.port, USER, PASSWORD, cluster.authority, None)
+        peer = Server("Argosy", cluster.host, cluster.port, USER, PASSWORD, cluster.authority, None)
         with gateway_for(tmp_path / "gateway", peer) as gateway:
             use(guest, gateway, cluster, peer, tmp_path)
     finally:
         cluster.stop()
 
 
-def use(guest: Guest, gateway: Gateway, cluster: Site, peer: Peer, tmp_path: Path) -> None:
+def use(guest: Guest, gateway: Gateway, cluster: Site, peer: Server, tmp_path: Path) -> None:
     scene, tree = Scene(guest, gateway, peer), real_tree(tmp_path)
     guest.put("/tmp/in", tree)
     with scene.mounted(scene.export("/")) as mnt:

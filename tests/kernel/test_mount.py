@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contract import peers
+import servers
 from kernel.guest import Guest
 from kernel.scene import Scene, contents, gateway_for, mounted, real_tree
 
@@ -17,8 +17,10 @@ MIB = 1 << 20
 def test_the_mount_line_of_old_works_as_typed(guest: Guest, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, for FTP's own port")
-    at = {"listen_address": "127.0.0.2", "listen_port": 21, "ssl_enable": "NO"}
-    with peers.vsftpd(tmp_path / "site", **at) as site, gateway_for(tmp_path / "gateway", site) as gateway:
+    with (
+        servers.vsftpd(tmp_path / "site", {"ssl_enable": "NO"}, host="127.0.0.2", port=21) as site,
+        gateway_for(tmp_path / "gateway", site) as gateway,
+    ):
         assert site.root is not None
         (site.root / "hello").write_text("hello\n")
         (site.root / "hello").chmod(0o644)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from contract import peers
+import servers
 from kernel.guest import Guest
-from kernel.scene import Scene, Vsftpd, gateway_for
+from kernel.scene import Scene, gateway_for
+from servers import Mortal
 
 MIB = 1 << 20
 LARGE = 96 * MIB
@@ -18,9 +19,9 @@ COPY_SECONDS = 500.0
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Vsftpd]:
+def mortal(tmp_path: Path) -> Iterator[Mortal]:
     """Run a site that can be killed."""
-    site = Vsftpd(tmp_path / "mortal")
+    site = Mortal.vsftpd(tmp_path / "mortal")
     site.start()
     try:
         yield site
@@ -40,10 +41,10 @@ def started(scene: Scene, name: str, least: int) -> None:
 
 
 def test_a_copy_goes_on_when_the_gateway_was_killed_and_started_again(
-    guest: Guest, mortal: Vsftpd, tmp_path: Path
+    guest: Guest, mortal: Mortal, tmp_path: Path
 ) -> None:
-    with gateway_for(tmp_path / "gateway", mortal.peer) as gateway:
-        scene = Scene(guest, gateway, mortal.peer)
+    with gateway_for(tmp_path / "gateway", mortal.server) as gateway:
+        scene = Scene(guest, gateway, mortal.server)
         with scene.mounted() as mnt:
             guest.do(f"dd if=/dev/urandom of=/tmp/large bs=1M count={LARGE // MIB} status=none", seconds=300)
             copy = guest.begin(f"cp /tmp/large {mnt}/large", seconds=COPY_SECONDS)
@@ -62,10 +63,10 @@ def test_a_copy_goes_on_when_the_gateway_was_killed_and_started_again(
 
 
 def test_a_copy_goes_on_when_the_site_was_killed_and_started_again(
-    guest: Guest, mortal: Vsftpd, tmp_path: Path
+    guest: Guest, mortal: Mortal, tmp_path: Path
 ) -> None:
-    with gateway_for(tmp_path / "gateway", mortal.peer) as gateway:
-        scene = Scene(guest, gateway, mortal.peer)
+    with gateway_for(tmp_path / "gateway", mortal.server) as gateway:
+        scene = Scene(guest, gateway, mortal.server)
         guest.do("mkdir /tmp/in; cd /tmp/in; for n in $(seq 120); do head -c 40k /dev/urandom > $n; done")
         with scene.mounted() as mnt:
             copy = guest.begin(f"cp -r /tmp/in {mnt}/in", seconds=COPY_SECONDS)
@@ -88,14 +89,14 @@ def test_a_copy_goes_on_when_the_site_was_killed_and_started_again(
 
 
 def test_a_site_that_is_away_does_not_hold_up_another_mount(
-    guest: Guest, mortal: Vsftpd, tmp_path: Path
+    guest: Guest, mortal: Mortal, tmp_path: Path
 ) -> None:
-    other = Vsftpd(tmp_path / "other")
+    other = Mortal.vsftpd(tmp_path / "other")
     other.start()
     try:
-        with gateway_for(tmp_path / "gateway", mortal.peer, other.peer) as gateway:
-            scene = Scene(guest, gateway, mortal.peer)
-            beside = Scene(guest, gateway, other.peer)
+        with gateway_for(tmp_path / "gateway", mortal.server, other.server) as gateway:
+            scene = Scene(guest, gateway, mortal.server)
+            beside = Scene(guest, gateway, other.server)
             (scene.root / "here").write_text("here\n")
             (beside.root / "there").write_text("there\n")
             for file in (scene.root / "here", beside.root / "there"):
@@ -119,12 +120,12 @@ def test_a_site_that_is_away_does_not_hold_up_another_mount(
         other.stop()
 
 
-def test_two_mounts_at_once_see_their_own_site_each(guest: Guest, mortal: Vsftpd, tmp_path: Path) -> None:
+def test_two_mounts_at_once_see_their_own_site_each(guest: Guest, mortal: Mortal, tmp_path: Path) -> None:
     with (
-        peers.proftpd(tmp_path / "other") as other,
-        gateway_for(tmp_path / "gateway", mortal.peer, other) as gateway,
+        servers.proftpd(tmp_path / "other") as other,
+        gateway_for(tmp_path / "gateway", mortal.server, other) as gateway,
     ):
-        scene, beside = Scene(guest, gateway, mortal.peer), Scene(guest, gateway, other)
+        scene, beside = Scene(guest, gateway, mortal.server), Scene(guest, gateway, other)
         write_in_both(scene, beside)
 
 

@@ -94,7 +94,7 @@ def test_a_file_removed_by_hand_loses_its_replica(site: Processes, talk: Talk) -
     assert 400 <= refused.code < 600, refused
     assert site.status()["damaged"] == 1
     assert talk.ask("DELE /removed.bin").code == 250
-    assert site.status()["damaged"] == 0
+    site.wait_for("the damage to be gone with the file", lambda: site.status()["damaged"] == 0)
 
 
 def test_a_file_changed_by_hand_while_its_node_is_down_is_served_as_it_is_now(
