@@ -1,18 +1,21 @@
 # `make run` starts a site from a fresh clone; `make check` is for each change, `make test` for all of it.
 # ARGS go to `argosy up`, the benchmark, ..., e.g.: make run ARGS="--dir /tmp/site --port 0"; TESTS to pytest:
-# make test TESTS=tests/door
+# make test TESTS=tests/door. AT_ONCE tests run side by side: they wait more than they compute.
 
 ARGS ?=
 TESTS ?= tests
+AT_ONCE ?= 4
 SECONDS ?= 3600
 PY := .venv/bin/python
+PYTEST := .venv/bin/pytest --numprocesses $(AT_ONCE) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench soak fuzz docs clients client-programs
+.PHONY: help run test check lint fix bench soak fuzz docs clients client-programs
 
 help:
 	@echo "make run     start a site on this machine: a master and two nodes (ARGS: as for argosy up)"
-	@echo "make check   lint, types, import contracts, unit tests: seconds"
+	@echo "make check   lint and unit tests: for each change"
+	@echo "make lint    style, types, import contracts: seconds"
 	@echo "make test    all tests, with real FTP clients; installs those that it may"
 	@echo "make fix     format, and mend what can be mended by itself"
 	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
@@ -24,15 +27,17 @@ help:
 run: .venv/.run
 	@exec .venv/bin/argosy up $(ARGS)
 
-check: .venv/.dev
+check: lint
+	$(PYTEST) -q tests/unit
+
+lint: .venv/.dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/pytest -q tests/unit
 
 test: .venv/.dev client-programs
-	.venv/bin/pytest $(TESTS)
+	$(PYTEST) $(TESTS)
 
 client-programs: .venv/.dev
 	@scripts/clients
@@ -47,8 +52,8 @@ fix: .venv/.dev
 	.venv/bin/ruff format .
 
 bench: .venv/.dev
-	@scripts/clients
-	@scripts/peers
+	@scripts/clients bench
+	@scripts/peers bench
 	$(PY) bench/run.py $(ARGS)
 
 soak: .venv/.dev

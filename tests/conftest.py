@@ -1,18 +1,57 @@
-"""For all tests: in continuous integration nothing is skipped, for a skipped test proves nothing."""
+"""For all tests: in continuous integration nothing is skipped, for a skipped test proves nothing.
+
+And which run side by side, for they are several processes': those that start the same servers stay together.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
+TESTS = Path(__file__).parent
 STRICT = os.environ.get("CI") == "true"
 
 # How fast an example runs says more about the machine's other work than about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+FIRST = ("kernel", "probe", "contract", "clients", "door", "unit")
+"""The order of the directories: what takes longest in one piece begins first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first."""
+    items.sort(key=lambda item: FIRST.index(item.path.relative_to(TESTS).parts[0]))
+
+
+class Shares(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """What several processes get to do: tests that start the same servers stay in one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Name those with whom a test stays.
+
+        There is one guest for all tests of the kernel. Each module has its servers, and where a module is for
+        several servers or clients, each of these is on its own; it's the first parameter.
+        """
+        module, _, test = nodeid.partition("::")
+        directory = Path(module).relative_to(TESTS.name).parts[0]
+        if directory == "kernel":
+            return directory
+        if directory in ("contract", "clients") and "[" in test:
+            return module + test[test.index("[") :].partition("-")[0].rstrip("]")
+        return module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Share the tests out, where there are several processes."""
+    return Shares(config, log)
 
 
 def _as_failure(report: pytest.TestReport | pytest.CollectReport) -> None:

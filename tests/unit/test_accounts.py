@@ -120,7 +120,7 @@ async def test_a_password_that_nobody_can_send_is_refused(accounts: Accounts, pa
         Settings(idle_seconds=float("nan")),
         Settings(masks=("192.0.2.1/33",)),
     ],
-    ids=str,
+    ids=["home", "a way up", "grant without a path", "uploads", "quota", "idle", "mask"],
 )
 async def test_a_setting_that_makes_no_sense_is_refused(accounts: Accounts, settings: Settings) -> None:
     with pytest.raises(errors.BadArgument):
