@@ -7,15 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 from argosy.net import ports
-from running import ARGOSY, Settings, run
+from running import ARGOSY, Settings, begin, end, run
 
 START_SECONDS = 30.0
-STOP_SECONDS = 30.0
 
 
 class Gateway:
@@ -63,34 +61,12 @@ class Gateway:
 
     def start(self) -> None:
         """Start, and wait until it listens."""
-        with self.log.open("ab") as log:
-            begin = log.tell()
-            self._process = subprocess.Popen(
-                [*ARGOSY, "nfs", "--config", str(self.config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            if re.search(rb"serving NFS at ", self.log.read_bytes()[begin:]):
-                return
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"the gateway didn't get ready:\n{self.log.read_text()}")
+        command = (*ARGOSY, "nfs", "--config", str(self.config))
+        self._process = begin(command, self.log, said="serving NFS at ", seconds=START_SECONDS)
 
     def stop(self) -> int:
         """Stop it by TERM, and give its exit status."""
-        assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
+        return end(self._process) if self._process else 0
 
     def kill(self) -> None:
         """Kill it as a power cut would."""

@@ -167,6 +167,5 @@ class WideSite(Site):
                 [*self.prefix, *ARGOSY, "master", "--config", str(self._config)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                text=True,
             )
         self.wait_for("the master to answer", lambda: self.status()["ftp"])

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 30.0
 ARGOSY = (sys.executable, "-m", "argosy.cli.main")
 USER, PASSWORD = "ann", "secret word"
 
@@ -41,6 +41,46 @@ def missing(*programs: str) -> list[str]:
 
 def _which(program: str) -> str | None:
     return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
+def begin(command: Sequence[str], log: Path, *, said: str, seconds: float) -> subprocess.Popen[bytes]:
+    """Start a program, and wait until it says that it's ready.
+
+    Args:
+        command: Its command line.
+        log: Where it writes, behind what is there.
+        said: Pattern of what it says then.
+        seconds: How long it may take.
+
+    Raises:
+        AssertionError: It doesn't get ready.
+    """
+    with log.open("ab") as out:
+        old = out.tell()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    until = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < until:
+        if re.search(said.encode(), log.read_bytes()[old:], re.MULTILINE):
+            return process
+        time.sleep(0.02)
+    end(process)
+    raise AssertionError(f"{' '.join(command)} didn't get ready:\n{log.read_text()[old:]}")
+
+
+def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+    """End a program by a signal, and give its exit status.
+
+    Raises:
+        subprocess.TimeoutExpired: It didn't end, and was killed.
+    """
+    if process.poll() is None:
+        process.send_signal(number)
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 class Site:
@@ -66,7 +106,7 @@ class Site:
         self.prefix = tuple(prefix)
         self.output = ""
         self.host, self.port = "127.0.0.1", 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._guests: list[subprocess.Popen[bytes]] = []
         if settings:
             write_master(directory, settings)
@@ -79,42 +119,25 @@ class Site:
     def start(self) -> None:
         """Start, and wait until a client can log in."""
         log = self.directory.parent / f"{self.directory.name}.up.log"
-        with log.open("w") as out:
-            self._process = subprocess.Popen(
-                [
-                    *(*self.prefix, *ARGOSY, "up", "--dir", str(self.directory), "--port", "0"),
-                    *("--link-port", "0", "--user", f"{USER}:{PASSWORD}", *self.options),
-                ],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            self.output = log.read_text()
-            if re.search(r"^ready", self.output, re.MULTILINE):
-                host, port = self.status()["ftp"].rsplit(":", 1)
-                self.host, self.port = host.strip("[]"), int(port)
-                return
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"argosy up didn't get ready:\n{self.output}\n{self.logs()}")
+        log.unlink(missing_ok=True)
+        command = (
+            *(*self.prefix, *ARGOSY, "up", "--dir", str(self.directory), "--port", "0"),
+            *("--link-port", "0", "--user", f"{USER}:{PASSWORD}", *self.options),
+        )
+        try:
+            self._process = begin(command, log, said="^ready", seconds=START_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from None
+        self.output = log.read_text()
+        host, port = self.status()["ftp"].rsplit(":", 1)
+        self.host, self.port = host.strip("[]"), int(port)
 
     def stop(self) -> int:
         """Stop it as Ctrl-C would, and give its exit status."""
-        assert self._process is not None
         for guest in self._guests:
             guest.kill()
             guest.wait()
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        try:
-            return self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
+        return end(self._process, signal.SIGINT) if self._process else 0
 
     def logs(self) -> str:
         """Give what the processes wrote."""

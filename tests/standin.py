@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,10 @@ from argosy.node.disk import roots
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
-SECONDS = 10.0
+SECONDS = 60.0
+"""How long anything may take: the machine may be busy."""
+OLD = 1_600_000_000
+"""When a file was changed that is old."""
 
 
 async def eventually(told: Callable[[], object]) -> None:
@@ -232,3 +236,34 @@ def push(client: socket.socket, data: bytes) -> None:
     """Send all and end; what became of it, the outcome says."""
     with client, contextlib.suppress(ConnectionError):
         client.sendall(data)
+
+
+def put(path: Path, data: bytes, mtime: float = OLD) -> Path:
+    """Lay a file on a disk, as if it had lain there for long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (mtime, mtime))
+    return path
+
+
+async def fetch(far: Master, store: str, loc: bytes, size: int, *, ver: int = 0, offset: int = 0) -> bytes:
+    """Have the node send a file, and give it."""
+    ticket, port = await far.expect()
+    with await dialled(port) as client:
+        far.tell(link.Send(ticket, store, loc, ver, size, offset, False))
+        data = await asyncio.to_thread(rest_of, client)
+    done = await far.outcome(ticket)
+    assert (done.refusal, done.moved) == ("", len(data)), done
+    return data
+
+
+async def store(far: Master, where: str, upload: int, data: bytes, **changes: object) -> link.Done:
+    """Have the node take an upload, and tell what came of it; `changes` are to the order."""
+    ticket, port = await far.expect()
+    client = await dialled(port)
+    order = link.Receive(ticket, where, upload, 0, None, False, -1, True)
+    for name, value in changes.items():
+        setattr(order, name, value)
+    far.tell(order)
+    await asyncio.to_thread(push, client, data)
+    return await far.outcome(ticket)
