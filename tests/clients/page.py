@@ -66,9 +66,12 @@ class Trials:
         return ONLY.format(good[0]) if good else NO
 
     def of(self, word: str) -> list[tuple[Setup, str]]:
-        """Give the set-ups and jobs of which the table says this word."""
+        """Give the set-ups and jobs of those tried, of which the table says this word."""
         return [
-            (setup, job) for setup in self.setups for job in (*JOBS, *NAMES) if self.cell(setup, job) == word
+            (setup, job)
+            for setup in self.setups
+            for job in (*JOBS, *NAMES)
+            if (str(setup), job, self.servers[0]) in self.outcomes and self.cell(setup, job) == word
         ]
 
 
