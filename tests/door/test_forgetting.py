@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import servers
 from calling import Caller
-from contract import peers
 from gateways import Gateway
-from kernel.scene import Vsftpd
 from running import Settings
+from servers import Mortal, Server
 
 SECRET = "wind-and-tide"
 
@@ -33,7 +33,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         gateway.stop()
 
 
-def url(peer: peers.Peer, password: str = "") -> str:
+def url(peer: Server, password: str = "") -> str:
     word = f":{password}" if password else ""
     return f"ftp://{peer.user}{word}@{peer.host}:{peer.port}/area"
 
@@ -54,7 +54,7 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 async def test_a_forgotten_site_has_all_that_was_written_and_its_password_is_gone(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    with peers.vsftpd(tmp_path / "site") as peer:
+    with servers.vsftpd(tmp_path / "site") as peer:
         async with await Caller.connect(gateway.port) as caller:
             root = await caller.mount(url(peer, SECRET))
             await caller.write(await caller.create(root, "letter"), 0, b"hello\n")
@@ -73,26 +73,26 @@ async def test_a_forgotten_site_has_all_that_was_written_and_its_password_is_gon
 async def test_a_site_that_is_away_is_not_forgotten_before_it_has_what_was_written(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    site = Vsftpd(tmp_path / "site")
-    assert site.peer.root is not None
-    there = site.peer.root / "area" / "letter"
+    site = Mortal.vsftpd(tmp_path / "site")
+    assert site.server.root is not None
+    there = site.server.root / "area" / "letter"
     site.start()
     try:
         async with await Caller.connect(gateway.port) as caller:
-            handle = await caller.create(await caller.mount(url(site.peer, SECRET)), "letter")
+            handle = await caller.create(await caller.mount(url(site.server, SECRET)), "letter")
             site.kill()
             await caller.write(handle, 0, b"hello\n")
-        done = gateway.argosy("sites", "forget", url(site.peer))
+        done = gateway.argosy("sites", "forget", url(site.server))
         assert done.returncode == 1
-        assert done.stderr == f"argosy: Not forgotten: {url(site.peer)}: not on the site yet: letter\n"
+        assert done.stderr == f"argosy: Not forgotten: {url(site.server)}: not on the site yet: letter\n"
         gateway.kill()
         gateway.start()
-        done = gateway.argosy("sites", "forget", url(site.peer))
+        done = gateway.argosy("sites", "forget", url(site.server))
         assert done.returncode == 1
         assert "not on the site yet" in done.stderr
         site.start()
         until(lambda: there.exists() and there.read_text() == "hello\n", 90.0)
-        assert gateway.argosy("sites", "forget", url(site.peer)).returncode == 0
+        assert gateway.argosy("sites", "forget", url(site.server)).returncode == 0
     finally:
         site.stop()
     assert not kept(gateway)
@@ -101,7 +101,7 @@ async def test_a_site_that_is_away_is_not_forgotten_before_it_has_what_was_writt
 async def test_a_mount_that_nobody_uses_gives_its_threads_back_and_wakes_by_itself(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    with peers.vsftpd(tmp_path / "site") as peer:
+    with servers.vsftpd(tmp_path / "site") as peer:
         assert peer.root is not None
         (peer.root / "area" / "hello").write_text("hello\n")
         async with await Caller.connect(gateway.port) as caller:
