@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 
 _TRUST_SECONDS = 1.0
 """Who was idle for longer is asked whether it is still there, which costs a round trip."""
-_PATIENCE_SECONDS = 0.02
-"""Before one more login is made so long is waited for one that comes back: most come back sooner."""
+_LEAST_PATIENCE_SECONDS, _PATIENCE_SECONDS = 0.02, 0.2
+"""Before one more login is made so long is waited for one that comes back, as most do soon: about as long as
+the last login took, within these."""
 _LOGINS = 2
 """Logins made at the same time while there are others: hashing passwords keeps a small site busy."""
 
@@ -119,6 +120,8 @@ class Pool(Generic[C_co]):
         self._away: _Away | None = None
         self._trouble = ""
         self._logins = 0
+        self._login_seconds = 0.0
+        """What the last one took."""
         self._closed = False
         self._lenders: list[Callable[[bool], bool]] = []
 
@@ -179,7 +182,8 @@ class Pool(Generic[C_co]):
             LoginFailed: The site refuses our login.
         """
         until = self._clock() + seconds
-        patient = time.monotonic() + _PATIENCE_SECONDS
+        patience = max(_LEAST_PATIENCE_SECONDS, min(_PATIENCE_SECONDS, self._login_seconds))
+        patient = time.monotonic() + patience
         with self._changed:
             self._waiting[purpose] += 1
         try:
@@ -326,9 +330,10 @@ class Pool(Generic[C_co]):
 
     def _open(self, purpose: Purpose) -> C_co | None:
         """Make a connection. None: the site doesn't want one now, which is noted."""
-        client = None
+        client, began = None, time.monotonic()
         try:
             client = self._connect()
+            self._login_seconds = time.monotonic() - began
         except Refused as trouble:
             with self._changed:
                 self._refused(trouble)
