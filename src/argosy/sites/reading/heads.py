@@ -130,7 +130,8 @@ class Head:
         self.ended_at: int | None = None
         """Where the site said that the file ends, too early."""
         self._connection: Connection | None = None
-        self._narrow = False
+        self.narrow = False
+        """It was opened for one short read, with a small buffer: for more it would have to be opened anew."""
         self._restarts = True
 
     @property
@@ -158,18 +159,18 @@ class Head:
             NoRestart: The site can't begin in the middle, as it says now.
             Refused: The file can't be read, or the site is in trouble.
         """
-        if self._narrow and self.wants > NARROW_UPTO:
+        if self.narrow and self.wants > NARROW_UPTO:
             self.release(pool)
         if self._connection:
             return False
         self._restarts = restarts
         if not restarts:
             self.position = 0
-        self._narrow = restarts and self.wants <= NARROW_UPTO and self.target < self.version.size
+        self.narrow = restarts and self.wants <= NARROW_UPTO and self.target < self.version.size
         for last in (False, True):
             client = pool.take(Purpose.READ, seconds)
             try:
-                window = max(NARROW_BYTES, 2 * self.wants) if self._narrow else None
+                window = max(NARROW_BYTES, 2 * self.wants) if self.narrow else None
                 path = self.path()
                 download = client.retrieve(path, self.position, window=window)
             except (Unavailable, TransferCut):

@@ -464,7 +464,7 @@ class Reader:
 
     def _lend(self, urgent: bool) -> bool:
         before = time.monotonic() - _FRESH_SECONDS
-        return self._release(lambda head: urgent or head.stray or head.used_at < before)
+        return self._release(lambda head: urgent or head.stray or head.narrow or head.used_at < before)
 
     def _release(self, which: Callable[[Head], bool]) -> bool:
         """End the longest unused head that isn't at work, of those that are meant."""
