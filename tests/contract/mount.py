@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import posixpath
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -62,6 +63,11 @@ class Mount:
         file = file or next(_numbers)
         self.paths[file] = self.place + b"/" + name
         return file
+
+    async def create(self, file: int, *, mode: int | None = None) -> None:
+        """Begin a file that the site hasn't got."""
+        draft = await asyncio.to_thread(self.writer.prepare, file, mode=mode)
+        await self.writer.create(draft, posixpath.dirname(self.paths[file]))
 
     async def existing(self, name: bytes, content: bytes) -> tuple[int, Version]:
         """Have a file on the site, that we didn't write."""

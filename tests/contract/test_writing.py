@@ -33,7 +33,7 @@ async def mount(peer: Server, place: bytes, tmp_path: Path) -> AsyncIterator[Mou
 async def test_a_new_file_is_on_the_site_when_a_flush_returns(mount: Mount) -> None:
     for size in (0, 1, 70_000, 3 * MIB + 5):
         file, content = mount.name(b"new%d" % size), os.urandom(size)
-        await mount.writer.create(file)
+        await mount.create(file)
         await mount.write(file, None, content)
         assert await mount.flushed(file) == content
         assert mount.writer.dirty(file) is None
@@ -81,14 +81,14 @@ async def test_a_file_is_cut_and_lengthened_and_its_holes_are_zeros(mount: Mount
     await mount.write(file, base, b"end", at=3 * MIB)
     assert await mount.flushed(file) == old[:MIB] + bytes(2 * MIB) + b"end"
     new = mount.name(b"sparse")
-    await mount.writer.create(new)
+    await mount.create(new)
     await mount.write(new, None, b"end", at=5 * MIB)
     assert await mount.flushed(new) == bytes(5 * MIB) + b"end"
 
 
 async def test_a_large_file_is_uploaded_while_it_is_written(mount: Mount) -> None:
     content, file = os.urandom(24 * MIB), mount.name(b"large")
-    await mount.writer.create(file)
+    await mount.create(file)
     await mount.write(file, None, content)
     until = time.monotonic() + 30
     while mount.writer.report().sent_bytes < 20 * MIB:
@@ -101,7 +101,7 @@ async def test_a_large_file_is_uploaded_while_it_is_written(mount: Mount) -> Non
 
 async def test_what_was_sent_already_can_be_written_again(mount: Mount) -> None:
     content, file = bytearray(os.urandom(12 * MIB)), mount.name(b"archive")
-    await mount.writer.create(file)
+    await mount.create(file)
     await mount.write(file, None, bytes(content))
     until = time.monotonic() + 30
     while mount.writer.report().sent_bytes < 8 * MIB:
@@ -116,7 +116,7 @@ async def test_a_client_that_flushes_in_the_middle_of_a_large_file_sends_every_b
     mount: Mount,
 ) -> None:
     content, file = os.urandom(20 * MIB), mount.name(b"f")
-    await mount.writer.create(file)
+    await mount.create(file)
     for start in range(0, len(content), 5 * MIB):
         await mount.write(file, mount.base(file), content[start : start + 5 * MIB], at=start)
         assert await mount.flushed(file) == content[: start + 5 * MIB]
@@ -144,7 +144,7 @@ async def test_a_file_that_is_read_while_it_is_dirty_is_as_it_was_written(mount:
 
 async def test_time_and_mode_go_along(mount: Mount, peer: Server) -> None:
     file = mount.name(b"f")
-    await mount.writer.create(file, mode=0o640)
+    await mount.create(file, mode=0o640)
     await mount.write(file, None, b"#!/bin/sh\n")
     assert await mount.writer.want(file, mtime_ns=1_500_000_000 * 10**9, mode=0o750)
     facts = await mount.writer.flush(file)
@@ -194,8 +194,8 @@ async def test_an_empty_file_reaches_the_site_by_itself_and_one_removed_before_n
 ) -> None:
     async with mounted(peer, place, tmp_path / "journal", create_seconds=0.3) as mount:
         stays, goes = mount.name(b"stays"), mount.name(b"goes")
-        await mount.writer.create(stays)
-        await mount.writer.create(goes)
+        await mount.create(stays)
+        await mount.create(goes)
         assert await mount.writer.forget(goes) is False
         assert mount.names() == []
         until = time.monotonic() + 20
@@ -222,14 +222,14 @@ async def test_data_that_nobody_asks_for_reaches_the_site_too(
 async def test_what_the_site_refuses_is_heard_by_who_creates_it(mount: Mount) -> None:
     file = mount.name(b"no such directory/f")
     with pytest.raises(errors.NotFound):
-        await mount.writer.create(file)
+        await mount.create(file)
     assert mount.writer.dirty(file) is None
 
 
 async def test_what_the_site_refuses_is_heard_by_who_flushes_and_who_writes_on(mount: Mount) -> None:
     file = mount.name(b"gone/f")
     mount.writer.admit(mount.place + b"/gone")
-    await mount.writer.create(file)
+    await mount.create(file)
     await mount.write(file, None, b"x")
     for _ in range(2):
         with pytest.raises(errors.NotFound):
@@ -278,7 +278,7 @@ async def test_random_changes_give_what_a_disk_would_give(peer: Server, place: b
 
             return [memoryview(await asyncio.to_thread(fetch))[offset : offset + count]]
 
-        await mount.writer.create(file)
+        await mount.create(file)
         for _ in range(120):
             match chance.choice(["write", "write", "append", "append", "cut", "flush", "read"]):
                 case "write":
@@ -345,7 +345,7 @@ async def test_an_upload_goes_on_where_it_was_when_the_site_is_killed_and_comes_
     async with mounted(site.server, b"/area", tmp_path / "journal", stream_bytes=2 * MIB) as mount:
         file = mount.name(b"large")
         with site.up():
-            await mount.writer.create(file)
+            await mount.create(file)
             for at in range(0, size, MIB):
                 await mount.writer.write(file, None, at, data[at : at + MIB])
                 await asyncio.sleep(0.01)
@@ -375,7 +375,7 @@ async def test_a_program_hears_that_the_site_is_full(tmp_path: Path) -> None:
             old, base = await mount.existing(b"old", b"old" * 1000)
             file = mount.name(b"new")
             for this, of in ((file, None), (old, base)):
-                await mount.writer.truncate(this, of, 0) if of else await mount.writer.create(this)
+                await mount.writer.truncate(this, of, 0) if of else await mount.create(this)
                 with pytest.raises((errors.NoSpace, errors.OverQuota)):  # noqa: PT012 - either may be told
                     await mount.write(this, of, os.urandom(8 * MIB))
                     await mount.writer.flush(this)
@@ -433,7 +433,7 @@ async def test_a_site_that_can_less_gets_files_all_the_same(
     with servers.vsftpd(tmp_path / "server", settings) as peer:
         async with mounted(peer, servers.FOLDER.encode(), tmp_path / "journal", whole_bytes=0) as mount:
             new, data = mount.name(b"new"), os.urandom(2 * MIB)
-            await mount.writer.create(new)
+            await mount.create(new)
             await mount.write(new, None, data)
             assert await mount.flushed(new) == data
             await mount.write(new, mount.base(new), b"more", at=len(data))
@@ -449,7 +449,7 @@ async def test_a_site_that_lets_us_in_once_is_enough(peer: Server, place: bytes,
         data = os.urandom(6 * MIB)
 
         async def copy(file: int) -> None:
-            await mount.writer.create(file)
+            await mount.create(file)
             await mount.write(file, None, data)
             await mount.writer.flush(file)
 
@@ -464,7 +464,7 @@ async def test_who_asks_late_hears_too_that_nothing_was_kept(
     async with mounted(peer, place, tmp_path / "journal", quiet_seconds=0.2, refused_seconds=0.5) as mount:
         file = mount.name(b"gone/f")
         mount.writer.admit(place + b"/gone")
-        await mount.writer.create(file)
+        await mount.create(file)
         await mount.write(file, None, b"written, and never to be kept")
         until = time.monotonic() + 30
         while mount.writer.dirty(file) is not None:

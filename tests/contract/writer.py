@@ -20,7 +20,7 @@ async def write(peer: Server, place: bytes, journal: Path, size: int, file: int)
     """Write a file in order, as a client does that copies one, and wait to be killed."""
     async with mounted(peer, place, journal, stream_bytes=2 * MIB) as mount:
         mount.name(b"large", file)
-        await mount.writer.create(file)
+        await mount.create(file)
         data = content(size)
         for at in range(0, size, MIB):
             await mount.writer.write(file, None, at, data[at : at + MIB])

@@ -11,7 +11,7 @@ import pytest
 
 from argosy.errors import ConfigError, Stale
 from argosy.sites.model import Kind
-from argosy.sites.names.record import ROOT, Record
+from argosy.sites.names.record import ROOT, Claim, Record
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_what_lies_below_a_directory_goes_with_it(record: Record, mount: int) ->
 
 def test_times_that_were_told_and_exclusive_creations_are_kept(record: Record, mount: int) -> None:
     file = record.mint(mount, ROOT, [(b"a", Kind.FILE)], exclusive=b"verifier")[b"a"]
-    record.claim(mount, file, told_ns=1_000_000_007, changed_ns=2_000_000_009, seen_size=3, seen_ns=None)
+    record.claim(mount, [Claim(file, 1_000_000_007, 2_000_000_009, 3, None)])
     row = record.find(mount, file)
     assert row is not None
     assert row.exclusive == b"verifier"

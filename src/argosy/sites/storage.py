@@ -30,6 +30,7 @@ from argosy.errors import (
 from argosy.sites.model import Address, Attributes, Changes, Facts, FileId, Kind, Named, Page, Room, Version
 from argosy.sites.names import owners
 from argosy.sites.names.changing import Changing, can_be_name, resolved
+from argosy.sites.names.claims import Claims
 from argosy.sites.names.record import ROOT, Record
 from argosy.sites.names.site import Site
 from argosy.sites.names.telling import Teller, as_seen_from
@@ -82,6 +83,7 @@ class Storage:
         self._room: tuple[float, Room] = -_ROOM_SECONDS, Room(None, None)
         self._made_exclusively: dict[FileId, bool] = {}
         """Files of which the client hasn't told yet what they are to be like."""
+        self._claims = Claims(lambda *told: self._aside(self._changing.claim, *told), self._settle)
         self._tree: Tree
         self._reader: Reader
         self._writer: Writer
@@ -193,6 +195,8 @@ class Storage:
         if self._tending is not None:
             self._tending.cancel()
         await self._writer.close()
+        if (claimed := self._claims.write_down()) is not None:
+            await asyncio.wait([claimed])
         await asyncio.to_thread(self._reader.close)
         self._pool.close()
         self._threads.close()
@@ -543,9 +547,7 @@ class Storage:
             asyncio.get_running_loop().call_soon(self._settle, file, None)
             return
         # What clients were told is written down first: a listing may come that shows the file as it was, too.
-        claim = self._aside(self._changing.claim, node.attributes, facts)
-        claim.add_done_callback(_log_failure)
-        claim.add_done_callback(lambda _: self._settle(file, facts))
+        self._claims.add(node.attributes, facts)
 
     def _settle(self, file: FileId, facts: Facts | None) -> None:
         """Believe the site again, but for the times that clients were told."""
@@ -584,8 +586,3 @@ def _see_file(attributes: Attributes) -> None:
         raise IsADirectory
     if attributes.kind is not Kind.FILE:
         raise BadArgument("a symbolic link has no bytes")
-
-
-def _log_failure(work: asyncio.Future[None]) -> None:
-    if not work.cancelled() and work.exception() is not None:
-        log.warning("what clients were told isn't kept: %s", work.exception())

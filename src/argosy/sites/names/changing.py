@@ -25,12 +25,13 @@ from argosy.errors import (
     Unsupported,
 )
 from argosy.sites.model import Attributes, Changes, Facts, FileId, Kind, Named
-from argosy.sites.names.record import ROOT, Record
+from argosy.sites.names.record import ROOT, Claim, Record
 from argosy.sites.names.site import Site
 from argosy.sites.names.telling import SECOND
 from argosy.sites.names.tree import Off, Tree
 from argosy.sites.names.turns import Turns
 from argosy.sites.temporary import is_temporary
+from argosy.sites.writing.draft import Draft
 from argosy.sites.writing.writer import Writer
 
 NAME_LIMIT = 255
@@ -88,28 +89,46 @@ class Changing:
                     raise Exists(name)
                 return there, exclusive is None
             await self._may_add(directory, name)
-            minted = await self._aside(
-                self._record.mint, self._mount, directory, [(name, Kind.FILE)], exclusive
-            )
-            return await self._begin(directory, name, minted[name], changes), False
+            return await self._begin(directory, name, changes, exclusive), False
 
-    async def _begin(self, directory: FileId, name: bytes, file: FileId, changes: Changes) -> Attributes:
-        """Have a new file in the journal."""
+    async def _begin(
+        self, directory: FileId, name: bytes, changes: Changes, exclusive: bytes | None
+    ) -> Attributes:
+        """Have a new file in the record and in the journal."""
         mode, mtime_ns = self._mode(changes), resolved(changes.mtime_ns)
+        path, draft = await self._aside(self._write_down, directory, name, exclusive, mtime_ns, mode)
+        file = draft.file
         facts = Facts(name=name, kind=Kind.FILE, mtime_ns=mtime_ns or time.time_ns(), mode=mode)
         made = self._made(directory, facts, file)
         self._tree.known.pinned.add(file)
         known = self._tree.known.nodes.get(directory)
         if known is not None and known.attributes.perm and "c" in known.attributes.perm:
-            self._writer.admit(await self._aside(self._tree.path_of, directory))
+            self._writer.admit(path)
         try:
-            dirty = await self._writer.create(file, mtime_ns=mtime_ns, mode=mode)
+            dirty = await self._writer.create(draft, path)
         except BaseException:
             await self._lost(directory, name, file)
             raise
         if file in self._tree.known.pinned:
             return self._tree.known.set(file, replace(made, mtime_ns=dirty.mtime_ns))
         return made
+
+    def _write_down(
+        self,
+        directory: FileId,
+        name: bytes,
+        exclusive: bytes | None,
+        mtime_ns: int | None,
+        mode: int | None,
+    ) -> tuple[bytes, Draft]:
+        """Give a new file its id and its draft; say where its directory is on the site. Blocks."""
+        path = self._tree.path_of(directory)
+        file = self._record.mint(self._mount, directory, [(name, Kind.FILE)], exclusive)[name]
+        try:
+            return path, self._writer.prepare(file, mtime_ns=mtime_ns, mode=mode)
+        except BaseException:
+            self._record.drop(self._mount, [(file, directory, name)])
+            raise
 
     def _mode(self, changes: Changes) -> int | None:
         """Give the permission bits that are asked for, if the site can set any: else it sets its own."""
@@ -289,7 +308,7 @@ class Changing:
         )
         if mtime_ns is not None:
             seen = await self._off(self._set_mtime, path, mtime_ns, before)
-            await self._aside(self.claim, after, seen)
+            await self._aside(self.claim, (after, seen))
         self._tree.known.changed.pop(file, None)
         return self._tree.known.set(file, after)
 
@@ -306,15 +325,14 @@ class Changing:
             return seen
         return Facts(name=b"", kind=before.kind, size=before.size, mtime_ns=mtime_ns - mtime_ns % SECOND)
 
-    def claim(self, told: Attributes, seen: Facts) -> None:
-        """Write down what clients were told of a file, beside what the site tells of it. Blocks."""
+    def claim(self, *claims: tuple[Attributes, Facts]) -> None:
+        """Write down what clients were told of files, beside what the site tells of each. Blocks."""
         self._record.claim(
             self._mount,
-            told.file,
-            told_ns=told.mtime_ns,
-            changed_ns=told.ctime_ns,
-            seen_size=seen.size,
-            seen_ns=seen.mtime_ns,
+            [
+                Claim(told.file, told.mtime_ns, told.ctime_ns, seen.size, seen.mtime_ns)
+                for told, seen in claims
+            ],
         )
 
     # --- inside

@@ -120,6 +120,16 @@ _WAYS = 10_000
 """Ways that are remembered."""
 
 
+class Claim(NamedTuple):
+    """The times that clients are told of a file, for as long as the site says what was seen."""
+
+    file: FileId
+    told_ns: int
+    changed_ns: int
+    seen_size: int
+    seen_ns: int | None
+
+
 class Record:
     """All mounts of a gateway and their files."""
 
@@ -384,15 +394,13 @@ class Record:
             "DELETE FROM file WHERE mount = ? AND id = ?", [(mount, row[0]) for row in below]
         )
 
-    def claim(
-        self, mount: int, file: FileId, *, told_ns: int, changed_ns: int, seen_size: int, seen_ns: int | None
-    ) -> None:
-        """Write down the times that clients are told, for as long as the site says what was seen."""
+    def claim(self, mount: int, claims: Iterable[Claim]) -> None:
+        """Write down what clients are told of files of a mount."""
         with self._transaction():
-            self._db.execute(
+            self._db.executemany(
                 "UPDATE file SET told_ns = ?, changed_ns = ?, seen_size = ?, seen_ns = ?"
                 " WHERE mount = ? AND id = ?",
-                (told_ns, changed_ns, seen_size, seen_ns, mount, file),
+                [(*claim[1:], mount, claim.file) for claim in claims],
             )
 
     # --- inside

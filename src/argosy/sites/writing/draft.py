@@ -135,6 +135,11 @@ class Draft:
         return self.runs.total
 
     @property
+    def removed(self) -> bool:
+        """Whether nothing of it lies on the disk."""
+        return not self._records
+
+    @property
     def clean(self) -> bool:
         """Whether the site has all of it."""
         base = self.base
@@ -363,12 +368,14 @@ class Draft:
             self.given = self.given and self.generation > sending.generation
             self.mode = self.mode if self.generation > sending.generation else None
             self.changed.notify_all()
-            if not self.clean:
-                try:
+            try:
+                if self.clean:
+                    self.remove()
+                else:
                     self._rewrite()
                     self._release()
-                except OSError as error:  # the old log says more than is left to do
-                    _log.warning("the journal can't be written to: %s", error)
+            except OSError as error:  # the old log says more than is left to do
+                _log.warning("the journal can't be written to: %s", error)
 
     def end(self) -> None:
         """Have a running upload take what is there, and end."""
@@ -414,12 +421,19 @@ class Draft:
         with self.changed, disk("log"):
             self._rewrite()
 
+    def begin(self, mtime_ns: int | None, mode: int | None) -> None:
+        """Write the draft down, as one of a new file, with the time and the permission bits it is to have."""
+        with self.changed, disk("log"):
+            self._wanted(mtime_ns, mode)
+            self._rewrite()
+
     def remove(self) -> None:
-        """Take the draft off the disk."""
+        """Take the draft off the disk; the next change puts it there again."""
         with self.changed:
             for ending in (b".log", b".data"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path + ending)
+            self._records = 0
 
     def _append(self, record: Record, *, lasting: bool = False) -> None:
         """Add to the log; under the lock."""

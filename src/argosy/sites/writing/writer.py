@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import posixpath
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -234,24 +233,37 @@ class Writer:
 
     # --- changes
 
-    async def create(self, file: FileId, *, mtime_ns: int | None = None, mode: int | None = None) -> Dirty:
+    def prepare(self, file: FileId, *, mtime_ns: int | None = None, mode: int | None = None) -> Draft:
+        """Write down a new file, for `create`. Blocks: for threads.
+
+        Raises:
+            NoSpace, Failed: The disk doesn't take it.
+            Busy: A file that had this id before is still being dropped.
+        """
+        until = time.monotonic() + _SOON_SECONDS
+        while file in self._entries:
+            if time.monotonic() > until:
+                raise errors.Busy(file)
+            time.sleep(0.01)
+        draft = self._journal.begin(file, None)
+        draft.begin(mtime_ns, mode)
+        return draft
+
+    async def create(self, draft: Draft, directory: bytes) -> Dirty:
         """Begin a file that the site hasn't got.
 
         It gets there with the first flush, or when nothing is written to it; in a directory of which we
         don't know that it takes files, at once.
 
+        Args:
+            draft: What `prepare` gave.
+            directory: Where it is to be on the site.
+
         Raises:
             Denied, NotFound, NoSpace, Unavailable, ...: It can't be made there.
         """
-        entry = await self._entry(file, None)
-        draft = entry.draft
-
-        def begin() -> None:
-            draft.save()
-            draft.want(mtime_ns, mode)
-
-        await self._using(entry, begin)
-        directory = posixpath.dirname(await self._on_disk(lambda: self._path_of(file)))
+        file = draft.file
+        self._entries[file] = _Entry(draft)
         if directory not in self._admitting:
             try:
                 await self.flush(file)
@@ -541,6 +553,9 @@ class Writer:
         if facts is None:
             self._done(entry.draft.file, None)
         entry.leaving = True
+        if entry.draft.removed:
+            self._gone(entry)
+            return
         removal = asyncio.get_running_loop().run_in_executor(self._disk, entry.draft.remove)
         removal.add_done_callback(lambda _: self._gone(entry))
 
