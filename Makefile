@@ -54,6 +54,7 @@ fix: .venv/.dev
 bench: .venv/.dev
 	@scripts/clients bench
 	@scripts/peers bench
+	@PYTHONPATH=tests $(PY) -m kernel.image
 	$(PY) bench/run.py $(ARGS)
 
 soak: .venv/.dev

@@ -275,6 +275,13 @@ def ours(directory: Path, site: Contestant) -> Iterator[Way]:
 
 @contextlib.contextmanager
 def rclone_serve(directory: Path, site: Contestant) -> Iterator[Way]:
+    """Have what `rclone serve nfs` serves."""
+    with rclone_served(directory, site) as served, exports.mounted(served) as export:
+        yield Way(SERVED, served.pid, export)
+
+
+@contextlib.contextmanager
+def rclone_served(directory: Path, site: Contestant) -> Iterator[Served]:
     """Run `rclone serve nfs`; it wants its full cache, or it can't write.
 
     Raises:
@@ -285,9 +292,7 @@ def rclone_serve(directory: Path, site: Contestant) -> Iterator[Way]:
     command = [program, "serve", "nfs", f"{_SITE}{FOLDER}", "--addr", f"127.0.0.1:{port}"]
     command += ["--vfs-cache-mode", "full", "--cache-dir", str(directory / "cache")]
     with exports.running(command, directory / "log", port, environment) as pid:
-        served = Served(SERVED, "", port, "/", pid)
-        with exports.mounted(served) as export:
-            yield Way(SERVED, pid, export)
+        yield Served(SERVED, "", port, "/", pid)
 
 
 @contextlib.contextmanager

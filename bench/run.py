@@ -16,12 +16,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import aims
+import clones
 import document
 import exports
 import guests
@@ -219,6 +220,7 @@ TABLES: Mapping[str, Measure | None] = {
     "secure": _secure,
     "merge": None,
     "mounts": None,
+    "clones": None,
     "nfs": None,
 }
 """Every table, in the order of the document; the last ones have sites of their own."""
@@ -247,6 +249,11 @@ def _measure(directory: Path, wanted: argparse.Namespace) -> tuple[dict[str, Tab
         )
     if "mounts" in wanted.tables:
         tables["mounts"] = _told(partial(_mounts, directory, wanted))
+    if "clones" in wanted.tables:
+        try:
+            tables["clones"] = _told(partial(_clones, directory, wanted))
+        except peers.Missing as error:
+            print(f"clones are missing here: {error}", flush=True)
     if "nfs" in wanted.tables:
         tables["nfs"] = _told(partial(_nfs, directory, wanted))
     return tables, named
@@ -262,22 +269,42 @@ def _mounts(directory: Path, wanted: argparse.Namespace) -> Table:
         entries=1000 if quick else 10_000,
         pieces=100 if quick else 500,
     )
-    own, absent = directory / "mounts", []
+    own = directory / "mounts"
+    with _sites(own, lambda root: mounts.plant(root, effort)) as (sites, absent):
+        table = mounts.measure(sites, effort, own)
+    table.notes += absent
+    return table
+
+
+def _clones(directory: Path, wanted: argparse.Namespace) -> Table:
+    """Clone a repository into FTP sites."""
+    effort = clones.Effort(rounds=min(wanted.rounds, 2), files=60 if wanted.quick else 300)
+    own = directory / "clones"
+    with _sites(own, lambda _: None) as (sites, absent):
+        table = clones.measure(sites, effort, own)
+    table.notes += absent
+    return table
+
+
+@contextmanager
+def _sites(
+    own: Path, plant: Callable[[Path], None]
+) -> Iterator[tuple[dict[str, tuple[Contestant, Path]], list[str]]]:
+    """Run the sites that are mounted; give by name each and where its files lie, and which are missing."""
     own.mkdir(mode=0o755)
+    sites: dict[str, tuple[Contestant, Path]] = {}
+    absent: list[str] = []
     with ExitStack() as stack:
-        sites = {}
         for name, start in (("vsftpd", peers.vsftpd), ("ProFTPD", peers.proftpd)):
             try:
                 server = stack.enter_context(start(own / name))
             except Missing as error:
                 absent.append(f"{name} is missing here: {error}")
                 continue
-            mounts.plant(own / name / "root", effort)
+            plant(own / name / "root")
             sites[name] = (server, own / name / "root" / peers.FOLDER.lstrip("/"))
-        table = mounts.measure(sites, effort, own)
-    table.notes += absent
+        yield sites, absent
     shutil.rmtree(own, ignore_errors=True)
-    return table
 
 
 def _nfs(directory: Path, wanted: argparse.Namespace) -> Table:

@@ -195,8 +195,7 @@ class Storage:
         if self._tending is not None:
             self._tending.cancel()
         await self._writer.close()
-        if (claimed := self._claims.write_down()) is not None:
-            await asyncio.wait([claimed])
+        await self._claims.written()
         await asyncio.to_thread(self._reader.close)
         self._pool.close()
         self._threads.close()
@@ -501,6 +500,7 @@ class Storage:
             dirty = self._writer.dirty(file)
             if dirty is not None:
                 return self._written(attributes if mode is None else replace(attributes, mode=mode), dirty)
+        await self._claims.written()
         try:
             return await self._changing.set_apart(file, Changes(mode=mode, mtime_ns=mtime_ns))
         except Unsupported:

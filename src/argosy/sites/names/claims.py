@@ -32,6 +32,7 @@ class Claims:
         self._write = write
         self._settle = settle
         self._told: dict[FileId, Told] = {}
+        self._writing: set[asyncio.Future[None]] = set()
 
     def add(self, told: Attributes, seen: Facts) -> None:
         """Have a file's times written down soon."""
@@ -39,16 +40,23 @@ class Claims:
             asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.write_down)
         self._told[told.file] = told, seen
 
-    def write_down(self) -> asyncio.Future[None] | None:
-        """Write down what there is; None: nothing."""
+    def write_down(self) -> None:
+        """Begin to write down what there is."""
         told, self._told = self._told, {}
-        if not told:
-            return None
-        work = self._write(*told.values())
-        work.add_done_callback(lambda work: self._written(told, work))
-        return work
+        if told:
+            work = self._write(*told.values())
+            self._writing.add(work)
+            work.add_done_callback(lambda work: self._written(told, work))
+
+    async def written(self) -> None:
+        """Wait until all is written down: what is claimed afterwards isn't overtaken by it."""
+        self.write_down()
+        while self._writing:
+            await asyncio.wait(self._writing)
+            await asyncio.sleep(0)  # what follows from it comes first
 
     def _written(self, told: dict[FileId, Told], work: asyncio.Future[None]) -> None:
+        self._writing.discard(work)
         if not work.cancelled() and work.exception() is not None:
             log.warning("what clients were told isn't kept: %s", work.exception())
         for file, (_, seen) in told.items():
