@@ -66,6 +66,9 @@ _HOW = """\
   with a cache uploads only after that, so the time until the site has the file stands below it. Reads here
   and there come before all other reading of the file. What that
   takes is all that goes over loopback meanwhile, NFS too.
+- A git clone: from a repository in the memory of a machine that QEMU emulates, by Linux's own NFS client in
+  it, on a gateway and on `rclone serve nfs`; what FUSE has mounted isn't to be had there. The machine is slow,
+  so the figures are for comparing. git's end is one, the moment in which the site has all of it the other.
 - NFS calls: sixteen at once, four of 1 MiB, by libnfs; nfs-ganesha serves a local directory, the gateway a
   directory of pyftpdlib's whose files it has in its cache.
 - An aim is judged by the medians of this run. The peer in it is the fastest of the others in that row, and
@@ -82,7 +85,7 @@ make bench ARGS="profile read"                      # where Argosy's time goes, 
 ```
 
 The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS), `merge`, `mounts` (FTP sites as
-directories) and `nfs` (the protocol alone). `make bench` brings ProFTPD, Pure-FTPd and a current rclone below
+directories), `clones` (git in one) and `nfs` (the protocol alone). `make bench` brings ProFTPD, Pure-FTPd and a current rclone below
 `build/peers`, without installing them, and says what can't be had.
 
 As root it makes a network namespace for itself, where it chooses the congestion control, and a mount

@@ -264,10 +264,9 @@ class Storage:
 
     def known_bytes(self, file: FileId, offset: int, count: int) -> list[memoryview] | None:
         """Give bytes of a file, up to its end, if they are in memory and not too old; None: `read` them."""
-        known = self._tree.known
-        if file in known.pinned:
+        if self._writer.dirty(file) is not None:
             return None
-        attributes = known.fresh(file)
+        attributes = self._tree.known.fresh(file)
         if attributes is None or attributes.kind is not Kind.FILE:
             return None
         if offset >= attributes.size:
