@@ -67,7 +67,7 @@ _HOW = """\
   and there come before all other reading of the file. What that
   takes is all that goes over loopback meanwhile, NFS too.
 - A git clone: from a repository in the memory of a machine that QEMU emulates, by Linux's own NFS client in
-  it, on a gateway and on `rclone serve nfs`; what FUSE has mounted isn't to be had there. The machine is slow,
+  it, on a gateway and on `rclone serve nfs`; what FUSE has mounted isn't there. The machine is slow,
   so the figures are for comparing. git's end is one, the moment in which the site has all of it the other.
 - NFS calls: sixteen at once, four of 1 MiB, by libnfs; nfs-ganesha serves a local directory, the gateway a
   directory of pyftpdlib's whose files it has in its cache.
@@ -85,8 +85,8 @@ make bench ARGS="profile read"                      # where Argosy's time goes, 
 ```
 
 The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS), `merge`, `mounts` (FTP sites as
-directories), `clones` (git in one) and `nfs` (the protocol alone). `make bench` brings ProFTPD, Pure-FTPd and a current rclone below
-`build/peers`, without installing them, and says what can't be had.
+directories), `clones` (git in one) and `nfs` (the protocol alone). `make bench` brings ProFTPD, Pure-FTPd
+and a current rclone below `build/peers`, without installing them, and says what can't be had.
 
 As root it makes a network namespace for itself, where it chooses the congestion control, and a mount
 namespace with an `/etc` of its own, where the peers' accounts are. Without root only pyftpdlib is there to
