@@ -19,7 +19,8 @@ import exports
 import mounts
 import processes
 from exports import Served
-from peers import FOLDER, Contestant, Missing
+from others import Missing
+from peers import FOLDER, Contestant
 from table import Row, Table
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # the guest is that of the tests

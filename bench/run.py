@@ -252,7 +252,7 @@ def _measure(directory: Path, wanted: argparse.Namespace) -> tuple[dict[str, Tab
     if "clones" in wanted.tables:
         try:
             tables["clones"] = _told(partial(_clones, directory, wanted))
-        except peers.Missing as error:
+        except Missing as error:
             print(f"clones are missing here: {error}", flush=True)
     if "nfs" in wanted.tables:
         tables["nfs"] = _told(partial(_nfs, directory, wanted))
