@@ -9,6 +9,9 @@ SECONDS ?= 3600
 PY := .venv/bin/python
 PYTEST := .venv/bin/pytest --numprocesses $(AT_ONCE) --dist loadscope --no-loadscope-reorder
 
+# Tests start hundreds of processes, and pytest rewrites every module of theirs: that is to be done once.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint fix bench soak fuzz docs clients client-programs
 

@@ -6,6 +6,7 @@ And which run side by side, for they are several processes': those that start th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ settings.load_profile("any machine")
 
 FIRST = ("kernel", "probe", "contract", "clients", "door", "unit")
 """The order of the directories: what takes longest in one piece begins first."""
+APART = re.compile(
+    r"tests/(?:contract|clients)/.*?\[([^-\]]*)"  # the server, or the client
+    r"|tests/probe/test_crash_points.*?\[([^,\]]*)"  # the change that is made
+)
+"""Where what a module's tests have in common is told by the beginning of their parameters, that is how."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,17 +40,12 @@ class Shares(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """What several processes get to do: tests that start the same servers stay in one of them."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """Name those with whom a test stays.
-
-        There is one guest for all tests of the kernel. Each module has its servers, and where a module is for
-        several servers or clients, each of these is on its own; it's the first parameter.
-        """
-        module, _, test = nodeid.partition("::")
-        directory = Path(module).relative_to(TESTS.name).parts[0]
-        if directory == "kernel":
-            return directory
-        if directory in ("contract", "clients") and "[" in test:
-            return module + test[test.index("[") :].partition("-")[0].rstrip("]")
+        """Name those with whom a test stays."""
+        module, _, _ = nodeid.partition("::")
+        if module.startswith(f"{TESTS.name}/kernel/"):
+            return "the guest"
+        if found := APART.match(nodeid):
+            return f"{module} {found[1] or found[2]}"
         return module
 
 
