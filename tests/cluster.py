@@ -21,7 +21,9 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Entry, Sealed, TreePath
 from argosy.cluster.copying import Batch, Copier, Item, Outcome
 from argosy.cluster.joining import LinkServer
+from argosy.cluster.repair import Repair
 from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
+from argosy.cluster.rules import Rules
 from argosy.cluster.transfers import Transfer
 from argosy.cluster.upkeep import Upkeep
 from argosy.net import pki
@@ -101,6 +103,7 @@ class Cluster:
         self.catalogue = Catalogue(self.config.catalogue)
         self.copier = Copier(self.config, self.catalogue, self.roster)
         self._services: list[asyncio.Task[None]] = []
+        self.repair: Repair
 
     async def open(self) -> None:
         """Start the master; again: another one, that knows what is in the catalogue."""
@@ -108,7 +111,10 @@ class Cluster:
         await self.catalogue.recover()
         server = LinkServer(self.config, self.catalogue, self.roster, self.authority, lambda: (b"", b""))
         upkeep = Upkeep(self.config, self.catalogue, self.roster)
+        rules = Rules(self.config.sections, self.catalogue.wishes)
+        self.repair = Repair(self.config, self.catalogue, self.roster, rules, self.copier, owed=upkeep.wake)
         self._services = [
+            asyncio.create_task(self.repair.run()),
             asyncio.create_task(server.serve(lambda at: setattr(self, "address", at))),
             asyncio.create_task(upkeep.run()),
         ]

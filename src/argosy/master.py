@@ -12,8 +12,11 @@ import uvloop
 
 from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
+from argosy.cluster.copying import Copier
 from argosy.cluster.joining import LinkServer
+from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster
+from argosy.cluster.rules import Rules
 from argosy.cluster.upkeep import Upkeep
 from argosy.config import Master, split_address
 from argosy.doors.admin import AdminDoor
@@ -68,7 +71,10 @@ async def serve(config: Master) -> None:
         roster = Roster()
         links = LinkServer(config, catalogue, roster, authority, lambda: certificate.pem)
         upkeep = Upkeep(config, catalogue, roster)
-        vfs = Vfs(config, catalogue, roster, owed=upkeep.wake, searchers=searchers)
+        rules = Rules(config.sections, catalogue.wishes)
+        copier = Copier(config, catalogue, roster)
+        repair = Repair(config, catalogue, roster, rules, copier, owed=upkeep.wake)
+        vfs = Vfs(config, catalogue, roster, owed=upkeep.wake, rules=rules, searchers=searchers)
         carriage = Carriage(
             config=config.ftp,
             threads=threads,
@@ -95,12 +101,14 @@ async def serve(config: Master) -> None:
             },
             visitors=visitors,
             bans=bans,
+            repair=repair,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
             tasks.create_task(door.serve(lambda name, at: addresses.update({name: at})))
             tasks.create_task(admin.serve())
             tasks.create_task(upkeep.run())
+            tasks.create_task(repair.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
             tasks.create_task(vfs.ledger.run(config.quota.count_seconds))

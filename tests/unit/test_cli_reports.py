@@ -143,9 +143,27 @@ def test_a_status_names_the_paths_in_conflict() -> None:
         "conflict_paths": ["/a.conflict-node2"],
         "suspects": 0,
         "tombstones": 0,
+        "copies": {"lacking": [], "misplaced": {"files": 0, "bytes": 0}, "batches": 0, "obstacles": []},
         "nodes": {"ready": 2, "merging": 0, "away": 1},
     }
     lines = reports.status_text(document).splitlines()
+    assert not [line for line in lines if line.startswith("cop")]
     assert "nodes      2 ready, 0 merging, 1 away" in lines
     assert "up for     1 min 30 s" in lines
     assert lines[-1] == "  conflict /a.conflict-node2"
+    document["copies"] = {
+        "lacking": [{"left": 1, "files": 12, "bytes": 2048}],
+        "misplaced": {"files": 3, "bytes": 1024},
+        "batches": 2,
+        "files_per_second": 511.7,
+        "bytes_per_second": 1 << 20,
+        "seconds_left": 58.2,
+        "obstacles": [{"why": "no room on n2", "files": 2, "bytes": 100}],
+    }
+    lines = reports.status_text(document).splitlines()
+    assert lines[-6:-3] == [
+        "copies     12 files, 2.0 KiB, have 1 good and want more",
+        "copies     3 files, 1.0 KiB, have some to be moved",
+        "copying    512 files/s, 1.0 MiB/s, 58 s left",
+    ]
+    assert lines[-1] == "  copies   2 files, 100 B: no room on n2"

@@ -170,7 +170,7 @@ async def test_no_copy_goes_when_the_others_are_not_what_they_were(catalogue: Ca
     assert await catalogue.drop_copies([Surplus(file, ver, 1, keep=(2, 3))]) == []
     assert await catalogue.drop_copies([Surplus(file, ver + 1, 1, keep=(2,))]) == []
     assert await catalogue.drop_copies([Surplus(file, ver, 1, keep=(1, 2))]) == []
-    await catalogue.departed("n2")
+    await catalogue.departed([2])
     assert await catalogue.drop_copies([surplus]) == []
     await catalogue.attach("2" * 32, "n2")
     await catalogue.enlist([2], Membership.DRAINING)
@@ -186,12 +186,12 @@ async def test_it_is_known_since_when_a_volume_is_away_and_a_lost_one_can_come_b
     catalogue: Catalogue,
 ) -> None:
     assert [volume.away_ns for volume in catalogue.volumes()] == [None] * 3
-    await catalogue.attach("9" * 32, "n1")
-    await catalogue.departed("n1", present=[4])
+    await catalogue.departed([1, 3])
     first = catalogue.volumes("n1")[0].away_ns
     assert first is not None
-    assert catalogue.volumes("n1")[1].away_ns is None
-    await catalogue.departed("n1")
+    await catalogue.departed([1, 3])
+    await catalogue.returned([3])
+    assert [volume.away_ns for volume in catalogue.volumes()] == [first, None, None]
     await catalogue.recover()  # the master starts anew
     here = {volume.number: volume.away_ns for volume in catalogue.volumes()}
     assert here[1] == first

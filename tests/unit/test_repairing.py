@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from argosy.catalogue.keeping import SAFE, Stock
 from argosy.catalogue.model import Entry, Kind, Membership, Replica, Standing, State
-from argosy.cluster.repairing import CONTENT, SECOND_NS, Content, Copy, Drop, Place, Scene, Unmet, Wait
+from argosy.cluster.repairing import (
+    CONTENT,
+    SECOND_NS,
+    Content,
+    Copy,
+    Drop,
+    Place,
+    Scene,
+    Unmet,
+    Wait,
+    promise,
+)
 from argosy.cluster.rules import Rule
 from argosy.config import Repair
 
@@ -151,9 +162,21 @@ def test_as_many_files_as_a_batch_holds_go_the_same_way_and_then_another_has_its
     for _ in range(3 * LIMITS.batch_files):
         step = scene(places).plan(stock(1))
         assert isinstance(step, Copy)
-        places[step.target].files_in += 1
+        promise(places, step, SIZE)
         targets.append(step.target)
     assert targets == [2] * 10 + [3] * 10 + [4] * 10
+
+
+def test_each_source_gathers_for_a_target_of_its_own() -> None:
+    places = nodes(4)
+    pairs = set()
+    for number in range(4 * 5):
+        step = scene(places).plan(stock(1 + number % 4))
+        assert isinstance(step, Copy)
+        promise(places, step, SIZE)
+        pairs.add((step.source, step.target))
+    assert sorted(source for source, _ in pairs) == [1, 2, 3, 4]
+    assert len({target for _, target in pairs}) >= 3
 
 
 PLACES = st.lists(

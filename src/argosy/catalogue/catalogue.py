@@ -270,10 +270,12 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
             Failed: The upload is gone, or its node was registered anew since: its bytes count no more.
         """
         now_ns = self._now()
-        return await self._engine.write(
+        committed = await self._engine.write(
             lambda db: uploads.commit(db, upload, sealed, epoch=epoch, wants=self.wants, now_ns=now_ns),
             durable=True,
         )
+        self._tell_noted()
+        return committed
 
     async def cut(self, upload: int, received: int | None) -> bool:
         """End an upload that nobody was told had worked. True: its part is worth nothing, forget it.

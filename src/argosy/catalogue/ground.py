@@ -37,6 +37,8 @@ class Ground:
         self._mint = Mint(clock_ns, draw)
         self.wants: Wants | None = None
         """Asked in the writer's thread what is wanted of a directory's files. None: nobody wants copies."""
+        self.noted: Callable[[], None] | None = None
+        """Called on the loop when something was committed for which copies may be wanted."""
         self._engine = Engine(
             Path(table.directory) / "argosy.db",
             cache_bytes=table.cache_bytes,
@@ -56,6 +58,10 @@ class Ground:
     async def close(self) -> None:
         """Commit what waits, and close."""
         await asyncio.to_thread(self._engine.close)
+
+    def _tell_noted(self) -> None:
+        if self.wants and self.noted:
+            self.noted()
 
     def version(self) -> int:
         """Give a number that is another one after each change; on one thread: others have other numbers."""

@@ -49,9 +49,13 @@ class Nodes(Ground):
         """Say that a volume is at a node; it is made at first sight, and moves with its disk."""
         return await self._engine.write(members.attach, store_id, node, durable=True)
 
-    async def departed(self, node: str, present: Collection[int] = ()) -> None:
-        """Note that a node's volumes are away from now on, if they weren't before; but for those present."""
-        await self._engine.write(members.departed, node, present, self._now())
+    async def departed(self, numbers: Collection[int]) -> None:
+        """Note that volumes are away from now on, if they weren't before."""
+        await self._engine.write(members.departed, numbers, self._now())
+
+    async def returned(self, numbers: Collection[int]) -> None:
+        """Note that volumes are here."""
+        await self._engine.write(members.returned, numbers)
 
     async def enlist(self, numbers: Collection[int], membership: Membership) -> None:
         """Say of volumes whether they are reckoned with."""

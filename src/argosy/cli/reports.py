@@ -99,11 +99,37 @@ def status_text(document: Document) -> str:
         ("conflicts", document["conflicts"]),
         ("suspects", document["suspects"]),
         ("to delete", document["tombstones"]),
+        *_copies(document["copies"]),
     ]
     text = "\n".join(f"{name:<10} {tables.printable(value)}" for name, value in lines)
     named = [("damaged", path) for path in document["damaged_paths"]]
     named += [("conflict", path) for path in document["conflict_paths"]]
+    named += [
+        ("copies", f"{one['files']} files, {tables.size(one['bytes'])}: {one['why']}")
+        for one in document["copies"]["obstacles"]
+    ]
     return "\n".join([text, *(f"  {what:<8} {tables.printable(path)}" for what, path in named)])
+
+
+def _copies(copies: Document) -> list[tuple[str, str]]:
+    """Say what is to be copied, and how that goes; nothing, where nothing is."""
+    lines = [
+        (
+            "copies",
+            f"{one['files']} files, {tables.size(one['bytes'])}, have {one['left']} good and want more",
+        )
+        for one in copies["lacking"]
+    ]
+    if copies["misplaced"]["files"]:
+        more = copies["misplaced"]
+        lines.append(
+            ("copies", f"{more['files']} files, {tables.size(more['bytes'])}, have some to be moved")
+        )
+    if copies["batches"]:
+        left = copies["seconds_left"]
+        speed = f"{copies['files_per_second']:.0f} files/s, {tables.size(copies['bytes_per_second'])}/s"
+        lines.append(("copying", speed + (f", {tables.span(left)} left" if left else "")))
+    return lines
 
 
 def why_text(document: Document) -> str:

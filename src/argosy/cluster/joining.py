@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Found
+from argosy.catalogue.model import Found, Membership, Volume
 from argosy.cluster import copying
 from argosy.cluster.roster import LiveVolume, Node, Roster, Standing, as_doomed
 from argosy.config import Master, split_address
@@ -230,8 +230,10 @@ class Guest:
         for state in hello.volumes:
             if (owner := server.roster.owner(state.store_id)) and owner.name != name:
                 raise errors.Exists(f"volume {state.store_id} is on {owner.name}, which is connected")
+        before = self._catalogue.volumes()
         epoch = await self._catalogue.register(name, hello.boot)
         volumes = [await self._catalogue.attach(state.store_id, name) for state in hello.volumes]
+        await self._notice_lost(name, before, {state.store_id for state in hello.volumes})
         node = server.roster.nodes.setdefault(name, Node(name))
         running = {node.transfers[ticket].upload for ticket in hello.running if ticket in node.transfers}
         for volume, state in zip(volumes, hello.volumes, strict=True):
@@ -259,6 +261,20 @@ class Guest:
             certificate=certificate,
             key=key,
         )
+
+    async def _notice_lost(self, name: str, before: Sequence[Volume], present: set[str]) -> None:
+        """A disk that was replaced is lost at once; one that merely isn't there may come back."""
+        fresh = present - {volume.store_id for volume in before}
+        gone = [
+            volume
+            for volume in before
+            if (volume.node == name and volume.store_id not in present)
+            and volume.membership in (Membership.MEMBER, Membership.DRAINING)
+        ]
+        if gone and len(gone) <= len(fresh):
+            for volume in gone:
+                log.error("%s: volume %s is lost, another disk is in its place", name, volume.store_id)
+            await self._catalogue.enlist([volume.number for volume in gone], Membership.LOST)
 
     async def _catch_up(self, node: Node, lives: list[tuple[LiveVolume, int, link.VolumeState]]) -> None:
         """Settle the past volume by volume, tombstones first, and have the changes sent."""

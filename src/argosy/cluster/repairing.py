@@ -49,6 +49,10 @@ class Place:
     bytes_in: int = 0
     files_out: int = 0
     bytes_out: int = 0
+    partner: int = 0
+    """The volume to which a batch is being gathered from here; 0: none yet."""
+    gathered: int = 0
+    """Files in that batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,10 @@ class Scene:
         roomy = [place for place in fitting if self._has_room(place, stock.entry.size)]
         if not roomy:
             return Unmet(self._obstacle(fitting, taken))
-        target = min(roomy, key=lambda place: ([not new for new in news(place)], *self._load_in(place)))
+        partner = source.partner if source.gathered < self._limits.batch_files else 0
+        target = min(
+            roomy, key=lambda place: ([not new for new in news(place)], *self._load_in(place, partner))
+        )
         return Copy(source.number, target.number)
 
     def _has_room(self, place: Place, size: int) -> bool:
@@ -218,20 +225,21 @@ class Scene:
     def _load_out(self, place: Place) -> tuple[object, ...]:
         return place.room < 1, self._batches(place.files_out, place.bytes_out), place.number
 
-    def _load_in(self, place: Place) -> tuple[object, ...]:
-        """Order targets; as many files as a batch holds have the same order, so that they go together."""
+    def _load_in(self, place: Place, partner: int = 0) -> tuple[object, ...]:
+        """Order targets; files from the same source go together until they fill a batch."""
         labels = place.labels or frozenset()
         return (
             not labels.isdisjoint(self.rule.avoid),
             bool(self.rule.prefer) and labels.isdisjoint(self.rule.prefer),
             place.room < 1,
+            place.number != partner,
             self._batches(place.files_in, place.bytes_in),
             -round(20 * place.free / place.total) if place.total else 0,
             place.number,
         )
 
     def _batches(self, files: int, size: int) -> int:
-        return max(files // self._limits.batch_files, size // self._limits.batch_bytes)
+        return max(-(-files // self._limits.batch_files), -(-size // self._limits.batch_bytes))
 
     def _obstacle(self, fitting: Sequence[Place], taken: Collection[int]) -> str:
         """Say why no volume can take a copy."""
@@ -264,6 +272,18 @@ class Scene:
         if misplaced or spare:
             deadlines.append(self._now_ns + RECHECK_NS)
         return Wait(min(deadlines)) if deadlines else CONTENT
+
+
+def promise(places: Mapping[int, Place], step: Copy, size: int) -> None:
+    """Note in the volumes that a file will be copied: the next plans see it."""
+    source, target = places[step.source], places[step.target]
+    source.files_out += 1
+    source.bytes_out += size
+    target.files_in += 1
+    target.bytes_in += size
+    if source.partner != step.target:
+        source.partner, source.gathered = step.target, 0
+    source.gathered += 1
 
 
 def _node(place: Place) -> str:

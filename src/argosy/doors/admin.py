@@ -18,9 +18,11 @@ from argosy.accounts.accounts import Accounts
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.keeping import SAFE
 from argosy.catalogue.model import Counts, Kind, NodeRecord, Replica, TreePath
 from argosy.catalogue.query import Hit, Mark, Query
 from argosy.cluster.placement import Score
+from argosy.cluster.repair import Repair, Report
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
 from argosy.net.peer import serve_local
@@ -53,6 +55,7 @@ class AdminDoor:
         *,
         visitors: Visitors,
         bans: Bans,
+        repair: Repair,
     ) -> None:
         """Put it together.
 
@@ -63,6 +66,7 @@ class AdminDoor:
             live: Gives figures of other doors for `status`.
             visitors: Who is at the other doors.
             bans: Who may not come.
+            repair: Has copies made.
         """
         self._config = config
         self._vfs = vfs
@@ -72,6 +76,7 @@ class AdminDoor:
         self._live = live
         self._visitors = visitors
         self._bans = bans
+        self._repair = repair
         self._since = time.monotonic()
         self._counted: Counts | None = None
         self._count_again = 0.0
@@ -98,7 +103,7 @@ class AdminDoor:
                 document = self._why(path)
             case link.AskRefresh():
                 await self._accounts.refresh()
-                self._vfs.rules.refresh()
+                self._repair.refresh()
                 document = {}
             case link.AskFind():
                 document = await self._find(question)
@@ -159,6 +164,7 @@ class AdminDoor:
             "conflict_paths": [_text(path) for path in self._catalogue.conflicts(SHOWN)],
             "suspects": counts.suspects,
             "tombstones": counts.tombstones,
+            "copies": _copies(await self._repair.report()),
             "nodes": {state: states.count(state) for state in ("ready", "merging", "away")},
         }
 
@@ -270,6 +276,26 @@ class AdminDoor:
                 }
             )
         return {"node": name, "volumes": volumes}
+
+
+def _copies(report: Report) -> Document:
+    seconds = report.seconds_left
+    surplus = report.wanting.by_danger.get(SAFE, (0, 0))
+    return {
+        "lacking": [
+            {"left": danger, "files": files, "bytes": size}
+            for danger, (files, size) in report.lacking.items()
+        ],
+        "misplaced": {"files": surplus[0], "bytes": surplus[1]},
+        "batches": report.batches,
+        "files_per_second": round(report.files_per_second, 1),
+        "bytes_per_second": round(report.bytes_per_second),
+        "seconds_left": None if seconds is None else round(seconds, 1),
+        "obstacles": [
+            {"why": why, "files": files, "bytes": size}
+            for why, (files, size) in list(report.wanting.by_why.items())[:SHOWN]
+        ],
+    }
 
 
 def _hit(hit: Hit) -> Document:

@@ -57,6 +57,8 @@ def _add(
         if replica.volume == volume:
             is_this = (replica.ver, replica.standing) == (ver, Standing.GOOD)
             return (replica.loc, replica.mtime_ns) if is_this else None
+    if db.execute("SELECT 1 FROM tomb WHERE volume = ? AND ver = ?", (volume, ver)).fetchone():
+        return None  # a copy that was here before is still to be deleted, and this one would go with it
     entry = tree.by_id(db, file)
     if not _is_alike(entry, sealed):
         return None

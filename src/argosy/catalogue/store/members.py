@@ -107,12 +107,17 @@ def _to_volume(row: Any) -> Volume:
     return Volume(number, store_id, node, acked, away_ns, MEMBERSHIPS[standing])
 
 
-def departed(db: sqlite3.Connection, node: str, present: Collection[int], now_ns: int) -> None:
-    """Note since when a node's volumes are away, but for those present."""
+def departed(db: sqlite3.Connection, numbers: Collection[int], now_ns: int) -> None:
+    """Note that volumes are away from now on, if they weren't before."""
     db.executemany(
         "UPDATE volume SET away_ns = ? WHERE number = ? AND away_ns IS NULL",
-        [(now_ns, volume.number) for volume in volumes(db, node) if volume.number not in present],
+        [(now_ns, number) for number in numbers],
     )
+
+
+def returned(db: sqlite3.Connection, numbers: Collection[int]) -> None:
+    """Note that volumes are here."""
+    db.executemany("UPDATE volume SET away_ns = NULL WHERE number = ?", [(number,) for number in numbers])
 
 
 def all_departed(db: sqlite3.Connection, now_ns: int) -> None:

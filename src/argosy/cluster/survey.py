@@ -1,0 +1,153 @@
+"""The site at one moment, as repair sees it: which volumes are there, and what is to be done for files."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from argosy import errors
+from argosy.catalogue.keeping import Job, Stock, Way
+from argosy.catalogue.model import Volume
+from argosy.cluster.repairing import CONTENT, Content, Copy, Place, Plan, Scene, Wait, promise
+from argosy.cluster.roster import Roster, Standing
+from argosy.cluster.rules import Book, Rule
+from argosy.config import Master
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What is on its way from volume to volume."""
+
+    files_in: Counter[int] = field(default_factory=Counter)
+    bytes_in: Counter[int] = field(default_factory=Counter)
+    files_out: Counter[int] = field(default_factory=Counter)
+    bytes_out: Counter[int] = field(default_factory=Counter)
+
+    def add(self, source: int, target: int, files: int, size: int) -> None:
+        """Note files that go; or, with what is negative, that went."""
+        self.files_out[source] += files
+        self.bytes_out[source] += size
+        self.files_in[target] += files
+        self.bytes_in[target] += size
+
+
+def places(
+    volumes: Iterable[Volume], roster: Roster, room: Callable[[str], int], traffic: Traffic, now_ns: int
+) -> dict[int, Place]:
+    """Give all volumes that the catalogue knows, with what the roster knows of them."""
+    found = {}
+    for volume in volumes:
+        node = roster.nodes.get(volume.node)
+        live = node.volumes.get(volume.store_id) if node else None
+        online = roster.reaches(volume.number)
+        found[volume.number] = Place(
+            number=volume.number,
+            node=volume.node,
+            online=online,
+            merged=live is not None and live.standing is Standing.MERGED,
+            labels=node.labels if node else None,
+            zone=node.zone if node else None,
+            membership=volume.membership,
+            away_ns=None if online else volume.away_ns or now_ns,
+            total=live.total if live else 0,
+            free=live.free if live else 0,
+            room=room(volume.node),
+            files_in=traffic.files_in[volume.number],
+            bytes_in=traffic.bytes_in[volume.number],
+            files_out=traffic.files_out[volume.number],
+            bytes_out=traffic.bytes_out[volume.number],
+        )
+    return found
+
+
+class Survey:
+    """Rules and volumes at one moment. For one thread at a time."""
+
+    def __init__(
+        self,
+        config: Master,
+        book: Book,
+        places: Mapping[int, Place],
+        way_to: Callable[[int], Way],
+        *,
+        shunned: Mapping[int, Collection[int]],
+    ) -> None:
+        """Put it together.
+
+        Args:
+            config: The master's file.
+            book: The rules.
+            places: The volumes; what is planned is noted in them.
+            way_to: Gives the directories down to one.
+            shunned: By file, volumes whose copy turned out to be bad.
+        """
+        self.now_ns = time.time_ns()
+        self.places = places
+        self._config = config
+        self._book = book
+        self._way_to = way_to
+        self._shunned = shunned
+        self._scenes: dict[Rule, Scene] = {}
+        self._folders: dict[int, Scene | None] = {}
+
+    def plan(self, stock: Stock) -> tuple[Plan, int]:
+        """Say what is to be done for a file, and in what danger it is."""
+        scene = self._scene(stock.entry.parent)
+        if scene is None:
+            return CONTENT, 0
+        return scene.plan(stock, self._shunned.get(stock.entry.id, ())), scene.danger(stock)
+
+    def promise(self, step: Copy, stock: Stock) -> None:
+        """Reckon with a copy from now on."""
+        promise(self.places, step, stock.entry.size)
+
+    def flush(self, stock: Stock) -> bool:
+        """Say whether copies of a file are flushed to the disk before they count."""
+        scene = self._scene(stock.entry.parent)
+        return scene is None or scene.rule.flush
+
+    def jobs(self, stocks: Iterable[Stock]) -> list[Job]:
+        """Give a job for each file for which something is to be done, now or later."""
+        found = []
+        for stock in stocks:
+            step, danger = self.plan(stock)
+            if not isinstance(step, Content):
+                due_ns = step.until_ns if isinstance(step, Wait) else self.now_ns
+                found.append(Job(stock.entry.id, danger, stock.entry.size, due_ns))
+        return found
+
+    def _scene(self, folder: int) -> Scene | None:
+        """Give what a directory's rule sees; None: the directory is gone, or nobody has said a word."""
+        if folder not in self._folders:
+            try:
+                rule = self._book.rule(self._way_to(folder))
+            except errors.NotFound:
+                rule = None
+            self._folders[folder] = self._of(rule) if rule and rule.copies else None
+        return self._folders[folder]
+
+    def _of(self, rule: Rule) -> Scene:
+        if rule not in self._scenes:
+            self._scenes[rule] = Scene(
+                rule,
+                self.places,
+                now_ns=self.now_ns,
+                reserve_bytes=self._config.placement.reserve_bytes,
+                limits=self._config.repair,
+            )
+        return self._scenes[rule]
+
+
+def put_off(job: Job, *, until_ns: int, why: str = "", danger: int | None = None) -> Job:
+    """Give a job as it shall be until then."""
+    return msgspec.structs.replace(
+        job,
+        due_ns=until_ns,
+        why=why,
+        tries=job.tries + bool(why),
+        danger=job.danger if danger is None else danger,
+    )
