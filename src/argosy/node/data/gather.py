@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from argosy.errors import BadArgument, Busy, Damaged, Failed, NoSpace, Refused, TransferCut
@@ -28,6 +29,9 @@ RESUME_BYTES = 1 << 20
 
 _SEAL_FILES, _SEAL_BYTES, _SEAL_SECONDS = 64, 16 << 20, 0.5
 """So many files, or bytes, or so long a time are sealed together."""
+
+_FLUSHERS = 8
+"""Threads that flush files: the disk writes several together, one after the other it has to wait for each."""
 
 Report = Callable[[list[link.Arrived]], None]
 """Tells the master what became of files."""
@@ -56,13 +60,14 @@ def gather(
         raise roots.refusal(error) from error
     if (lacking := sum(item.size - item.offset for item in order.items) - free) > 0:
         raise NoSpace(f"{lacking} bytes too many")
-    gathering = _Gathering(made, order, volume, progress, report)
-    try:
-        for wanted in order.items:
-            gathering.take(wanted)
-        gathering.end()
-    finally:
-        gathering.seal()
+    with ThreadPoolExecutor(_FLUSHERS, thread_name_prefix="flush") as flushers:
+        gathering = _Gathering(made, order, volume, progress=progress, report=report, flushers=flushers)
+        try:
+            for wanted in order.items:
+                gathering.take(wanted)
+            gathering.end()
+        finally:
+            gathering.seal()
 
 
 class _Finished(NamedTuple):
@@ -81,19 +86,22 @@ class _Gathering:
         made: socket.socket,
         order: link.Gather,
         volume: Volume,
+        *,
         progress: Progress,
         report: Report,
+        flushers: ThreadPoolExecutor,
     ) -> None:
         self._made = made
         self._flush = order.flush
         self._volume = volume
         self._progress = progress
         self._report = report
+        self._flushers = flushers
         self._coming = pieces.Coming((item.ver, item.size - item.offset) for item in order.items)
         self._head = memoryview(bytearray(HEAD_BYTES))
         self._buffer = memoryview(bytearray(PIECE_LIMIT))
         self._finished: list[_Finished] = []
-        self._since = 0.0
+        self._since, self._bytes = 0.0, 0
 
     def take(self, wanted: link.Wanted) -> None:
         """Take one file, whole or refused.
@@ -125,10 +133,11 @@ class _Gathering:
             self._let_go(wanted, descriptor, came)
             return
         self._since = self._since or time.monotonic()
+        self._bytes += wanted.size
         self._finished.append(_Finished(wanted, descriptor, came))
         if (
             len(self._finished) >= _SEAL_FILES
-            or sum(one.wanted.size for one in self._finished) >= _SEAL_BYTES
+            or self._bytes >= _SEAL_BYTES
             or time.monotonic() - self._since >= _SEAL_SECONDS
         ):
             self.seal()
@@ -143,18 +152,11 @@ class _Gathering:
 
     def seal(self) -> None:
         """Seal what is whole, and tell of it."""
-        finished, self._finished, self._since = self._finished, [], 0.0
-        told: list[link.Arrived] = []
-        rows: list[PartRow] = []
-        for wanted, descriptor, sums in finished:
-            try:
-                rows.append(
-                    finish(wanted.ver, descriptor, flush=self._flush, crc32=sums.crc32, digest=sums.digest)
-                )
-            except Refused as refused:
-                told.append(_refused(wanted.ver, refused))
-            finally:
-                os.close(descriptor)
+        finished, self._finished, self._since, self._bytes = self._finished, [], 0.0, 0
+        each = (self._flushers.map if len(finished) > 1 else map)(self._finish, finished)
+        outcomes = list(zip(finished, each, strict=True))
+        rows = [row for _, row in outcomes if isinstance(row, PartRow)]
+        told = [_refused(one.wanted.ver, why) for one, why in outcomes if isinstance(why, Refused)]
         try:
             self._volume.seal_all(rows)
         except Refused as refused:
@@ -169,6 +171,17 @@ class _Gathering:
             self._report(told)
 
     # --- inside
+
+    def _finish(self, one: _Finished) -> PartRow | Refused:
+        sums = one.sums
+        try:
+            return finish(
+                one.wanted.ver, one.descriptor, flush=self._flush, crc32=sums.crc32, digest=sums.digest
+            )
+        except Refused as refused:
+            return refused
+        finally:
+            os.close(one.descriptor)
 
     def _fill(self, wanted: link.Wanted, descriptor: int) -> Sums | Refused:
         """Write a file's pieces. Gives its checksums, or why it is worth nothing.

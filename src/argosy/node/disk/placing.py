@@ -43,6 +43,8 @@ class Placing:
         self._extensions = extensions
         self._trash = trash
         self._touch = touch
+        self._unflushed: dict[bytes, bytes] = {}
+        """A loc in each directory into which files were moved that shall be flushed."""
         self._doomed: dict[int, link.Doomed] = {}
         """Files to delete, by the upload that is still being appended to each."""
 
@@ -51,6 +53,16 @@ class Placing:
         self._heal_extensions()
         self._heal_parts()
         self._heal_moves()
+        self.flush()
+
+    def flush(self) -> None:
+        """Flush the directories of files that were put in place, each once; before the journal's commit."""
+        unflushed, self._unflushed = self._unflushed, {}
+        for loc in unflushed.values():
+            try:
+                self._root.flush_directory(loc)
+            except REFUSED_BY_DISK as error:  # it is there all the same; a power cut's damage is healed
+                log.warning("%s: %r isn't flushed: %s", self._root.store_id, loc, error)
 
     def commit(self, order: link.CommitPart) -> None:
         """Put a sealed part in its place. See `Volume.commit`."""
@@ -94,6 +106,7 @@ class Placing:
         """Delete the file that only waited for its writer to end."""
         if doomed := self._doomed.pop(upload, None):
             self.discard(doomed)
+            self.flush()
 
     def settle(self, order: link.Settle) -> None:
         """Move a file to where the tree has it, and give it its time. See `Volume.settle`."""
@@ -122,10 +135,7 @@ class Placing:
 
     def _journal_commit(self, loc: bytes, part: PartRow) -> None:
         if part.flush:
-            try:
-                self._root.flush_directory(loc)
-            except OSError as error:  # it is there all the same; a power cut's damage is healed at the start
-                log.warning("%s: %r isn't flushed: %s", self._root.store_id, loc, error)
+            self._unflushed[loc.rpartition(b"/")[0]] = loc
         found = self._root.file(loc)
         if found is None:  # somebody took it away at once, and the master has to hear of it
             row = Row(loc, part.size, part.mtime_ns, part.upload, gone=1)

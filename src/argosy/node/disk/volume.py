@@ -305,6 +305,7 @@ class Volume:
                     check_loc(order.loc)
                     with self._one_refused("placed", order.loc):
                         self._placing.commit(order)
+                self._placing.flush()
 
     def forget(self, uploads: Sequence[int]) -> None:
         """Remove parts; an append goes on to be undone when nobody writes to it any more."""
@@ -330,6 +331,7 @@ class Volume:
                     check_loc(doomed.loc)
                     with self._one_refused("discarded", doomed.loc):
                         self._placing.discard(doomed)
+                self._placing.flush()
 
     def settle(self, order: link.Settle) -> None:
         """Move a file to where the tree has it, and give it its time.
