@@ -135,6 +135,8 @@ class Uploads:
             self._moving.pop(draft.file, None)
 
     def _bring(self, client: Client, draft: Draft) -> Facts:
+        if draft.given_up:
+            raise errors.TransferCut("the file was removed")
         path = draft.called = self._path_of(draft.file)
         self._moving[draft.file] = Progress(path, draft, self._settings.progress_seconds)
         old = self._there(client, path) if draft.base is not None else None

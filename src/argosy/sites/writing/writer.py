@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from argosy import config, errors
@@ -416,16 +416,21 @@ class Writer:
             return entry.round
         entry.draft.ending = ending
         entry.tried = True
-        running = asyncio.get_running_loop().run_in_executor(self._uploading, self._bring, entry.draft)
-        entry.round = running
+        outcome: Future[Facts] = Future()
+        self._uploading.submit(self._bring, entry.draft, outcome)
+        entry.round = running = asyncio.wrap_future(outcome)
         running.add_done_callback(lambda _: self._ended(entry, running))
         return running
 
-    def _bring(self, draft: Draft) -> Facts:
-        with self._pool.borrow(Purpose.WRITE, self._settings.flush_seconds) as client:
-            if draft.given_up:
-                raise errors.TransferCut("the file was removed")
-            return self._uploads.bring(client, draft)
+    def _bring(self, draft: Draft, outcome: Future[Facts]) -> None:
+        outcome.set_running_or_notify_cancel()
+        try:
+            with self._pool.borrow(Purpose.WRITE, self._settings.flush_seconds) as client:
+                outcome.set_result(self._uploads.bring(client, draft))
+                if not self._pool.wanted:
+                    client.prepare()  # who copies one file copies another
+        except BaseException as error:  # noqa: BLE001 - told to who waits
+            outcome.set_exception(error)
 
     def _ended(self, entry: _Entry, running: asyncio.Future[Facts]) -> None:
         """Draw the conclusions from an upload."""
