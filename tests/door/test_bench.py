@@ -14,7 +14,7 @@ BENCH = Path(__file__).parents[2] / "bench" / "run.py"
 async def test_the_quick_benchmark_measures_us_beside_another_server() -> None:
     tables = ("large", "small", "logins", "lists", "idle", "secure")
     code, out, err = await run(
-        sys.executable, str(BENCH), *tables, "--quick", "--only", "argosy,pyftpdlib", seconds=300
+        sys.executable, str(BENCH), *tables, "--quick", "--only", "argosy,pyftpdlib", seconds=900
     )
     assert (code, err) == (0, "")
     text = out.decode()
