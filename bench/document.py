@@ -77,7 +77,7 @@ _HOW = """\
 ## Again
 
 ```
-make bench                                          # all of it: ten minutes or so
+make bench                                          # all of it: a quarter of an hour or so
 make bench ARGS="small logins --only argosy,vsftpd" # some tables, some servers
 make bench ARGS=--quick                             # one round with far less of everything
 make bench ARGS=--write                             # and write this page

@@ -133,8 +133,9 @@ def measure(sites: Mapping[str, tuple[Contestant, Path]], effort: Effort, direct
         directory: For what the ways keep on disk.
     """
     table = Table(
-        f"FTP sites as directories: files of {effort.large_bytes // MIB:,} MiB and of 1 KiB, "
-        f"medians of {effort.rounds}",
+        f"FTP sites as directories: files of {effort.large_bytes // MIB:,} MiB and of 1 KiB, one round"
+        if effort.rounds == 1
+        else f"medians of {effort.rounds}",
         [*WAYS],
         FUSE,
     )

@@ -263,7 +263,7 @@ def _mounts(directory: Path, wanted: argparse.Namespace) -> Table:
     """Have FTP sites as directories, ours and rclone's ways."""
     quick = wanted.quick
     effort = mounts.Effort(
-        rounds=min(wanted.rounds, 2),
+        rounds=1,  # it takes five minutes
         large_bytes=transfers.GIB >> (4 if quick else 0),
         small_files=100 if quick else 1000,
         entries=1000 if quick else 10_000,
