@@ -55,7 +55,8 @@ def vsftpd(place: Place, **login: object) -> Iterator[int]:
     Raises:
         Missing: It isn't installed, or doesn't start.
     """
-    with running(vsftpd_command(place, **login), place) as pid:
+    greets = login.get("implicit_ssl") != "YES"
+    with running(vsftpd_command(place, **login), place, greets=greets) as pid:
         yield pid
 
 
@@ -181,8 +182,13 @@ def pyftpdlib_command(place: Place, user: str, password: str, *more: str) -> lis
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], place: Place) -> Iterator[int]:
+def running(command: Sequence[str], place: Place, *, greets: bool = True) -> Iterator[int]:
     """Run a server from its greeting on, to the end of the block. Give its pid.
+
+    Args:
+        command: What runs it.
+        place: Where.
+        greets: It says something by itself, to who hasn't begun TLS yet.
 
     Raises:
         Missing: It doesn't start.
@@ -196,7 +202,7 @@ def running(command: Sequence[str], place: Place) -> Iterator[int]:
             if process.poll() is not None:
                 raise Missing(f"doesn't start: {log.read_text().strip()[-300:]}")
             with contextlib.suppress(OSError), socket.create_connection((place.host, place.port), 1) as made:
-                if made.recv(1):  # the greeting
+                if not greets or made.recv(1):  # the greeting
                     break
         yield process.pid
     finally:

@@ -25,6 +25,7 @@ import pytest
 import others
 from argosy.net import ports
 from argosy.net.pki import Authority
+from kernel import guest
 from others import Missing, Place
 from processes import family
 from running import PASSWORD, USER, Site
@@ -226,7 +227,7 @@ def prepare(directory: Path, owner: str = "", *, host: str = "127.0.0.1", port: 
             if above.stat().st_uid == os.geteuid() and above != Path("/tmp"):
                 above.chmod(above.stat().st_mode | 0o011)
     keys = directory / "keys"
-    Authority.open(keys).issue_ftp([host])
+    Authority.open(keys).issue_ftp([host, guest.HOST])  # for clients in a guest of QEMU, too
     return Place(directory, keys / "ftp.pem", keys / "ftp.key", host, port or ports.choose(host, 0))
 
 

@@ -302,6 +302,17 @@ def test_mount_tells_soon_that_nobody_answers_there(gateway: Gateway, tmp_path: 
     assert time.monotonic() - begin < 15.0
 
 
+def test_mount_tells_what_to_do_about_a_certificate_that_is_not_trusted(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    with servers.pyftpdlib(tmp_path / "attic") as attic:
+        words = ("mount", f"ftpes://{attic.user}@{attic.host}:{attic.port}/area", str(tmp_path), "--print")
+        done = gateway.argosy(*words, said=f"{attic.password}\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("argosy: The site's certificate isn't trusted: ")
+    assert "[remote] trust_file" in done.stderr
+
+
 def test_mount_tells_that_the_site_has_no_such_directory(
     gateway: Gateway, peer: Server, tmp_path: Path
 ) -> None:
@@ -426,3 +437,23 @@ def test_mount_starts_a_gateway_and_finds_it_again(peer: Server, folder: Path, t
         if lock.exists():
             os.kill(int(lock.read_text()), 15)
             until(lambda: not (lock.parent / "gateway.sock").exists())
+
+
+def test_three_who_mount_at_once_start_one_gateway(peer: Server, folder: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    environment = {**os.environ, "XDG_STATE_HOME": str(state), "NETRC": str(tmp_path / "netrc")}
+    environment["SSL_CERT_FILE"] = str(peer.authority)
+    there = f"{url(peer)}/area/{folder.name}"
+    words = [*ARGOSY, "mount", there, str(tmp_path), "--print", "--json"]
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    try:
+        all_of_them = [
+            subprocess.Popen(words, env=environment, text=True, stdin=nothing, stdout=pipe, stderr=pipe)
+            for _ in range(3)
+        ]
+        answers = [process.communicate(timeout=120) for process in all_of_them]
+        assert [process.returncode for process in all_of_them] == [0, 0, 0], answers
+        assert len({json.loads(out)["nfs"] for out, _ in answers}) == 1
+    finally:
+        os.kill(int((state / "argosy" / "gateway" / "lock").read_text()), 15)
+        until(lambda: not (state / "argosy" / "gateway" / "gateway.sock").exists())

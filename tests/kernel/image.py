@@ -39,6 +39,7 @@ PACKAGES = (
     "nfs-common",
     "python3-minimal",
     "rsync",
+    "sudo",
     "tar",
     "vim-tiny",
 )
@@ -48,7 +49,7 @@ MODULES = ("virtio_pci", "virtio_net", "nfsv3")
 
 _UNWANTED = re.compile(
     r"usr/share/(doc|man|info|locale|lintian|bash-completion|zoneinfo|perl|bug|menu|vim/vim\d+/(doc|tutor|lang))/"
-    r"|usr/lib/[^/]*/(perl|gconv|security)/|usr/lib/python3(\.\d+)?/(test|dist-packages|idlelib)/"
+    r"|usr/lib/[^/]*/(perl|gconv)/|usr/lib/python3(\.\d+)?/(test|dist-packages|idlelib)/"
     r"|usr/lib/git-core/(git-(http|imap|daemon|shell|remote-http)|scalar|mergetools/)|usr/bin/(scalar|git-shell)"
     r"|lib/(systemd|udev)/|var/"
 )
@@ -67,6 +68,10 @@ _GIT = b"""[user]
 [init]
 	defaultBranch = main
 """
+PASSWORD = "opensesame"
+"""Ann's on the guest, for sudo; bob needs none."""
+_SHADOW = "$6$guest$zGpKvToxkWRG6kS9KX/.1RKd9uvgovGJgGV/Pt5Rly/wKt.JTNp2IKkIDKbuc7ZLqH.a5kBdPaOvMICBsE/44/"
+_SUDOERS = b"ann ALL=(ALL:ALL) ALL\nbob ALL=(ALL:ALL) NOPASSWD: ALL\n"
 _SECONDS = 600.0
 
 
@@ -214,11 +219,16 @@ def _add_our_own(archive: Archive) -> None:
         archive.folder(name)
     archive.link("etc/mtab", "/proc/self/mounts")
     archive.file("etc/nsswitch.conf", b"hosts: files\n")
-    archive.file("etc/hosts", b"127.0.0.1 localhost\n10.0.2.2 gateway\n")
-    people = {"root": (0, "/root"), "ann": (1000, "/tmp"), "bob": (1001, "/tmp"), "nobody": (65534, "/")}
+    archive.file("etc/hosts", b"127.0.0.1 localhost guest\n10.0.2.2 gateway\n")
+    people = {"root": (0, "/root"), "nobody": (65534, "/")}
+    people |= {name: (number, f"/home/{name}") for name, number in (("ann", 1000), ("bob", 1001))}
     for file, line in (("passwd", "{0}:x:{1}:{1}::{2}:/bin/sh\n"), ("group", "{0}:x:{1}:\n")):
         text = "".join(line.format(name, number, home) for name, (number, home) in people.items())
         archive.file(f"etc/{file}", text.encode())
+    archive.file("etc/shadow", f"ann:{_SHADOW}:20000::::::\nbob:*:20000::::::\n".encode(), 0o640)
+    for kind in ("auth", "account", "session", "session-noninteractive"):  # what PAM's own scripts would make
+        archive.file(f"etc/pam.d/common-{kind}", f"{kind.partition('-')[0]} required pam_unix.so\n".encode())
+    archive.file("etc/sudoers.d/people", _SUDOERS, 0o440)
     archive.link("usr/bin/sh", "dash")  # BusyBox's own takes its own programs before all others
     archive.file("root/.gitconfig", _GIT)
     archive.file("init", (HERE / "init").read_bytes(), 0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import logging
 import os
 import subprocess
@@ -23,11 +24,11 @@ from argosy.errors import ConfigError, Unavailable
 from argosy.net import ports
 from argosy.wire import link
 
-START_SECONDS = 30.0
-"""How long a gateway may take until it answers."""
+START_SECONDS = 120.0
+"""How long a gateway that runs may take until it answers; a busy machine takes its time."""
 
-LOOK_SECONDS = 0.05
-"""How often we look while waiting for that."""
+LOOK_SECONDS, LOOK_MOST_SECONDS = 0.05, 1.0
+"""The first pause between two looks while waiting for that, and the longest: they cost time that it needs."""
 
 
 class NotStarted(Unavailable):
@@ -39,7 +40,7 @@ def run_gateway(arguments: argparse.Namespace) -> NoReturn:
     telemetry.setup("gateway")
     settings = settings_of(arguments)
     host, port = config.split_address("nfs.listen", settings.nfs.listen)
-    ports.check_free(host, port, "--listen")
+    ports.check_free(host, port, "--listen, or nfs.listen")
     import_module("argosy.gateway").run(settings, _welcome)  # only here: the other words don't need it
     logging.shutdown()
     # All is closed in order. What isn't is threads that still wait for a site, and would be waited for.
@@ -91,7 +92,7 @@ async def found(settings: config.Gateway, file: str) -> dict[str, Any]:
 async def _started(settings: config.Gateway, file: str) -> dict[str, Any]:
     state = Path(settings.state.directory)
     process, log = await asyncio.to_thread(_start, settings, file)
-    until = time.monotonic() + START_SECONDS
+    until, pause = time.monotonic() + START_SECONDS, LOOK_SECONDS
     while time.monotonic() < until:
         try:
             document = await ask_gateway(state, link.AskSites())
@@ -99,10 +100,23 @@ async def _started(settings: config.Gateway, file: str) -> dict[str, Any]:
             document = {}
         if document.get("nfs"):
             return document
-        if process.poll() is not None:
-            break
-        await asyncio.sleep(LOOK_SECONDS)
-    raise NotStarted(f"{last_words(log)} ({log})")
+        if process.poll() is not None and not _runs(state):  # else somebody was faster than we
+            raise NotStarted(f"{last_words(log)} ({log})")
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause, LOOK_MOST_SECONDS)
+    raise NotStarted(f"it runs, but doesn't answer in {START_SECONDS:g} s; {last_words(log)} ({log})")
+
+
+def _runs(state: Path) -> bool:
+    """Whether a gateway has this state directory, even if it doesn't answer yet."""
+    try:
+        with (state / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def _start(settings: config.Gateway, file: str) -> tuple[subprocess.Popen[bytes], Path]:
@@ -150,7 +164,11 @@ def _steady(state: Path, wanted: str) -> str:
         return file.read_text().strip()
     host, port = config.split_address("nfs.listen", wanted)
     chosen = config.join_address(host, ports.choose(host, port))
-    file.write_text(chosen + "\n")
+    try:
+        with file.open("x") as new:
+            new.write(chosen + "\n")
+    except FileExistsError:  # somebody else begins at the same time
+        return file.read_text().strip() or chosen
     return chosen
 
 
