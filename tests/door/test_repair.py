@@ -159,6 +159,33 @@ async def test_a_master_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
                 await site.lies(name, loc, content[loc])
 
 
+async def test_a_node_that_dies_together_with_the_master_is_missed_all_the_same(tmp_path: Path) -> None:
+    async with cluster(tmp_path, **TWO, **QUICK) as site:
+        content = files(50)
+        await site.join("n1", content)
+        for name in ("n2", "n3"):
+            await site.join(name)
+        await settled(site, *content)
+        site.machines["n1"].kill()
+        await site.reopen()
+        for name in ("n2", "n3"):
+            await site.ready(name)
+        await settled(site, *content)
+        assert all({"n2", "n3"} <= site.holders(loc) for loc in content)
+
+
+async def test_what_nobody_noted_is_found_by_looking_at_all(tmp_path: Path) -> None:
+    often = {"repair": {**QUICK["repair"], "audit_seconds": 1.0}}
+    async with cluster(tmp_path, **TWO, **often) as site:
+        await site.join("n1")
+        await site.upload("n1", "/f", KILO)
+        await site.until(lambda: site.catalogue.wanting().by_why)
+        await site.catalogue.conclude(site.catalogue.due(9, (), 2**62), [])  # a fault of ours
+        assert not site.catalogue.wanting().by_danger
+        await site.join("n2")
+        await settled(site, "/f")
+
+
 async def test_a_file_that_is_deleted_or_replaced_while_it_is_copied_stays_so(tmp_path: Path) -> None:
     async with cluster(tmp_path, **TWO, **QUICK) as site:
         for name in ("n1", "n2", "n3"):

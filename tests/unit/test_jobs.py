@@ -13,6 +13,7 @@ from argosy.catalogue.keeping import SAFE, Job, Surplus, Way, Wish
 from argosy.catalogue.model import ROOT_ID, Found, Membership, Sealed, TreePath
 
 SUMS = (7, b"d" * 16)
+NOW = 2**61
 
 
 def two_below_a(way: Way) -> int:
@@ -54,13 +55,13 @@ async def copied(catalogue: Catalogue, path: TreePath, *volumes: int) -> None:
 
 
 def due(catalogue: Catalogue, limit: int = 100) -> dict[int, int]:
-    return {job.file: job.danger for job in catalogue.due(limit, ())}
+    return {job.file: job.danger for job in catalogue.due(limit, (), NOW)}
 
 
 async def test_an_upload_that_wants_copies_is_noted_with_its_commit(catalogue: Catalogue) -> None:
     file = await put(catalogue, b"a", b"x", size=9)
     await put(catalogue, b"b", b"y")
-    (job,) = catalogue.due(9, ())
+    (job,) = catalogue.due(9, (), NOW)
     assert (job.file, job.danger, job.bytes, job.tries, job.why) == (file, 1, 9, 0, "")
 
 
@@ -69,7 +70,7 @@ async def test_where_nobody_wants_copies_nothing_is_noted(catalogue: Catalogue) 
     await put(catalogue, b"a", b"x")
     await copied(catalogue, (b"a", b"x"), 2, 3)
     await catalogue.rename((b"a",), (b"c",))
-    assert (catalogue.due(9, ()), catalogue.sweeps()) == ([], [])
+    assert (catalogue.due(9, (), NOW), catalogue.sweeps()) == ([], [])
 
 
 async def test_what_a_disk_brings_and_loses_is_noted(catalogue: Catalogue) -> None:
@@ -86,42 +87,51 @@ async def test_the_files_with_the_fewest_copies_come_first(catalogue: Catalogue)
     await copied(catalogue, (b"a", b"1"), 2, 3)
     lost = Found(b"a/3", 5, 77, catalogue.by_id(third).ver, gone=True)
     await catalogue.merge(1, [lost], seq=9, whole=False)
-    await catalogue.add_jobs([Job(third, 5, 5, 0)])  # it has one already
-    found = [(job.file, job.danger) for job in catalogue.due(9, ())]
+    found = [(job.file, job.danger) for job in catalogue.due(9, (), NOW)]
     assert found == [(third, 0), (second, 1), (first, SAFE)]
     assert set(due(catalogue, 2)) == {second, third}
-    assert [job.file for job in catalogue.due(9, {second, third})] == [first]
+    assert [job.file for job in catalogue.due(9, {second, third}, NOW)] == [first]
 
 
 async def test_a_job_that_was_noted_anew_meanwhile_is_not_dropped(catalogue: Catalogue) -> None:
     file = await put(catalogue, b"a", b"x")
-    (old,) = catalogue.due(9, ())
+    (old,) = catalogue.due(9, (), NOW)
     await put(catalogue, b"a", b"x")
     await catalogue.conclude([old], [])
     await catalogue.conclude([], [(old, Job(file, 1, 5, 2**62, 3, "no room"))])
-    (new,) = catalogue.due(9, ())
+    (new,) = catalogue.due(9, (), NOW)
     assert (new.file, new.tries) == (file, 0)
     await catalogue.conclude([new], [])
-    assert catalogue.due(9, ()) == []
+    assert catalogue.due(9, (), NOW) == []
 
 
 async def test_what_was_put_off_comes_again_when_something_has_changed(
     catalogue: Catalogue,
 ) -> None:
     await put(catalogue, b"a", b"x", size=9)
-    (job,) = catalogue.due(9, ())
+    (job,) = catalogue.due(9, (), NOW)
     await catalogue.conclude([], [(job, Job(job.file, 1, 9, 2**62, 3, "no room on n2"))])
-    assert catalogue.due(9, ()) == []
+    assert catalogue.due(9, (), NOW) == []
     assert catalogue.wanting().by_why == {"no room on n2": (1, 9)}
     assert catalogue.wanting().by_danger == {1: (1, 9)}
     await catalogue.hurry()
-    assert [again.tries for again in catalogue.due(9, ())] == [0]
+    assert [again.tries for again in catalogue.due(9, (), NOW)] == [0]
+
+
+async def test_what_only_waits_is_not_wanting_and_is_brought_forward_by_news(catalogue: Catalogue) -> None:
+    file = await put(catalogue, b"b", b"x")
+    await catalogue.add_jobs([Job(file, SAFE, 5, 2**62)])
+    assert catalogue.wanting().by_danger == {}
+    await catalogue.add_jobs([Job(file, 1, 5, 0)])
+    assert catalogue.wanting().by_danger == {1: (1, 5)}
+    await catalogue.add_jobs([Job(file, 1, 5, 2**62)])
+    assert due(catalogue) == {file: 1}
 
 
 async def test_a_deleted_file_takes_its_job_along(catalogue: Catalogue) -> None:
     await put(catalogue, b"a", b"x")
     await catalogue.delete((b"a", b"x"))
-    assert catalogue.due(9, ()) == []
+    assert catalogue.due(9, (), NOW) == []
 
 
 async def test_a_rename_to_where_copies_are_wanted_is_noted(catalogue: Catalogue) -> None:

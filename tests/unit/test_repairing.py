@@ -234,6 +234,9 @@ def test_the_steps_end_and_no_step_takes_away_what_is_needed(
 ) -> None:
     looks = scene(places, rule)
     counted = looks._counted
+    for volumes in (held & places.keys(), set[int]()):  # who only wants to know hears the same
+        planned, seen = looks.plan(stock(*volumes)), looks.look(stock(*volumes))
+        assert seen == (planned if isinstance(planned, Wait | Content) else None)
     for before, step in steps(looks, held & places.keys()):
         if isinstance(step, Drop):
             here = {n for n in step.keep if places[n].online and places[n].merged and n in counted}

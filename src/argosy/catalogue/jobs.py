@@ -53,12 +53,12 @@ class Jobs(Ground):
 
     # --- jobs ----
 
-    def due(self, limit: int, skip: Collection[int]) -> list[Job]:
+    def due(self, limit: int, skip: Collection[int], now_ns: int) -> list[Job]:
         """List jobs that are due, the most endangered files first, but for those of some files."""
-        return self._engine.read(jobs.due, self._now(), limit, skip)
+        return self._engine.read(jobs.due, now_ns, limit, skip)
 
     async def add_jobs(self, found: Sequence[Job]) -> None:
-        """Have files looked at for which there is no job yet."""
+        """Have files looked at; those for which there is a job already at the sooner of both times."""
         await self._engine.write(jobs.add, found)
 
     async def conclude(self, done: Sequence[Job], later: Sequence[tuple[Job, Job]]) -> None:
@@ -77,8 +77,8 @@ class Jobs(Ground):
             after = await self._engine.write(jobs.hurry, after if after > 1 else 0, HURRIED, self._now())
 
     def wanting(self) -> Wanting:
-        """Count the jobs. Reads a whole table, as `counts`."""
-        return self._engine.read(jobs.wanting)
+        """Count the jobs but for those that only wait. Reads a whole table, as `counts`."""
+        return self._engine.read(jobs.wanting, self._now())
 
     def stocks(self, files: Sequence[int]) -> list[Stock]:
         """Give files with their copies; those that are gone are left out."""

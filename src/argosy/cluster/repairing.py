@@ -118,11 +118,11 @@ class Scene:
         self._reserve = reserve_bytes
         self._limits = limits
         self._counted = {number for number, place in places.items() if self._counts(place)}
-        self._targets = [
-            places[number]
+        self._targets = {
+            number: places[number]
             for number in sorted(self._counted)
             if places[number].online and places[number].merged
-        ]
+        }
         self._levels = _LEVELS[rule.spread]
         there = [places[number] for number in self._counted]
         self._enough = [min(rule.copies, len({level(place) for place in there})) for level in self._levels]
@@ -143,6 +143,17 @@ class Scene:
         if len(counted) < self.rule.copies or lacking:
             return self._copy(stock, good, counted, lacking, shunned)
         return self._surplus(good, counted)
+
+    def look(self, stock: Stock) -> Wait | Content | None:
+        """Say whether something is to be done for a file: None if it is, but not what, which costs more."""
+        if not self.rule.copies or not stock.entry.ver:
+            return CONTENT
+        good = self._good(stock)
+        counted = [place for place in good if place.number in self._counted]
+        if not self._suffice(counted):
+            return None
+        step = self._surplus(good, counted)
+        return step if isinstance(step, Wait | Content) else None
 
     def danger(self, stock: Stock) -> int:
         """Say how many copies of a file count; `SAFE` if they are as many as are wanted."""
@@ -209,15 +220,25 @@ class Scene:
             # Better in the same zone than nowhere; but never on the same node while there is another.
             return short and innermost not in lacking
 
-        fitting = [place for place in self._targets if place.number not in taken and fits(place)]
-        roomy = [place for place in fitting if self._has_room(place, stock.entry.size)]
+        partner = self._partner(source)
+        size = stock.entry.size
+        if partner and partner.number not in taken and all(news(partner)) and self._has_room(partner, size):
+            return Copy(source.number, partner.number)  # none of the others can be better
+        fitting = [place for place in self._targets.values() if place.number not in taken and fits(place)]
+        roomy = [place for place in fitting if self._has_room(place, size)]
         if not roomy:
             return Unmet(self._obstacle(fitting, taken))
-        partner = source.partner if source.gathered < self._limits.batch_files else 0
-        target = min(
-            roomy, key=lambda place: ([not new for new in news(place)], *self._load_in(place, partner))
-        )
+        target = min(roomy, key=lambda place: ([not new for new in news(place)], *self._load_in(place)))
         return Copy(source.number, target.number)
+
+    def _partner(self, source: Place) -> Place | None:
+        """Give the target for which a batch is gathered already, if there is no better one by its labels."""
+        partner = self._places.get(source.partner)
+        if partner is None or partner.number not in self._targets or partner.room < 1:
+            return None
+        if source.gathered >= self._limits.batch_files or any(self._disliked(partner)):
+            return None
+        return partner
 
     def _has_room(self, place: Place, size: int) -> bool:
         return place.free - place.bytes_in - size >= self._reserve
@@ -225,14 +246,17 @@ class Scene:
     def _load_out(self, place: Place) -> tuple[object, ...]:
         return place.room < 1, self._batches(place.files_out, place.bytes_out), place.number
 
-    def _load_in(self, place: Place, partner: int = 0) -> tuple[object, ...]:
-        """Order targets; files from the same source go together until they fill a batch."""
+    def _disliked(self, place: Place) -> tuple[bool, bool]:
+        """Say whether a place has an avoided label, and whether it lacks a preferred one."""
         labels = place.labels or frozenset()
+        shunned = not labels.isdisjoint(self.rule.avoid)
+        return shunned, bool(self.rule.prefer) and labels.isdisjoint(self.rule.prefer)
+
+    def _load_in(self, place: Place) -> tuple[object, ...]:
+        """Order targets."""
         return (
-            not labels.isdisjoint(self.rule.avoid),
-            bool(self.rule.prefer) and labels.isdisjoint(self.rule.prefer),
+            *self._disliked(place),
             place.room < 1,
-            place.number != partner,
             self._batches(place.files_in, place.bytes_in),
             -round(20 * place.free / place.total) if place.total else 0,
             place.number,
@@ -245,8 +269,7 @@ class Scene:
         """Say why no volume can take a copy."""
         if fitting:
             return f"no room on {_names(fitting)}"
-        targets = {place.number for place in self._targets}
-        late = [self._places[number] for number in self._counted - targets if number not in taken]
+        late = [self._places[number] for number in self._counted - self._targets.keys() - set(taken)]
         if late:
             return f"waiting for {_names(late)}"
         labelled = f" with the labels {', '.join(self.rule.require)}" if self.rule.require else ""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from argosy import errors
+from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Job, Stock, Way
 from argosy.catalogue.model import Volume
-from argosy.cluster.repairing import CONTENT, Content, Copy, Place, Plan, Scene, Wait, promise
+from argosy.cluster.repairing import CONTENT, Content, Copy, Place, Plan, Scene, promise
 from argosy.cluster.roster import Roster, Standing
-from argosy.cluster.rules import Book, Rule
+from argosy.cluster.rules import Book, Rule, Rules
 from argosy.config import Master
 
 
@@ -33,35 +34,6 @@ class Traffic:
         self.bytes_out[source] += size
         self.files_in[target] += files
         self.bytes_in[target] += size
-
-
-def places(
-    volumes: Iterable[Volume], roster: Roster, room: Callable[[str], int], traffic: Traffic, now_ns: int
-) -> dict[int, Place]:
-    """Give all volumes that the catalogue knows, with what the roster knows of them."""
-    found = {}
-    for volume in volumes:
-        node = roster.nodes.get(volume.node)
-        live = node.volumes.get(volume.store_id) if node else None
-        online = roster.reaches(volume.number)
-        found[volume.number] = Place(
-            number=volume.number,
-            node=volume.node,
-            online=online,
-            merged=live is not None and live.standing is Standing.MERGED,
-            labels=node.labels if node else None,
-            zone=node.zone if node else None,
-            membership=volume.membership,
-            away_ns=None if online else volume.away_ns or now_ns,
-            total=live.total if live else 0,
-            free=live.free if live else 0,
-            room=room(volume.node),
-            files_in=traffic.files_in[volume.number],
-            bytes_in=traffic.bytes_in[volume.number],
-            files_out=traffic.files_out[volume.number],
-            bytes_out=traffic.bytes_out[volume.number],
-        )
-    return found
 
 
 class Survey:
@@ -114,10 +86,11 @@ class Survey:
         """Give a job for each file for which something is to be done, now or later."""
         found = []
         for stock in stocks:
-            step, danger = self.plan(stock)
-            if not isinstance(step, Content):
-                due_ns = step.until_ns if isinstance(step, Wait) else self.now_ns
-                found.append(Job(stock.entry.id, danger, stock.entry.size, due_ns))
+            scene = self._scene(stock.entry.parent)
+            step = scene.look(stock) if scene else CONTENT
+            if scene and not isinstance(step, Content):
+                due_ns = step.until_ns if step else self.now_ns
+                found.append(Job(stock.entry.id, scene.danger(stock), stock.entry.size, due_ns))
         return found
 
     def _scene(self, folder: int) -> Scene | None:
@@ -151,3 +124,72 @@ def put_off(job: Job, *, until_ns: int, why: str = "", danger: int | None = None
         tries=job.tries + bool(why),
         danger=job.danger if danger is None else danger,
     )
+
+
+class Surveyor:
+    """Knows what surveys are made of, and keeps what several of them have to know."""
+
+    def __init__(
+        self,
+        config: Master,
+        catalogue: Catalogue,
+        roster: Roster,
+        rules: Rules,
+        *,
+        room: Callable[[str], int],
+    ) -> None:
+        """Put it together.
+
+        Args:
+            config: The master's file.
+            catalogue: Has the volumes and the tree.
+            roster: Who is there.
+            rules: What is wanted.
+            room: Says how many batches may begin at a node now.
+        """
+        self.traffic = Traffic()
+        self.shunned: dict[int, set[int]] = {}
+        """By file, volumes whose copy turned out to be bad."""
+        self._config = config
+        self._catalogue = catalogue
+        self._roster = roster
+        self._rules = rules
+        self._room = room
+
+    @property
+    def book(self) -> Book:
+        """The rules that are in force."""
+        return self._rules.book
+
+    def survey(self) -> Survey:
+        """Look now."""
+        found = self.places(self._catalogue.volumes())
+        return Survey(self._config, self.book, found, self._catalogue.way_to, shunned=self.shunned)
+
+    def places(self, volumes: Iterable[Volume]) -> dict[int, Place]:
+        """Give volumes that the catalogue knows, with what the roster knows of them."""
+        now_ns, traffic = time.time_ns(), self.traffic
+        found = {}
+        for volume in volumes:
+            number = volume.number
+            node = self._roster.nodes.get(volume.node)
+            live = node.volumes.get(volume.store_id) if node else None
+            online = self._roster.reaches(number)
+            found[number] = Place(
+                number=number,
+                node=volume.node,
+                online=online,
+                merged=live is not None and live.standing is Standing.MERGED,
+                labels=node.labels if node else None,
+                zone=node.zone if node else None,
+                membership=volume.membership,
+                away_ns=None if online else volume.away_ns or now_ns,
+                total=live.total if live else 0,
+                free=live.free if live else 0,
+                room=self._room(volume.node),
+                files_in=traffic.files_in[number],
+                bytes_in=traffic.bytes_in[number],
+                files_out=traffic.files_out[number],
+                bytes_out=traffic.bytes_out[number],
+            )
+        return found

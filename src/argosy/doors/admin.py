@@ -22,7 +22,8 @@ from argosy.catalogue.keeping import SAFE
 from argosy.catalogue.model import Counts, Kind, NodeRecord, Replica, TreePath
 from argosy.catalogue.query import Hit, Mark, Query
 from argosy.cluster.placement import Score
-from argosy.cluster.repair import Repair, Report
+from argosy.cluster.progress import Report
+from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Node, Roster, Standing
 from argosy.config import Master
 from argosy.net.peer import serve_local

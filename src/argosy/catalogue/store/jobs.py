@@ -67,8 +67,12 @@ def renamed(db: sqlite3.Connection, path: TreePath, wants: Wants | None, now_ns:
 
 
 def add(db: sqlite3.Connection, jobs: Sequence[Job]) -> None:
-    """Add jobs for files that have none yet."""
-    db.executemany(f"{_INSERT} NOTHING", [_to_row(job) for job in jobs])
+    """Add jobs; what a file has one for already is due at the sooner of both times."""
+    db.executemany(
+        f"{_INSERT} UPDATE SET danger = excluded.danger, due_ns ="
+        " CASE WHEN job.due_ns < excluded.due_ns THEN job.due_ns ELSE excluded.due_ns END",
+        [_to_row(job) for job in jobs],
+    )
 
 
 def due(db: sqlite3.Connection, now_ns: int, limit: int, skip: Collection[int]) -> list[Job]:
@@ -119,9 +123,12 @@ def hurry(db: sqlite3.Connection, after: int, limit: int, now_ns: int) -> int:
     return page[-1] if len(page) == limit else 0
 
 
-def wanting(db: sqlite3.Connection) -> Wanting:
-    """Count the jobs; reads the whole table."""
-    dangers = db.execute("SELECT danger, count(*), sum(bytes) FROM job GROUP BY danger").fetchall()
+def wanting(db: sqlite3.Connection, now_ns: int) -> Wanting:
+    """Count the jobs but for those that only wait; reads the whole table."""
+    dangers = db.execute(
+        "SELECT danger, count(*), sum(bytes) FROM job WHERE due_ns <= ? OR why <> '' GROUP BY danger",
+        (now_ns,),
+    ).fetchall()
     whys = db.execute(
         "SELECT why, count(*), sum(bytes) FROM job WHERE why <> '' GROUP BY why ORDER BY 2 DESC, 1"
     ).fetchall()

@@ -1,0 +1,310 @@
+"""Repair with the real catalogue, rules and planner: whatever happened, in the end all is as it is wanted.
+
+Nodes are rows and flags here, and copying is done by saying so; `tests/door/test_repair.py` has real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import record
+from argosy import config, errors
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.keeping import Wish
+from argosy.catalogue.model import Membership, Sealed, TreePath
+from argosy.cluster.copying import Batch, Outcome
+from argosy.cluster.progress import Report
+from argosy.cluster.repair import Repair
+from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
+from argosy.cluster.rules import Rules
+
+SUMS = (7, b"d" * 16)
+
+
+class Link:
+    """What a roster wants of a link."""
+
+    lost = False
+
+
+class Copying:
+    """Does what a batch asks for in the catalogue alone; some files fail."""
+
+    def __init__(self, catalogue: Catalogue, roster: Roster) -> None:
+        self.catalogue, self.roster = catalogue, roster
+        self.runs: set[Any] = set()
+        self.files = self.bytes = 0
+        self.failing: dict[int, errors.Refused] = {}
+        self.batches: list[Batch] = []
+        self.running: Counter[int] = Counter()
+        self.most = 0
+
+    def room(self, node: str) -> int:
+        assert node in self.roster.nodes
+        return 2
+
+    async def copy(self, batch: Batch) -> list[Outcome]:
+        self.batches.append(batch)
+        self.running.update((batch.source, batch.target))
+        self.most = max(self.most, *self.running.values())
+        outcomes = []
+        for item in batch.items:
+            entry = item.entry
+            refusal = self.failing.get(batch.source) or self.failing.get(batch.target)
+            if refusal is None:
+                sealed = Sealed(entry.size, entry.mtime_ns, entry.crc32, entry.digest)
+                try:
+                    node, _ = self.roster.place(batch.target)
+                    self.roster.place(batch.source)
+                    verdict = await self.catalogue.add_copies(
+                        batch.target, node.name, node.epoch, [(entry.ver, sealed)]
+                    )
+                    refusal = None if verdict.commit else errors.Changed()
+                except errors.Refused as refused:
+                    refusal = refused
+            self.files += refusal is None
+            outcomes.append(Outcome(entry.id, entry.ver, refusal, entry.size))
+            await asyncio.sleep(0.001)
+        self.running.subtract((batch.source, batch.target))
+        return outcomes
+
+
+class Site:
+    """A master's inside, whose nodes come and go by a word."""
+
+    def __init__(self, catalogue: Catalogue, nodes: int) -> None:
+        repair = config.Repair(batch_files=5, retry_first_seconds=1e-6, retry_most_seconds=1e-6)
+        self.config = config.Master(repair=repair)
+        self.catalogue = catalogue
+        self.roster = Roster()
+        for number in range(1, nodes + 1):
+            node = self.roster.nodes[f"n{number}"] = Node(f"n{number}")
+            live = LiveVolume(number, str(number) * 32, total=10**12, free=10**12, standing=Standing.MERGED)
+            node.volumes[live.store_id] = live
+            node.epoch = 1
+            node.peer = Link()  # type: ignore[assignment]
+            self.roster._by_number[number] = node, live
+        self.copying = Copying(catalogue, self.roster)
+        self.start()
+
+    def start(self) -> None:
+        """A master starts, or another one in the place of this."""
+        rules = Rules({}, self.catalogue.wishes)
+        copier: Any = self.copying
+        self.repair = Repair(self.config, self.catalogue, self.roster, rules, copier, owed=lambda: None)
+        self.repair.refresh()
+
+    async def rest(self, rounds: int = 12) -> None:
+        """Let repair do what it does, until there is nothing left to do."""
+        audit = self.repair._audit
+        async with asyncio.TaskGroup() as tasks:
+            self.repair._tasks = tasks
+            for _ in range(rounds):
+                self.repair.refresh()
+                await audit._watch()
+                await audit._look()
+                await self.repair._work()
+                while self.repair._under_way:
+                    await asyncio.sleep(0.001)
+                await self.bury()
+
+    async def bury(self) -> None:
+        """The nodes that are here delete what they owe."""
+        for number in self.roster.online():
+            await self.catalogue.buried(number, self.catalogue.tombs(number))
+
+    def away(self, number: int, *, here: bool = False) -> None:
+        peer: Any = self.roster.nodes[f"n{number}"].peer
+        peer.lost = not here
+
+    async def put(self, path: TreePath, volume: int, size: int = 5) -> None:
+        upload = await self.catalogue.begin(
+            path, volume=volume, node=f"n{volume}", epoch=1, user="ann", resume=False
+        )
+        await self.catalogue.commit(upload.id, Sealed(size, 77, *SUMS), epoch=1)
+
+    def holders(self, path: TreePath) -> list[int]:
+        return [copy.volume for copy in self.catalogue.replicas(self.catalogue.find(path).id)]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with record.opened(tmp_path, nodes=5) as catalogue:
+        for name in (b"a", b"b"):
+            await catalogue.make_directory((name,), owner="ann")
+        await catalogue.change_wish((b"a",), lambda _: Wish(copies=2, repair_delay_seconds=0.0))
+        yield Site(catalogue, 5)
+
+
+async def test_files_that_go_the_same_way_go_together(site: Site) -> None:
+    for number in range(20):
+        await site.put((b"a", b"%d" % number), volume=1)
+    await site.rest()
+    assert [len(batch.items) for batch in site.copying.batches] == [5, 5, 5, 5]
+    assert {batch.source for batch in site.copying.batches} == {1}
+    assert len({batch.target for batch in site.copying.batches}) > 1
+    assert site.catalogue.wanting().by_danger == {}
+
+
+async def test_no_node_has_more_batches_at_once_than_it_may(site: Site) -> None:
+    for number in range(40):
+        await site.put((b"a", b"%d" % number), volume=1 + number % 2)
+    await site.rest()
+    assert site.copying.most == site.config.repair.copies_per_node
+    assert all(len(site.holders((b"a", b"%d" % number))) == 2 for number in range(40))
+
+
+async def test_a_bad_copy_is_not_copied_from_again(site: Site) -> None:
+    await site.put((b"a", b"x"), volume=1)
+    await site.rest()
+    (other,) = set(site.holders((b"a", b"x"))) - {1}
+    site.copying.failing[1] = errors.Damaged()
+    await site.catalogue.change_wish((b"a",), lambda _: Wish(copies=3, repair_delay_seconds=0.0))
+    await site.rest()
+    assert len(site.holders((b"a", b"x"))) == 3
+    assert site.copying.batches[-1].source == other
+
+
+async def test_a_try_that_failed_is_told_and_made_again(site: Site) -> None:
+    site.copying.failing[1] = errors.NoSpace("n2, for one")
+    await site.put((b"a", b"x"), volume=1)
+    await site.rest(2)
+    assert list(site.catalogue.wanting().by_why) == ["the last try failed: No room for this"]
+    site.copying.failing.clear()
+    await site.rest()
+    assert len(site.holders((b"a", b"x"))) == 2
+
+
+async def test_what_is_below_a_directory_of_any_depth_is_looked_at(site: Site) -> None:
+    path: TreePath = (b"b",)
+    for depth in range(5):
+        path = (*path, b"d%d" % depth)
+        await site.catalogue.make_directory(path, owner="ann")
+        await site.put((*path, b"f"), volume=1)
+    await site.rest()
+    assert site.holders((*path, b"f")) == [1]
+    await site.catalogue.rename((b"b",), (b"a", b"b"))
+    await site.rest()
+    assert len(site.holders((b"a", *path, b"f"))) == 2
+
+
+async def test_without_rules_nothing_is_ever_copied_or_taken_away(site: Site) -> None:
+    await site.put((b"a", b"x"), volume=1)
+    await site.rest()
+    await site.catalogue.change_wish((b"a",), lambda _: Wish())
+    await site.rest()
+    before = site.holders((b"a", b"x"))
+    assert len(before) == 2
+    site.away(before[1])
+    await site.rest()
+    assert site.holders((b"a", b"x")) == before
+    assert site.catalogue.wants is None
+
+
+async def test_how_long_it_will_take_is_told(site: Site) -> None:
+    await site.put((b"a", b"x"), volume=1, size=600)
+    report = await site.repair.report()
+    assert report.lacking == {1: (1, 600)}
+    assert report.seconds_left is None
+    told = Report(report.wanting, 1, files_per_second=0.5, bytes_per_second=100.0)
+    assert told.seconds_left == 6.0
+
+
+class Turmoil:
+    """Things that happen to a site, in an order that a seed gives."""
+
+    def __init__(self, site: Site, seed: int) -> None:
+        self.site, self.catalogue = site, site.catalogue
+        self.chance = random.Random(seed)
+        self.wanted = {b"a": 0, b"b": 0}
+        self.up = {1, 2, 3, 4, 5}
+
+    def path(self) -> TreePath:
+        return self.chance.choice(sorted(self.wanted)), b"%d" % self.chance.randrange(12)
+
+    async def upload(self) -> None:
+        await self.site.put(self.path(), volume=self.chance.choice(sorted(self.up)))
+
+    async def delete(self) -> None:
+        await tolerate(self.catalogue.delete(self.path()))
+
+    async def rename(self) -> None:
+        await tolerate(self.catalogue.rename(self.path(), self.path()))
+
+    async def node_dies(self) -> None:
+        if len(self.up) > 2:
+            gone = self.chance.choice(sorted(self.up))
+            self.up.discard(gone)
+            self.site.away(gone)
+
+    async def node_comes_back(self) -> None:
+        if gone := {1, 2, 3, 4, 5} - self.up:
+            back = self.chance.choice(sorted(gone))
+            self.up.add(back)
+            self.site.away(back, here=True)
+
+    async def rule_is_set(self) -> None:
+        top, copies = self.path()[0], self.chance.randrange(4)
+        self.wanted[top] = copies
+        wish = Wish(copies=copies, repair_delay_seconds=0.0)
+        await self.catalogue.change_wish((top,), lambda _: wish)
+
+    async def another_master_starts(self) -> None:
+        self.site.start()
+        await self.catalogue.sweep_all(0.0)
+
+    async def repair_has_a_moment(self) -> None:
+        await self.site.rest(1)
+
+    async def happen(self, times: int) -> None:
+        """Let so many of these things happen, then all nodes come back and there is peace."""
+        events = [
+            *(self.upload, self.upload, self.upload, self.delete, self.rename, self.node_dies),
+            *(self.node_comes_back, self.rule_is_set, self.another_master_starts, self.repair_has_a_moment),
+        ]
+        for _ in range(times):
+            await self.chance.choice(events)()
+        while len(self.up) < 5:
+            await self.node_comes_back()
+        await self.site.rest(8)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_in_the_end_all_have_the_copies_that_are_wanted(
+    tmp_path: Path, seed: int
+) -> None:
+    async with record.opened(tmp_path, nodes=5) as catalogue:
+        for name in (b"a", b"b"):
+            await catalogue.make_directory((name,), owner="ann")
+        turmoil = Turmoil(Site(catalogue, 5), seed)
+        await turmoil.happen(120)
+        assert catalogue.wanting().by_danger == {}
+        for top, copies in turmoil.wanted.items():
+            for entry in catalogue.children(catalogue.find((top,)).id):
+                held = catalogue.replicas(entry.id)
+                assert all(copy.ver == entry.ver for copy in held)
+                assert len(held) == copies if copies else held
+
+
+async def test_a_volume_that_is_emptied_gives_all_away(site: Site) -> None:
+    for number in range(12):
+        await site.put((b"a", b"%d" % number), volume=1)
+    await site.rest()
+    await site.catalogue.enlist([1], Membership.DRAINING)
+    await site.rest()
+    assert site.catalogue.held(1, b"", 99) == ([], b"")
+    assert all(len(site.holders((b"a", b"%d" % number))) == 2 for number in range(12))
+
+
+async def tolerate(change: Any) -> None:
+    """Try something that may make no sense just now."""
+    with contextlib.suppress(errors.Refused):
+        await change
