@@ -171,6 +171,10 @@ async def test_a_bad_copy_is_not_copied_from_again(site: Site) -> None:
     await site.rest()
     assert len(site.holders((b"a", b"x"))) == 3
     assert site.copying.batches[-1].source == other
+    await site.put((b"a", b"x"), volume=1)  # another content is another thing
+    assert site.copying.failing.pop(1)
+    await site.rest()
+    assert len(site.holders((b"a", b"x"))) == 3
 
 
 async def test_a_try_that_failed_is_told_and_made_again(site: Site) -> None:

@@ -226,7 +226,7 @@ class Repair:
             if isinstance(outcome.refusal, errors.Damaged):
                 if len(shunned) >= SHUNNED:
                     shunned.clear()
-                shunned.setdefault(outcome.file, set()).add(source)
+                shunned.setdefault(outcome.ver, set()).add(source)
                 log.warning("volume %d has no good copy of file %x any more", source, outcome.file)
 
     # --- told ----

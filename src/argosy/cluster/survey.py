@@ -55,7 +55,7 @@ class Survey:
             book: The rules.
             places: The volumes; what is planned is noted in them.
             way_to: Gives the directories down to one.
-            shunned: By file, volumes whose copy turned out to be bad.
+            shunned: By version, volumes whose copy turned out to be bad.
         """
         self.now_ns = time.time_ns()
         self.places = places
@@ -71,7 +71,7 @@ class Survey:
         scene = self._scene(stock.entry.parent)
         if scene is None:
             return CONTENT, 0
-        return scene.plan(stock, self._shunned.get(stock.entry.id, ())), scene.danger(stock)
+        return scene.plan(stock, self._shunned.get(stock.entry.ver, ())), scene.danger(stock)
 
     def promise(self, step: Copy, stock: Stock) -> None:
         """Reckon with a copy from now on."""
@@ -149,7 +149,7 @@ class Surveyor:
         """
         self.traffic = Traffic()
         self.shunned: dict[int, set[int]] = {}
-        """By file, volumes whose copy turned out to be bad."""
+        """By version, volumes whose copy turned out to be bad; forgotten before all files are looked at."""
         self._config = config
         self._catalogue = catalogue
         self._roster = roster
