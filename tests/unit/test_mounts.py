@@ -473,6 +473,86 @@ async def test_a_mount_of_a_mount_line_is_forgotten_on_request_when_it_is_mounte
         await gateway.mounts.forget(site, ())
 
 
+async def slow_to_close(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, bytes, asyncio.Event]:
+    """Mount a site whose storage closes when it is told to."""
+    number, export = await mounted_by_ticket(gateway)
+    storage, go = await gateway.mounts.again(number), asyncio.Event()
+    monkeypatch.setattr(storage, "close", go.wait)
+    return number, export, go
+
+
+async def test_a_command_that_is_broken_off_leaves_no_password(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, export, go = await slow_to_close(gateway, monkeypatch)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(gateway.mounts.release(export, ()), 0.05)
+    go.set()
+    await look(gateway, monkeypatch)
+    assert gateway.record.mounts() == {}
+
+
+async def test_who_takes_a_mount_away_that_is_being_forgotten_hears_the_same(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, export, go = await slow_to_close(gateway, monkeypatch)
+    both = [asyncio.create_task(gateway.mounts.release(export, ())) for _ in range(2)]
+    site = asyncio.create_task(gateway.mounts.forget("ftp://ann@host:21/", ()))
+    await asyncio.sleep(0.05)
+    assert not any(one.done() for one in (*both, site))
+    go.set()
+    assert [one.fate for one in await asyncio.gather(*both)] == [Fate.FORGOTTEN] * 2
+    assert [one.fate for one in await site] == [Fate.FORGOTTEN]
+    assert gateway.record.mounts() == {}
+
+
+async def test_who_mounts_a_site_while_it_is_forgotten_has_a_mount_that_lasts(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, export, go = await slow_to_close(gateway, monkeypatch)
+    going = asyncio.create_task(gateway.mounts.release(export, ()))
+    await asyncio.sleep(0.05)
+    with pytest.raises(errors.Stale):
+        await gateway.mounts.again(number)
+    coming = asyncio.create_task(mounted_by_ticket(gateway))
+    await asyncio.sleep(0.05)
+    go.set()
+    assert (await going).fate is Fate.FORGOTTEN
+    made, _ = await coming
+    assert list(gateway.record.mounts()) == [made]
+    assert made != number, "old handles mean nothing of it"
+    assert gateway.mounts.owner(made) == gateway.last.uid
+
+
+async def test_a_mount_that_is_logging_in_is_not_forgotten_below_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, export = await mounted_by_ticket(gateway)
+    (await gateway.mounts.again(number)).left = ["letter"]
+    await gateway.mounts.release(export, ())
+    gateway.record.close()
+    gateway.start()
+    looked, go = asyncio.Event(), asyncio.Event()
+
+    async def left(number: int, seconds: float) -> list[str]:
+        looked.set()
+        await go.wait()
+        return []
+
+    monkeypatch.setattr(gateway.mounts, "_left", left)
+    tending = asyncio.create_task(gateway.mounts.release(export, ()))
+    await looked.wait()
+    coming = asyncio.create_task(gateway.mounts.ticket(b"/ftp://ann@host/", b"right", 7, 7))
+    while not gateway.mounts._opening:  # it begins to log in
+        await asyncio.sleep(0)
+    go.set()
+    await tending
+    assert (await gateway.mounts.mount((await coming).encode(), 0, 0))[0] == number
+    assert list(gateway.record.mounts()) == [number]
+
+
 async def test_no_more_log_in_at_once_than_may(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway.config = structs.replace(gateway.config, nfs=config.NfsDoor(logins=3, login_seconds=0.2))
     gateway.record.close()

@@ -118,6 +118,10 @@ class Mounts(Generic[_S]):
         """Those that were opened."""
         self._opening: dict[int, asyncio.Future[_S]] = {}
         self._closing: dict[int, asyncio.Task[None]] = {}
+        self._forgetting: dict[int, asyncio.Task[Sequence[str]]] = {}
+        """Meanwhile their handles are stale, and who mounts such a site waits for a new number."""
+        self._naming = asyncio.Lock()
+        """Held while the record gives a mount its number, or loses one: none is given that is going."""
         self._used: set[int] = set()
         """Asked for since somebody looked."""
         self._used_at: dict[int, float] = {}
@@ -182,7 +186,7 @@ class Mounts(Generic[_S]):
         if (storage := self._storages.get(mount)) is not None:
             return storage
         told = self._told.get(mount)
-        if told is None:
+        if told is None or mount in self._forgetting:
             raise Stale
         try:
             address = await asyncio.to_thread(self._exports.address, told)
@@ -240,18 +244,26 @@ class Mounts(Generic[_S]):
         if number is not None and (storage := self._storages.get(number)) is not None:
             return number, storage
         address = await asyncio.to_thread(self._exports.address, told)
-        if is_new := told not in self._numbers:
-            made = await asyncio.to_thread(self._record.mount, told.pack())
-            if is_new := told not in self._numbers:  # nobody else came meanwhile
-                self._know(made, told)
-                self._loose.add(made)
-        number = self._numbers[told]
+        number, is_new = await self._numbered(told)
         try:
             return number, await self._open(Mounted(number, address, told.uid, told.gid, told.name), turn)
         except Refused:
             if is_new and number not in self._storages:
                 await self._drop(number)  # its password may be a wrong one
             raise
+
+    async def _numbered(self, told: Told) -> tuple[int, bool]:
+        """Give a mount's number, and whether it is new; one that is being forgotten gets another."""
+        while True:
+            async with self._naming:
+                forgetting = self._forgetting.get(self._numbers.get(told, 0))
+                if forgetting is None:
+                    if is_new := told not in self._numbers:
+                        made = await asyncio.to_thread(self._record.mount, told.pack())
+                        self._know(made, told)
+                        self._loose.add(made)
+                    return self._numbers[told], is_new
+            await asyncio.wait([forgetting])
 
     async def _open(
         self,
@@ -390,12 +402,16 @@ class Mounts(Generic[_S]):
 
     async def _forget_if_done(self, number: int, seconds: float = 0.0) -> Sequence[str]:
         """Forget a mount that nobody has, unless something is unsent, which is given."""
-        if number not in self._loose or number in self._opening or self._tickets.waits(number):
+        if not self._may_go(number):
             return ()
         left = await self._left(number, seconds)
-        if number not in self._loose:  # it was mounted meanwhile
+        if left or not self._may_go(number):  # it was asked for meanwhile
             return left
-        return left or await self._forget(number)
+        return await self._forget(number)
+
+    def _may_go(self, number: int) -> bool:
+        """Whether nobody has a mount, or is about to."""
+        return number in self._loose and number not in self._opening and not self._tickets.waits(number)
 
     async def _left(self, number: int, seconds: float) -> Sequence[str]:
         """Say what a mount's site hasn't got yet."""
@@ -405,28 +421,40 @@ class Mounts(Generic[_S]):
         return (f"{files} files, which wait for a login",) if files else ()
 
     async def _forget(self, number: int) -> Sequence[str]:
-        """Forget a mount. What was written in the last moment keeps it, and is given."""
-        told = self._told.pop(number)
-        del self._numbers[told]
+        """Forget a mount, to the end, whoever still waits for that.
+
+        What was written in the last moment keeps it, and is given.
+        """
+        if number not in self._told:
+            return ()
+        if (forgetting := self._forgetting.get(number)) is None:
+            forgetting = self._forgetting[number] = asyncio.create_task(self._forget_now(number))
+            forgetting.add_done_callback(lambda _: self._forgetting.pop(number))
+        return await asyncio.shield(forgetting)
+
+    async def _forget_now(self, number: int) -> Sequence[str]:
+        site = self._exports.site(self._told[number])
+        if (opening := self._opening.get(number)) is not None:
+            await asyncio.wait([opening])
         if number in self._storages:
             self._begin_to_close(number)
         if (closing := self._closing.get(number)) is not None:
             await asyncio.shield(closing)
         if await asyncio.to_thread(self._in_journal, number):
-            self._know(number, told)
             return await self._left(number, 0.0)
         await self._drop(number)
         await asyncio.to_thread(shutil.rmtree, self._journal(number), ignore_errors=True)
-        log.info("mount %d is forgotten: %s", number, self._exports.site(told))
+        log.info("mount %d is forgotten: %s", number, site)
         return ()
 
     async def _drop(self, number: int) -> None:
-        told = self._told.pop(number, None)
-        if told is not None:
-            del self._numbers[told]
-        self._loose.discard(number)
-        self._mounted.pop(number, None)
-        await asyncio.to_thread(self._record.forget, number)
+        async with self._naming:
+            told = self._told.pop(number, None)
+            if told is not None:
+                del self._numbers[told]
+            self._loose.discard(number)
+            self._mounted.pop(number, None)
+            await asyncio.to_thread(self._record.forget, number)
 
     def _know(self, number: int, told: Told) -> None:
         self._told[number] = told
@@ -481,6 +509,7 @@ class Mounts(Generic[_S]):
             async with asyncio.timeout(self._config.state.stop_seconds):
                 done = await asyncio.gather(
                     *self._closing.values(),
+                    *self._forgetting.values(),
                     *(storage.close() for storage in storages.values()),
                     return_exceptions=True,
                 )
