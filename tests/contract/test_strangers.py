@@ -99,6 +99,22 @@ def test_what_needs_no_answer_in_between_is_said_in_one_piece_where_a_site_takes
         client.close()
 
 
+@pytest.mark.parametrize("hasty", [False, True])
+def test_a_site_that_throws_away_what_comes_in_one_piece_is_read_from_the_middle(hasty: bool) -> None:
+    dialect = Dialect()
+    with Stranger(files={b"/f": BIG}, hasty=hasty) as stranger:
+        client = visit(stranger, dialect, reply_seconds=0.5)
+        assert get(client, b"/f", 100) == BIG[100:]
+        if hasty:
+            with pytest.raises(errors.Unavailable):
+                get(client, b"/f", 200)
+            client = visit(stranger, dialect, reply_seconds=0.5)
+        for offset in (200, 300):
+            assert get(client, b"/f", offset) == BIG[offset:]
+        assert client.dialect.pipelines is not hasty
+        client.close()
+
+
 def test_a_small_file_is_sent_with_its_stor_and_a_refusal_is_still_one() -> None:
     with Stranger({"APPE": "500 What?"}) as stranger:
         client = visit(stranger)

@@ -206,28 +206,44 @@ class Transfers:
         ahead: Ahead | None,
     ) -> None:
         reads = words[0] == "RETR"
-        if not offset:
+        if offset and reads and self._dialect.restarts and self._dialect.pipelines is not False:
+            answer = self._restarted(words, offset, opened)
+        else:
+            if offset:  # a STOR after a REST that was refused would empty the file
+                answer = self._control.ask("REST", str(offset))
+                if answer.code != 350:
+                    raise self._cannot_restart(answer, reads=reads)
+                if reads:
+                    self._dialect.learn(restarts=True)
             self._control.say(words)
-        elif reads and self._dialect.restarts:
-            self._control.say(("REST", str(offset)), words)  # in one piece: a round trip less
+            if ahead is not None and not self.protected and isinstance(opened, socket.socket):
+                ahead.send(opened)
             answer = self._control.hear()
-            if answer.code != 350:
-                if self._control.hear().preliminary:
-                    opened.close()  # else it sends until nothing more fits, and hears nothing meanwhile
-                    self._control.catch_up(self._settings.reply_seconds)
-                raise self._cannot_restart(answer, reads=reads)
-        else:  # a STOR after a REST that was refused would empty the file
-            answer = self._control.ask("REST", str(offset))
-            if answer.code != 350:
-                raise self._cannot_restart(answer, reads=reads)
-            if reads:
-                self._dialect.learn(restarts=True)
-            self._control.say(words)
-        if ahead is not None and not self.protected and isinstance(opened, socket.socket):
-            ahead.send(opened)
-        answer = self._control.hear()
         if not answer.preliminary:
             raise refusing(answer)
+
+    def _restarted(
+        self, words: tuple[str | bytes, ...], offset: int, opened: socket.socket | Dialled
+    ) -> Answer:
+        """Say REST and RETR in one piece, a round trip less, and give the reply to the second.
+
+        Whether a site takes them so is learned from it, too.
+        """
+        try:
+            self._control.say(("REST", str(offset)), words)
+            rested = self._control.hear()
+            answer = self._control.hear()
+        except errors.Unavailable:
+            if self._dialect.pipelines is None:  # perhaps it threw the second one away
+                self._dialect.learn(pipelines=False)
+            raise
+        if rested.code != 350:
+            if answer.preliminary:
+                opened.close()  # else it sends until nothing more fits, and hears nothing meanwhile
+                self._control.catch_up(self._settings.reply_seconds)
+            raise self._cannot_restart(rested, reads=True)
+        self._dialect.learn(pipelines=True)
+        return answer
 
     def _cannot_restart(self, answer: Answer, *, reads: bool) -> errors.Unsupported:
         if reads:
