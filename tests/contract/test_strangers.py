@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -226,6 +227,25 @@ def test_a_data_connection_that_was_opened_beforehand_and_is_closed_or_old_is_no
         assert get(client, b"/f") == BIG
         assert stranger.verbs().count("EPSV") == 5
         assert stranger.verbs().count("RETR") == 3
+        client.close()
+
+
+def test_a_reply_too_many_is_not_taken_for_the_next_commands() -> None:
+    def twice(one: Visit, _: bytes) -> None:
+        one.say("150 Coming")
+        with one.meet() as data, contextlib.suppress(OSError):
+            while True:
+                data.sendall(BIG)
+        one.say("426 Cut\r\n226 Closing, all the same")
+
+    with Stranger({"RETR": twice, "DELE": "550 No such file"}, files={b"/f": BIG}) as stranger:
+        client = visit(stranger)
+        assert client.facts(b"/f").size == len(BIG)
+        client.retrieve(b"/f").abandon()
+        client.prepare()
+        with pytest.raises(errors.Unavailable):
+            client.delete(b"/gone")
+        assert not client.usable
         client.close()
 
 

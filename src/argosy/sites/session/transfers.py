@@ -30,6 +30,9 @@ _NOT_SO = frozenset({202, 500, 501, 502, 504, 522})
 _LAST_WORD_SECONDS = 2.0
 """How long a site may take to say why TLS failed."""
 
+_OPENED = {Opening.PASV: 227, Opening.EPSV: 229}
+"""No other command has these replies. RFC 959 section 5.4, RFC 2428 section 3."""
+
 _NOT_READY = frozenset({425, 426, 503})
 """The data connection that was opened beforehand is none to the site any more."""
 
@@ -293,6 +296,8 @@ class Transfers:
                 raise
             return dialled
         answer = self._agreed(self._control.ask(opening.value))
+        if answer.code != _OPENED[opening]:  # another command's: whatever comes next would be one off, too
+            raise self._control.lost(ConnectionError(f"{opening.value} was answered by {answer.text}"))
         if opening is Opening.EPSV:
             return dial(peer, answers.extended_passive(answer), self._settings, window)
         host, port = answers.passive(answer)
