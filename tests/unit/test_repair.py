@@ -187,6 +187,17 @@ async def test_a_try_that_failed_is_told_and_made_again(site: Site) -> None:
     assert len(site.holders((b"a", b"x"))) == 2
 
 
+async def test_what_can_not_be_met_is_given_up_as_soon_as_nobody_wants_it(site: Site) -> None:
+    site.repair._table = config.Repair(retry_first_seconds=3600.0)
+    await site.put((b"a", b"x"), volume=1)
+    await site.catalogue.change_wish((b"a",), lambda _: Wish(copies=9))
+    await site.rest()
+    assert list(site.catalogue.wanting().by_why) == ["9 copies are wanted, 5 volumes are there"]
+    await site.catalogue.change_wish((b"a",), lambda _: Wish(copies=5))
+    await site.rest(1)
+    assert site.catalogue.wanting().by_danger == {}
+
+
 async def test_what_is_below_a_directory_of_any_depth_is_looked_at(site: Site) -> None:
     path: TreePath = (b"b",)
     for depth in range(5):

@@ -84,6 +84,7 @@ class Repair:
         self._surveyor = Surveyor(config, catalogue, roster, rules, room=self._room)
         self._audit = Audit(config, catalogue, self._surveyor, found=self.wake)
         self._woken = asyncio.Event()
+        self._rules_changed = False
         self._under_way: set[int] = set()
         self._busy: Counter[str] = Counter()
         self._tasks: asyncio.TaskGroup | None = None
@@ -98,7 +99,9 @@ class Repair:
 
     def refresh(self) -> None:
         """Heed the rules as they are now."""
-        self._rules.refresh()
+        if self._rules.refresh():
+            self._rules_changed = True
+            self.wake()
         book = self._rules.book
         self._catalogue.wants = (lambda way: book.rule(way).copies) if book.keeps else None
         self._audit.wake()
@@ -121,6 +124,9 @@ class Repair:
 
     async def _work(self) -> None:
         """Take what is due, until there is nothing that can be begun now."""
+        if self._rules_changed:
+            self._rules_changed = False
+            await self._catalogue.hurry()  # what stood in the way may not be wanted any more
         now_ns = time.time_ns()  # what is put off is due in another round at the soonest
         while True:
             survey = self._surveyor.survey()

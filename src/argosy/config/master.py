@@ -225,7 +225,7 @@ class Repair(Table, frozen=True, kw_only=True):
     retry_first_seconds: float = 5.0
     """Pause before a file is tried again whose copies couldn't be made; it doubles with each try."""
     retry_most_seconds: float = 3_600.0
-    """The longest of those pauses. They end when a node joins."""
+    """The longest of those pauses. They end when a node joins or a rule is changed."""
 
 
 class Paths(Table, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import SAFE
-from argosy.catalogue.model import Counts, Kind, NodeRecord, Replica, TreePath
+from argosy.catalogue.model import Counts, Kind, Membership, NodeRecord, Replica, TreePath, Volume
 from argosy.catalogue.query import Hit, Mark, Query
 from argosy.cluster.placement import Score
 from argosy.cluster.progress import Report
@@ -185,7 +185,7 @@ class AdminDoor:
                         "free": live.free if live else 0,
                         "files": files,
                         "bytes": size,
-                        "state": str(live.standing) if live and online else "away",
+                        "state": _state(volume, live.standing if live and online else None),
                         "held_losses": live.held_losses if live else 0,
                     }
                 )
@@ -353,6 +353,13 @@ def _node(record: NodeRecord, node: Node | None) -> Document:
         "seen_seconds_ago": round(time.monotonic() - node.heard, 1),
         "version": node.software,
     }
+
+
+def _state(volume: Volume, standing: Standing | None) -> str:
+    """Name the state of a volume: that it isn't reckoned with says more than whether it is here."""
+    if volume.membership is not Membership.MEMBER:
+        return str(volume.membership)
+    return str(standing) if standing else "away"
 
 
 def _scores(scores: Iterable[Score], stores: Mapping[int, str]) -> list[Document]:
