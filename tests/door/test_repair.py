@@ -201,6 +201,33 @@ async def test_a_file_that_is_deleted_or_replaced_while_it_is_copied_stays_so(tm
         assert site.catalogue.find_or_none(path("/g")) is None
 
 
+async def test_a_file_that_is_uploaded_again_because_its_copy_was_bad_gets_its_copies(tmp_path: Path) -> None:
+    async with cluster(tmp_path, **QUICK) as site:
+        for name in ("n1", "n2"):
+            await site.join(name)
+        await site.upload("n1", "/f", KILO)
+        await site.lies("n1", "f", KILO)
+        at = site.machines["n1"].root / "f"
+        times = at.stat()
+        at.write_bytes(KILO[:-1] + b"?")
+        os.utime(at, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a failing disk does
+        await site.catalogue.change_wish((), lambda _: Wish(copies=2))
+        await site.until(lambda: "the only copy that is here is bad" in site.catalogue.wanting().by_why)
+        await site.upload("n1", "/f", KILO)
+        await settled(site, "/f")
+        await site.lies("n2", "f", KILO)
+
+
+async def test_a_rule_is_heeded_by_whoever_looks_first(tmp_path: Path) -> None:
+    async with cluster(tmp_path, **QUICK, catalogue={"upkeep_seconds": 60.0}) as site:
+        await site.join("n1", {"f": KILO})
+        await site.join("n2")
+        await site.catalogue.change_wish((), lambda _: Wish(copies=2))
+        site.repair._audit.wake()  # as when a volume went, before anybody said that the rules are others
+        await settled(site, "/f")
+        await site.lies("n2", "f", KILO)
+
+
 async def test_what_can_not_be_met_is_told_and_done_once_it_can(tmp_path: Path) -> None:
     hopeless = {"repair": {"retry_first_seconds": 1000.0, "retry_most_seconds": 1000.0}}
     async with cluster(tmp_path, **TWO, **hopeless) as site:

@@ -156,6 +156,18 @@ def test_bad_and_outdated_copies_are_neither_counted_nor_copied_nor_overwritten(
     assert scene(nodes(4)).plan(mixed) == Copy(1, 4)
 
 
+def test_a_copy_that_is_known_to_be_bad_stands_for_no_good_one() -> None:
+    for rule in (TWO, Rule(copies=1)):
+        for bad in (1, 2, 3):
+            step = scene(nodes(3), rule).plan(stock(1, 2, 3), shunned={bad})
+            assert not isinstance(step, Drop) or bad not in (step.volume, *step.keep)
+        assert scene(nodes(2), Rule(copies=1)).plan(stock(1, 2), shunned={1}) == CONTENT
+    assert scene(nodes(3)).plan(stock(1, 2), shunned={1}) == Copy(2, 3)
+    assert scene(nodes(3)).danger(stock(1, 2), shunned={1}) == 1
+    told = Unmet("the copy on n1 is bad, and no other volume can take one")
+    assert scene(nodes(2)).plan(stock(1, 2), shunned={1}) == told
+
+
 def test_as_many_files_as_a_batch_holds_go_the_same_way_and_then_another_has_its_turn() -> None:
     places = nodes(4)
     targets = []

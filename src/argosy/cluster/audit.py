@@ -34,7 +34,13 @@ class Audit:
     """Looks at volumes and subtrees, a page at a time and no more than half of the time."""
 
     def __init__(
-        self, config: Master, catalogue: Catalogue, surveyor: Surveyor, *, found: Callable[[], None]
+        self,
+        config: Master,
+        catalogue: Catalogue,
+        surveyor: Surveyor,
+        *,
+        heed: Callable[[], None],
+        found: Callable[[], None],
     ) -> None:
         """Put it together.
 
@@ -42,11 +48,13 @@ class Audit:
             config: The master's file.
             catalogue: Where jobs are noted.
             surveyor: Knows the rules and who is here.
+            heed: Has the rules read anew.
             found: Told when there are new jobs.
         """
         self._config = config
         self._catalogue = catalogue
         self._surveyor = surveyor
+        self._heed = heed
         self._found = found
         self._asked = asyncio.Event()
         self._here: set[tuple[int, bool]] = set()
@@ -123,7 +131,9 @@ class Audit:
     async def _look(self) -> None:
         """Look at what waits for it: the volumes first, for there something is lost."""
         await self._look_over_volumes()
-        for directory, asked_ns in self._catalogue.sweeps():
+        if sweeps := self._catalogue.sweeps():
+            self._heed()  # by the rules that were set with them
+        for directory, asked_ns in sweeps:
             if self._surveyor.book.keeps:
                 await self._sweep(directory)
             await self._catalogue.swept(directory, asked_ns)

@@ -82,7 +82,7 @@ class Repair:
         self._copier = copier
         self._owed = owed
         self._surveyor = Surveyor(config, catalogue, roster, rules, room=self._room)
-        self._audit = Audit(config, catalogue, self._surveyor, found=self.wake)
+        self._audit = Audit(config, catalogue, self._surveyor, heed=self._heed, found=self.wake)
         self._woken = asyncio.Event()
         self._rules_changed = False
         self._under_way: set[int] = set()
@@ -98,13 +98,16 @@ class Repair:
         self._woken.set()
 
     def refresh(self) -> None:
-        """Heed the rules as they are now."""
+        """Heed the rules as they are now, and have looked at what was asked for with them."""
+        self._heed()
+        self._audit.wake()
+
+    def _heed(self) -> None:
         if self._rules.refresh():
             self._rules_changed = True
             self.wake()
         book = self._rules.book
         self._catalogue.wants = (lambda way: book.rule(way).copies) if book.keeps else None
-        self._audit.wake()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -232,7 +235,7 @@ class Repair:
             if isinstance(outcome.refusal, errors.Damaged):
                 if len(shunned) >= SHUNNED:
                     shunned.clear()
-                shunned.setdefault(outcome.ver, set()).add(source)
+                shunned[outcome.ver] = shunned.get(outcome.ver, frozenset()) | {source}
                 log.warning("volume %d has no good copy of file %x any more", source, outcome.file)
 
     # --- told ----

@@ -132,32 +132,32 @@ class Scene:
 
         Args:
             stock: The file and its copies.
-            shunned: Volumes whose copy of it turned out to be bad; they aren't copied from.
+            shunned: Volumes whose copy of it turned out to be bad; it isn't copied, and doesn't count.
         """
         entry = stock.entry
         if not self.rule.copies or not entry.ver:
             return CONTENT
-        good = self._good(stock)
+        good = self._good(stock, shunned)
         counted = [place for place in good if place.number in self._counted]
         lacking = self._lacking(counted)
         if len(counted) < self.rule.copies or lacking:
             return self._copy(stock, good, counted, lacking, shunned)
         return self._surplus(good, counted)
 
-    def look(self, stock: Stock) -> Wait | Content | None:
+    def look(self, stock: Stock, shunned: Collection[int] = ()) -> Wait | Content | None:
         """Say whether something is to be done for a file: None if it is, but not what, which costs more."""
         if not self.rule.copies or not stock.entry.ver:
             return CONTENT
-        good = self._good(stock)
+        good = self._good(stock, shunned)
         counted = [place for place in good if place.number in self._counted]
         if not self._suffice(counted):
             return None
         step = self._surplus(good, counted)
         return step if isinstance(step, Wait | Content) else None
 
-    def danger(self, stock: Stock) -> int:
-        """Say how many copies of a file count; `SAFE` if they are as many as are wanted."""
-        counted = sum(place.number in self._counted for place in self._good(stock))
+    def danger(self, stock: Stock, shunned: Collection[int] = ()) -> int:
+        """Say how many copies of a file count; `SAFE` if they are as many as are wanted. See `plan`."""
+        counted = sum(place.number in self._counted for place in self._good(stock, shunned))
         return SAFE if counted >= self.rule.copies else min(counted, SAFE - 1)
 
     # --- what counts ----
@@ -169,11 +169,12 @@ class Scene:
             return False
         return place.away_ns is None or self._now_ns < place.away_ns + self._delay_ns
 
-    def _good(self, stock: Stock) -> list[Place]:
+    def _good(self, stock: Stock, shunned: Collection[int]) -> list[Place]:
         return [
             self._places[copy.volume]
             for copy in stock.copies
-            if copy.standing is Standing.GOOD and copy.ver == stock.entry.ver and copy.volume in self._places
+            if (copy.standing is Standing.GOOD and copy.ver == stock.entry.ver)
+            and (copy.volume in self._places and copy.volume not in shunned)
         ]
 
     def _lacking(self, places: Sequence[Place]) -> list[int]:
@@ -197,12 +198,13 @@ class Scene:
         lacking: Sequence[int],
         shunned: Collection[int],
     ) -> Plan:
-        if not good:
-            return Unmet("no good copy is left")
-        sources = [place for place in good if place.online and place.number not in shunned]
+        bad = [self._places[number] for number in shunned if number in self._places]
+        sources = [place for place in good if place.online]
         if not sources:
-            if any(place.online for place in good):
+            if any(place.online for place in bad):
                 return Unmet("the only copy that is here is bad")
+            if not good:
+                return Unmet("no good copy is left")
             return Unmet(f"the only good copies are away, on {_names(good)}")
         source = min(sources, key=self._load_out)
         taken = {copy.volume for copy in stock.copies}
@@ -227,7 +229,7 @@ class Scene:
         fitting = [place for place in self._targets.values() if place.number not in taken and fits(place)]
         roomy = [place for place in fitting if self._has_room(place, size)]
         if not roomy:
-            return Unmet(self._obstacle(fitting, taken))
+            return Unmet(self._obstacle(fitting, taken, bad))
         target = min(roomy, key=lambda place: ([not new for new in news(place)], *self._load_in(place)))
         return Copy(source.number, target.number)
 
@@ -265,13 +267,15 @@ class Scene:
     def _batches(self, files: int, size: int) -> int:
         return max(-(-files // self._limits.batch_files), -(-size // self._limits.batch_bytes))
 
-    def _obstacle(self, fitting: Sequence[Place], taken: Collection[int]) -> str:
+    def _obstacle(self, fitting: Sequence[Place], taken: Collection[int], bad: Sequence[Place]) -> str:
         """Say why no volume can take a copy."""
         if fitting:
             return f"no room on {_names(fitting)}"
         late = [self._places[number] for number in self._counted - self._targets.keys() - set(taken)]
         if late:
             return f"waiting for {_names(late)}"
+        if bad:
+            return f"the copy on {_names(bad)} is bad, and no other volume can take one"
         labelled = f" with the labels {', '.join(self.rule.require)}" if self.rule.require else ""
         return f"{self.rule.copies} copies are wanted, {len(self._counted)} volumes are there{labelled}"
 

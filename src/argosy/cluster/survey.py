@@ -71,7 +71,8 @@ class Survey:
         scene = self._scene(stock.entry.parent)
         if scene is None:
             return CONTENT, 0
-        return scene.plan(stock, self._shunned.get(stock.entry.ver, ())), scene.danger(stock)
+        bad = self._bad(stock)
+        return scene.plan(stock, bad), scene.danger(stock, bad)
 
     def promise(self, step: Copy, stock: Stock) -> None:
         """Reckon with a copy from now on."""
@@ -87,11 +88,15 @@ class Survey:
         found = []
         for stock in stocks:
             scene = self._scene(stock.entry.parent)
-            step = scene.look(stock) if scene else CONTENT
+            bad = self._bad(stock)
+            step = scene.look(stock, bad) if scene else CONTENT
             if scene and not isinstance(step, Content):
                 due_ns = step.until_ns if step else self.now_ns
-                found.append(Job(stock.entry.id, scene.danger(stock), stock.entry.size, due_ns))
+                found.append(Job(stock.entry.id, scene.danger(stock, bad), stock.entry.size, due_ns))
         return found
+
+    def _bad(self, stock: Stock) -> Collection[int]:
+        return self._shunned.get(stock.entry.ver, ())
 
     def _scene(self, folder: int) -> Scene | None:
         """Give what a directory's rule sees; None: the directory is gone, or nobody has said a word."""
@@ -148,7 +153,7 @@ class Surveyor:
             room: Says how many batches may begin at a node now.
         """
         self.traffic = Traffic()
-        self.shunned: dict[int, set[int]] = {}
+        self.shunned: dict[int, frozenset[int]] = {}
         """By version, volumes whose copy turned out to be bad; forgotten before all files are looked at."""
         self._config = config
         self._catalogue = catalogue
