@@ -19,7 +19,8 @@ HEAD = b"what was there" * 40_000
 
 LISTED = [name for what, name in NAMES.items() if what not in ("Latin-1", "leading blank")]
 
-SECONDS = 20.0
+PATIENCE = (0.2, 1.0, 5.0)
+"""How long what was sent may take to arrive, in seconds; longer and longer."""
 
 
 def reach(server: Server) -> Talk:
@@ -74,18 +75,23 @@ async def _put_the_rest(setup: Setup, here: Here, server: Server) -> None:
 
 
 def _leave_a_part(server: Server, path: str) -> None:
-    """Begin an upload and have it cut."""
+    """Begin an upload and have it cut, once more where the cut overtook bytes: a reset throws them away."""
     with reach(server) as talk, reach(server) as other:
-        data = talk.data()
-        assert talk.ask(f"STOR {path}").code == 150
-        data.sendall(HEAD[:OFFSET])
-        time.sleep(0.2)  # for it to arrive: what a reset overtakes is lost
-        reset(data)
-        talk.hear()
-        until = time.monotonic() + SECONDS
-        while other.ask(f"SIZE {path}").text != b"213 %d\r\n" % OFFSET:
-            assert time.monotonic() < until, other.ask(f"SIZE {path}")
-            time.sleep(0.05)
+        for patience in PATIENCE:
+            data = talk.data()
+            assert talk.ask(f"STOR {path}").code == 150
+            data.sendall(HEAD[:OFFSET])
+            time.sleep(patience)  # for it to arrive
+            reset(data)
+            talk.hear()
+            until = time.monotonic() + 10 * patience
+            while (said := other.ask(f"SIZE {path}").text) != b"213 %d\r\n" % OFFSET:
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError(f"no part of {OFFSET} bytes was left: {said!r}")
 
 
 async def _renamed(setup: Setup, here: Here, server: Server) -> None:
