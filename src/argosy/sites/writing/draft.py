@@ -116,10 +116,10 @@ class Draft:
         """Somebody waits for the upload: it takes what is there, and ends."""
         self.given_up = False
         """The file is gone: the upload stops."""
-        self.doubtful = False
-        """The machine went down, and what wasn't on the site is lost: its writer may send it again."""
         self._path = path
         self._boot = boot
+        self._before: str | None = None
+        """The run of the machine that it is from, if that is over and its writer hasn't come back since."""
         self._records = 0
 
     # --- what is told
@@ -133,6 +133,11 @@ class Draft:
     def held(self) -> int:
         """How many bytes lie in the journal for it."""
         return self.runs.total
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the machine went down, and what wasn't on the site is lost; its writer may come back."""
+        return self._before is not None
 
     @property
     def removed(self) -> bool:
@@ -188,6 +193,7 @@ class Draft:
             if self.runs.holds(offset, end) and os.pread(local, len(data), offset) == data:
                 return 0  # sent again, by a client that hasn't heard that we have it
             write_all(local, data, offset)
+            self._believe()
             now = time.time_ns()
             self._append(Wrote(offset, len(data), now))
             return self._wrote(offset, end, now)
@@ -206,6 +212,7 @@ class Draft:
             if size > self.size:
                 with opened(self._path + b".data", os.O_RDWR | os.O_CREAT) as local:
                     os.ftruncate(local, size)
+            self._believe()
             self._append(Resized(size, now), lasting=self.base is not None and size < self.kept)
             freed = self._resized(size, now)
             if os.path.exists(self._path + b".data"):
@@ -457,7 +464,7 @@ class Draft:
     def _rewrite(self) -> None:
         """Write the log anew, as one record; under the lock."""
         state = State(
-            self._boot,
+            self._boot if self._before is None else self._before,
             self.base,
             self.size,
             self.kept,
@@ -498,7 +505,7 @@ class Draft:
             for record in told[1:]:
                 draft._replay(record)
             if state.boot != boot:
-                draft._doubt()
+                draft._doubt(state.boot)
             draft._rewrite()
         if os.path.exists(path + b".data"):
             os.truncate(path + b".data", draft.size)
@@ -515,11 +522,17 @@ class Draft:
             case Sent(temporary, appending):
                 self.temporary, self.appending = temporary, appending
 
-    def _doubt(self) -> None:
-        """Forget what may not have reached the disk when the machine went down."""
+    def _doubt(self, boot: str) -> None:
+        """Forget what may not have reached the disk when the run of the machine ended that it is from."""
         self._unsure()
         self.runs, self.size = Extents(), self.kept
-        self.doubtful = True
+        self._before = boot
+
+    def _believe(self) -> None:
+        """Have it be as good as any other, from now on: its writer has come back."""
+        if self._before is not None:
+            self._before = None
+            self._rewrite()
 
 
 def _punch(descriptor: int, offset: int, length: int) -> None:

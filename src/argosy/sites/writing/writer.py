@@ -307,7 +307,6 @@ class Writer:
                     await self._space.freed(until, str(full.subject))
         finally:
             self._space.give(len(data))
-        entry.draft.doubtful = False
         self._perhaps_stream(entry)
         return entry.draft.dirty
 
@@ -319,7 +318,6 @@ class Writer:
             self._unheard.pop(file, None)
         entry.refuse()
         await self._using(entry, lambda: entry.draft.resize(size))
-        entry.draft.doubtful = False
         return entry.draft.dirty
 
     async def want(self, file: FileId, *, mtime_ns: int | None = None, mode: int | None = None) -> bool:
@@ -389,7 +387,7 @@ class Writer:
         if (unheard := self._unheard.pop(file, None)) is not None:
             raise unheard
         entry = self._entries.get(file)
-        if entry is None or entry.leaving:
+        if entry is None or entry.leaving or entry.draft.doubtful:  # half a file would replace a whole one
             return None
         wanted = entry.draft.generation
         entry.retry_at = min(entry.retry_at, time.monotonic() + _SOON_SECONDS)
