@@ -140,3 +140,11 @@ def test_a_state_directory_too_deep_for_a_socket_is_named(
     file.write_text(f"[state]\ndirectory = {json.dumps('x' * 120)}\n")
     assert say("sites", "--config", str(file)) == 1
     assert "state.directory" in capsys.readouterr().err
+
+
+def test_without_sudo_the_ticket_is_left_to_whoever_is_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounting, "WHERE", "/nowhere")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(mounting.NotRoot, match="as root: mount -t nfs h:/x '/a b'"):
+        mounting._as_root(["mount", "-t", "nfs", "h:/x", "/a b"], mounting.NotMounted)
+    assert not issubclass(mounting.NotRoot, mounting.NotMounted)  # for that gives the ticket back

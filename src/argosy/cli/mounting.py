@@ -46,6 +46,10 @@ class StillMounted(Failed):
     """Still mounted."""
 
 
+class NotRoot(Failed):
+    """Left to root."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be mounted, and the password for it."""
@@ -271,11 +275,12 @@ def _as_root(words: list[str], trouble: type[Failed]) -> None:
     """Run a command as root, by sudo if we aren't, which may ask for a password.
 
     Raises:
+        NotRoot: There is no sudo. What the command needs is left for who runs it as root.
         Failed: As `trouble`, with the command's own words.
     """
     if os.geteuid() != 0:
         if not shutil.which("sudo", path=WHERE):
-            raise trouble(f"only root may do that, and sudo isn't here; as root: {shlex.join(words)}")
+            raise NotRoot(f"sudo isn't here; as root: {shlex.join(words)}")
         words = ["sudo", *words]
     done = subprocess.run(  # noqa: S603 - a list of words, no shell
         words,
