@@ -116,7 +116,7 @@ def _copies(copies: Document) -> list[tuple[str, str]]:
     lines = [
         (
             "copies",
-            f"{one['files']} files, {tables.size(one['bytes'])}, have {one['left']} good and want more",
+            f"{one['files']} files, {tables.size(one['bytes'])}, want more than the {one['left']} that count",
         )
         for one in copies["lacking"]
     ]
