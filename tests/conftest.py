@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 STRICT = os.environ.get("CI") == "true"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whom a shell runs in the background ignores ^C, and so would the clients that are interrupted here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How fast an example runs says more about the machine's other work than about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

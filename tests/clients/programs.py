@@ -260,7 +260,7 @@ async def axel_get(here: Here) -> str:
 
 
 async def axel_resume_get(here: Here) -> str:
-    await cut(axel(here, "-q", "-n", "2", "-s", "20000"), here.local.parent, f"{here.local.name}.st")
+    await cut(axel(here, "-q", "-n", "2", "-s", "100000"), here.local.parent, f"{here.local.name}.st")
     said = await axel(here, "-n", "2")
     assert "State file found" in said, said
     return said
@@ -285,7 +285,7 @@ async def ftpcopy_get(here: Here) -> str:
 
 
 async def ftpcopy_resume_get(here: Here) -> str:
-    await cut(ftpcopy(here, "--rate-limit=20000"), here.local.parent, ".tmp.*")
+    await cut(ftpcopy(here, "--rate-limit=200000"), here.local.parent, ".tmp.*")
     said = await ftpcopy(here)
     assert "restarting at" in said, said
     return said

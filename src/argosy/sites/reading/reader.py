@@ -111,6 +111,8 @@ class Reader:
         self._lock = threading.RLock()
         self._files: dict[FileId, _File] = {}
         self._executor = ThreadPoolExecutor(settings.connections, "read")
+        # Apart: who waits for a connection in the others would wait for one that is to be given back there.
+        self._leaving = ThreadPoolExecutor(2, "leave")
         self._closed = False
         self._asked = self._from_cache = self._fetched = self._opened = 0
         pool.lend(self._lend)
@@ -206,6 +208,7 @@ class Reader:
         while self._release(lambda _: True):
             pass
         self._executor.shutdown(wait=True)
+        self._leaving.shutdown(wait=True)
         self._shelf.clear()
 
     def report(self) -> ReadingReport:
@@ -296,7 +299,7 @@ class Reader:
         if not head.active:
             file.heads.remove(head)
             if connection := head.detach():
-                self._executor.submit(self._leave, connection)
+                self._leaving.submit(self._leave, connection)
 
     def _disperse(self, file: _File) -> None:
         """Have no more to do with a file as it was."""
