@@ -258,7 +258,7 @@ def write_master(directory: Path, settings: Settings) -> Path:
 
 async def run(
     *words: str,
-    seconds: float = 60.0,
+    seconds: float = 120.0,
     cwd: Path | None = None,
     said: bytes = b"",
     env: Mapping[str, str] | None = None,

@@ -236,6 +236,7 @@ async def busybox_resume_get(here: Here) -> str:
 
 
 async def aria2(here: Here, *words: object) -> str:
+    """Fetch. Where 150 and 226 come in one piece it waits 60 seconds for the 226 that it has read already."""
     account = (f"--ftp-user={here.server.user}", f"--ftp-passwd={here.server.password}")
     where = (f"--dir={here.local.parent}", f"--out={here.local.name}")
     return await here.run("aria2c", "--no-conf", "--max-tries=1", *account, *where, *words, here.url)
