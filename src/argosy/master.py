@@ -19,7 +19,8 @@ from argosy.cluster.roster import Roster
 from argosy.cluster.rules import Rules
 from argosy.cluster.upkeep import Upkeep
 from argosy.config import Master, split_address
-from argosy.doors.admin import AdminDoor
+from argosy.doors.admin.door import AdminDoor
+from argosy.doors.admin.office import Office
 from argosy.doors.ftp.client import Hall
 from argosy.doors.ftp.data import Carriage
 from argosy.doors.ftp.server import FtpDoor
@@ -89,7 +90,7 @@ async def serve(config: Master) -> None:
         )
         door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, certificate, visitors, bans))
         addresses = {"ftp": "", "ftps": "", "link": ""}
-        admin = AdminDoor(
+        office = Office(
             config,
             vfs,
             accounts,
@@ -99,14 +100,14 @@ async def serve(config: Master) -> None:
                 "relayed_bytes": carriage.relayed_bytes,
                 "tasks": len(asyncio.all_tasks()),
             },
-            visitors=visitors,
-            bans=bans,
-            repair=repair,
+            visitors,
+            bans,
+            repair,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
             tasks.create_task(door.serve(lambda name, at: addresses.update({name: at})))
-            tasks.create_task(admin.serve())
+            tasks.create_task(AdminDoor(office).serve())
             tasks.create_task(upkeep.run())
             tasks.create_task(repair.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import io
 import json
 import socket
@@ -305,3 +307,15 @@ def test_everywhere_is_reached_by_one_address() -> None:
 def test_loopback_is_known_in_all_its_forms() -> None:
     assert all(map(ports.is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
     assert not any(map(ports.is_loopback, ("0.0.0.0", "10.0.0.1", "ftp.example.org")))
+
+
+@pytest.mark.parametrize(("module", "words"), main.MODULES.items())
+def test_each_module_declares_the_words_that_it_is_looked_up_for(module: str, words: tuple[str, ...]) -> None:
+    declared: list[str] = []
+
+    def add(name: str, **_: object) -> argparse.ArgumentParser:
+        declared.append(name)
+        return argparse.ArgumentParser(name)
+
+    importlib.import_module(f"argosy.cli.{module}").declare(add)
+    assert tuple(declared) == words

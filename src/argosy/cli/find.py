@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from argosy.catalogue import query
-from argosy.cli import tables
+from argosy.cli import grammar, tables
 from argosy.cli.ask import ANSWER_SECONDS, ask
 from argosy.cli.catalogues import master_config
 from argosy.config import Master
@@ -31,6 +31,27 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SIZE = re.compile(r"(\d{1,18})([KMGT]?)")
 _SPAN = re.compile(r"(\d{1,9})([smhdw])")
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    word = grammar.word(to, "find", find)
+    word.add_argument("path", nargs="?", default="/", help="look below this directory [/]")
+    for option, value, about in (
+        ("--name", "PATTERN", "of the whole name: *, ?, [a-z] and [!a-z]"),
+        ("--iname", "PATTERN", "likewise, in any case"),
+        ("--contains", "TEXT", "anywhere in the name, in any case"),
+    ):
+        word.add_argument(option, action="append", default=[], metavar=value, help=about)
+    word.add_argument("--size", type=size_range, metavar="MIN..MAX", help="as 10M.. or ..4K; files only")
+    word.add_argument("--newer", type=moment, metavar="TIME", help="modified since: 7d, 12h, 2026-11-22")
+    word.add_argument("--older", type=moment, metavar="TIME", help="modified before")
+    word.add_argument("--owner", default="", metavar="USER", help="whose it is")
+    word.add_argument("--group", default="", help="likewise")
+    word.add_argument("--node", default="", help="files with a good copy there")
+    word.add_argument("--type", choices=sorted(KINDS), help="file, directory or link")
+    word.add_argument("--limit", type=count, default=0, metavar="N", help="show no more than N")
+    grammar.dir_or_config(word)
 
 
 def find(arguments: argparse.Namespace) -> int:

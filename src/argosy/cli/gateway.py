@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from argosy import config, telemetry
+from argosy.cli import grammar
 from argosy.cli.ask import NoGateway, ask_gateway
 from argosy.cli.site import SOCKET_PATH_LIMIT
 from argosy.cli.supervisor import last_words, put_aside
@@ -29,6 +30,13 @@ START_SECONDS = 120.0
 
 LOOK_SECONDS, LOOK_MOST_SECONDS = 0.05, 1.0
 """The first pause between two looks while waiting for that, and the longest: they cost time that it needs."""
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    nfs = grammar.word(to, "nfs", run_gateway, json=False, log=True)
+    nfs.add_argument("--listen", default="", metavar="ADDR:PORT", help="MOUNT and NFS [127.0.0.1:12049]")
+    grammar.gateway_config(nfs)
 
 
 class NotStarted(Unavailable):

@@ -9,10 +9,40 @@ from dataclasses import replace
 from argosy.accounts import words
 from argosy.accounts.accounts import Accounts
 from argosy.catalogue.people import INHERITED, Group, Rights, Settings, User
-from argosy.cli import tables
+from argosy.cli import grammar, tables
 from argosy.cli.catalogues import alter, look
-from argosy.cli.users import changed, done, settings_document, text
+from argosy.cli.users import changed, done, settings_document, settings_option, text
 from argosy.errors import NoSuchAccount
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    inner = grammar.family(to, "group", "Manage the groups.")
+    for name, job in (
+        ("add", add),
+        ("set", change),
+        ("show", show),
+        ("join", join),
+        ("leave", leave),
+        ("delete", delete),
+    ):
+        word = grammar.word(inner, name, job)
+        word.add_argument("name", metavar="GROUP")
+        grammar.dir_or_config(word)
+        if name in ("add", "set"):
+            settings_option(word, "+" if name == "set" else "*")
+        if name in ("join", "leave"):
+            word.add_argument("user", nargs="+", metavar="USER")
+    grammar.dir_or_config(grammar.word(inner, "list", show_all))
+    for name, job in (("grant", grant), ("revoke", revoke)):
+        word = grammar.word(to, name, job)
+        word.add_argument("path", metavar="PATH", help="holds for it and all below")
+        if name == "grant":
+            word.add_argument("rights", metavar="RIGHTS", help="as usual,-delete or list,read; all; none")
+        whose = word.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--user", metavar="NAME")
+        whose.add_argument("--group", metavar="NAME")
+        grammar.dir_or_config(word)
 
 
 def add(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from argosy import config, telemetry
+from argosy.cli import grammar
 from argosy.cli.site import Site, node_text
 from argosy.cli.supervisor import tie_to_parent
 from argosy.errors import Exists
@@ -18,6 +19,36 @@ from argosy.node.link.enrol import enrol
 
 ENROL_SECONDS = 30.0
 """How long the master may take to connect, and to answer each of the two questions."""
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    master = grammar.word(to, "master", run_master, json=False, log=True)
+    grammar.dir_or_config(master)
+    node = grammar.word(to, "node", run_node, json=False, log=True)
+    node.add_argument("--config", metavar="FILE", help="the node's config file")
+    node.set_defaults(misused=node.error)
+    for word in (master, node):
+        word.add_argument("--parent", type=int, help=argparse.SUPPRESS)
+    joining = grammar.word(grammar.below(node), "join", join, json=False)
+    joining.add_argument("master", metavar="MASTER:PORT", help="the master's link")
+    joining.add_argument("--token", required=True, help="what `argosy token` printed")
+    joining.add_argument("--name", required=True, help="what to call this node")
+    joining.add_argument(
+        "--root",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="DIR",
+        help="directory to serve, a volume each",
+    )
+    joining.add_argument(
+        "--advertise", default="", metavar="ADDR", help="the address that FTP clients are told"
+    )
+    joining.add_argument("--label", action="append", default=[], help="for the rules' prefer, require, avoid")
+    joining.add_argument("--zone", default="", help="what fails together with it, as a room; for spread zone")
+    joining.add_argument("--no-start", action="store_true", help="don't run the node now")
+    grammar.dir_option(joining)
 
 
 def run_master(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from argosy import config
-from argosy.cli import passwords
+from argosy.cli import grammar, passwords
 from argosy.cli.ask import ask_gateway
 from argosy.cli.gateway import address_of, found, settings_of
 from argosy.errors import BadArgument, Exists, Failed, NotADirectory, NotFound, Refused, Unsupported
@@ -36,6 +36,32 @@ ANONYMOUS = ("anonymous", "ftp")
 WHERE = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin:/usr/local/sbin"
 
 MOUNTS = Path("/proc/self/mountinfo")
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    word = grammar.word(to, "mount", mount)
+    word.add_argument(
+        "site", metavar="URL", help="ftp://USER@HOST[:PORT]/PATH, or a site's name in the config"
+    )
+    word.add_argument("directory", metavar="DIR", help="where it shall be")
+    word.add_argument("--password-file", default="", metavar="FILE", help="the password is its first line")
+    word.add_argument("--keep", action="store_true", help="put the password into the keyring")
+    word.add_argument("--read-only", action="store_true", help="let nothing be changed by this mount")
+    word.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="more of mount's, see nfs(5)",
+    )
+    word.add_argument("--print", action="store_true", help="show the command that mounts, don't run it")
+    away = grammar.word(to, "umount", umount)
+    away.add_argument("directory", metavar="DIR", help="where the site is")
+    away.add_argument("--force", action="store_true", help="even if it is in use, or the gateway is away")
+    for made in (word, away):
+        grammar.gateway_config(made)
 
 
 class NotMounted(Failed):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from argosy import tables
+from argosy.cli import grammar
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import master_config
 from argosy.cli.tables import as_json
@@ -15,6 +16,19 @@ from argosy.presence import report
 from argosy.wire import link
 
 Document = Mapping[str, Any]
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    grammar.dir_or_config(grammar.word(to, "who", who))
+    gone = grammar.word(to, "kick", kick)
+    gone.add_argument("who", metavar="USER|ID", help="a user's name, or a session's id")
+    gone.add_argument("--message", default="", metavar="TEXT", help="what the user is told")
+    grammar.dir_or_config(gone)
+    grammar.dir_or_config(grammar.word(to, "bans", bans))
+    lifted = grammar.word(to, "unban", unban)
+    lifted.add_argument("address")
+    grammar.dir_or_config(lifted)
 
 
 def who(arguments: argparse.Namespace) -> int:

@@ -8,9 +8,14 @@ import asyncio
 from argosy.accounts.accounts import Accounts
 from argosy.accounts.ledger import Holder, Ledger, Limit
 from argosy.catalogue.people import Use
-from argosy.cli import tables
+from argosy.cli import grammar, tables
 from argosy.cli.catalogues import master_config, opened
 from argosy.config import Master
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    grammar.dir_or_config(grammar.word(to, "quota", show))
 
 
 def show(arguments: argparse.Namespace) -> int:

@@ -9,12 +9,26 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from argosy.cli import tables
+from argosy.cli import grammar, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import master_config
 from argosy.wire import link
 
 Document = Mapping[str, Any]
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    listed = grammar.word(to, "nodes", nodes)
+    grammar.dir_or_config(listed)
+    again = grammar.word(grammar.below(listed), "remerge", remerge, inner=True)
+    again.add_argument("name")
+    again.add_argument("--accept-losses", action="store_true", help="files that are gone are gone")
+    grammar.dir_or_config(again, inner=True)
+    grammar.dir_or_config(grammar.word(to, "status", status))
+    told = grammar.word(to, "why", why)
+    told.add_argument("path")
+    grammar.dir_or_config(told)
 
 
 def nodes(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -15,15 +15,45 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import NOTHING_SAID, Wish
 from argosy.catalogue.model import TreePath
 from argosy.catalogue.people import parts
-from argosy.cli import tables
+from argosy.cli import grammar, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
 from argosy.cluster.rules import DEFAULT, FIELDS
-from argosy.config import MOST_COPIES, Master, Section, check_copies
+from argosy.config import MOST_COPIES, Master, Section, Spread, check_copies
 from argosy.errors import BadArgument, ConfigError, NotFound, Refused
 from argosy.wire import link
 
 _T = TypeVar("_T")
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    inner = grammar.family(to, "rule", "Say what is wanted of the files of a directory.")
+    for name, job in (("set", change), ("unset", unset)):
+        word = grammar.word(inner, name, job)
+        word.add_argument("path", metavar="PATH", help="a directory; holds for it and all below")
+        grammar.dir_or_config(word)
+        if name == "unset":
+            word.add_argument("fields", nargs="*", metavar="FIELD", help="as copies; none: all of them")
+            continue
+        word.add_argument("--copies", type=int, metavar="N", help="of each file; 0: one, and leave others")
+        word.add_argument("--acknowledged", type=int, metavar="N", help="copies before an upload's 226")
+        word.add_argument("--spread", choices=get_args(Spread), help="what copies shall not share")
+        for option, about in (
+            ("--require", "only nodes that have all of them"),
+            ("--prefer", "nodes that have one come first"),
+            ("--avoid", "nodes that have one come last"),
+        ):
+            word.add_argument(option, type=labels, metavar="LABEL,...", help=about)
+        word.add_argument(
+            "--repair-delay",
+            dest="repair_delay_seconds",
+            type=float,
+            metavar="SECONDS",
+            help="a node may be away for so long before its copies are made elsewhere",
+        )
+        word.add_argument("--flush", type=yes_or_no, metavar="yes|no", help="to the disk before 226")
+    grammar.dir_or_config(grammar.word(inner, "list", show_all))
 
 
 def change(arguments: argparse.Namespace) -> int:

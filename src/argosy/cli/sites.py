@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.cli import tables
+from argosy.cli import grammar, tables
 from argosy.cli.ask import ask_gateway
 from argosy.cli.gateway import settings_of
 from argosy.cli.mounting import exports_of_ours
@@ -19,6 +19,15 @@ Document = Mapping[str, Any]
 
 HEAD = ("site", "state", "logins", "cached", "asked", "fetched", "sent", "waiting")
 """Of the table. Logins: connections there are, of as many as there may be."""
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    listed = grammar.word(to, "sites", sites)
+    forgotten = grammar.word(grammar.below(listed), "forget", forget, inner=True)
+    forgotten.add_argument("site", metavar="SITE", help="its address, as argosy sites shows it")
+    grammar.gateway_config(listed)
+    grammar.gateway_config(forgotten, inner=True)
 
 
 def sites(arguments: argparse.Namespace) -> int:

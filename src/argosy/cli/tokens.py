@@ -8,10 +8,17 @@ import sys
 from pathlib import Path
 
 from argosy import config
-from argosy.cli import tables
+from argosy.cli import grammar, tables
 from argosy.cli.catalogues import master_config, opened
 from argosy.errors import ConfigError
 from argosy.net import pki, ports
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    word = grammar.word(to, "token", token)
+    word.add_argument("--seconds", type=grammar.seconds, help="how long it is good for")
+    grammar.dir_or_config(word)
 
 
 def token(arguments: argparse.Namespace) -> int:

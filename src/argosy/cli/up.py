@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from argosy import config
+from argosy.cli import grammar
 from argosy.cli.ask import ask
 from argosy.cli.founding import Login, found, is_enrolled
 from argosy.cli.members import ENROL_SECONDS
@@ -34,6 +35,17 @@ JOIN_SECONDS = 60.0
 
 LOOK_SECONDS = 0.1
 """How often we look while waiting for those."""
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    word = grammar.word(to, "up", up)
+    word.add_argument("--nodes", type=_count, metavar="N", help="how many nodes; 2 at first use, later more")
+    word.add_argument("--host", metavar="ADDR", help="listen here; 0.0.0.0: everywhere [127.0.0.1]")
+    word.add_argument("--port", type=_port, help="FTP port; 0: any free one [2121]")
+    word.add_argument("--link-port", type=_port, metavar="PORT", help="where nodes connect; 0: any [2122]")
+    word.add_argument("--user", type=_account, metavar="NAME:PASSWORD", help="an administrator to have")
+    grammar.dir_option(word)
 
 
 class AlreadyUp(Busy):
@@ -164,3 +176,22 @@ def _stop_leftovers(site: Site) -> None:
     # hold the ports that we look at next.
     for name in ("master", *site.node_names()):
         stop_stale(_job(site, name))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"want 1 to 1000, got {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"want 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _account(text: str) -> tuple[str, str]:
+    name, colon, password = text.partition(":")
+    if not (name and colon and password):
+        raise argparse.ArgumentTypeError("want NAME:PASSWORD")
+    return name, password

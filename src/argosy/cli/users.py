@@ -14,9 +14,51 @@ from argosy.accounts import words
 from argosy.accounts.accounts import Accounts
 from argosy.accounts.rules import Account
 from argosy.catalogue.people import INHERITED, LOOKING, USUAL, Right, Rights, Settings, User, parts
-from argosy.cli import passwords, tables
+from argosy.cli import grammar, passwords, tables
 from argosy.cli.catalogues import alter, look
 from argosy.errors import BadArgument
+
+
+def declare(to: grammar.Add) -> None:
+    """Declare the words of this module."""
+    inner = grammar.family(to, "user", "Manage the users.")
+    for name, job in (
+        ("add", add),
+        ("passwd", passwd),
+        ("set", change),
+        ("show", show),
+        ("lock", lock),
+        ("unlock", unlock),
+        ("delete", delete),
+    ):
+        word = grammar.word(inner, name, job)
+        word.add_argument("name", metavar="NAME")
+        grammar.dir_or_config(word)
+        if name in ("add", "set"):
+            settings_option(word, "+" if name == "set" else "*")
+        if name in ("add", "passwd"):
+            word.add_argument(
+                "--password-file",
+                metavar="FILE",
+                help="its first line; default: asked for, or read from stdin",
+            )
+        if name == "show":
+            word.add_argument("--path", default="/", help="also say what it may do there [/]")
+        if name == "add":
+            word.add_argument("--home", metavar="PATH", help="where a login begins [/]")
+            word.add_argument("--group", action="append", default=[], metavar="GROUP", help="to be in")
+            word.add_argument("--admin", action="store_true", help="may do everything everywhere")
+            word.add_argument("--read-only", action="store_true", help="may change nothing")
+            word.add_argument("--fxp", action="store_true", help="may send data from server to server")
+    grammar.dir_or_config(grammar.word(inner, "list", show_all))
+
+
+def settings_option(word: argparse.ArgumentParser, count: str) -> None:
+    """Let it take settings as `key=value`, so many as argparse's `nargs` says."""
+    lines = [f"  {key:13}{one.about}: {one.form}" for key, one in words.WORDS.items()]
+    word.formatter_class = argparse.RawDescriptionHelpFormatter
+    word.epilog = "settings:\n" + "\n".join(lines)
+    word.add_argument("settings", nargs=count, metavar="KEY=VALUE", help="empty value: inherited again")
 
 
 def add(arguments: argparse.Namespace) -> int:

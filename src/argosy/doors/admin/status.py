@@ -1,0 +1,69 @@
+"""How the site is, in numbers; and that something was changed behind the master's back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from argosy import __version__
+from argosy.catalogue.keeping import SAFE
+from argosy.cluster.progress import Report
+from argosy.doors.admin.nodes import members
+from argosy.doors.admin.office import Document, Office, text
+from argosy.wire import link
+
+SHOWN = 100
+"""Damaged files, conflicts and obstacles that `status` names."""
+
+
+async def status(office: Office, _: link.AskStatus) -> Document:
+    """Tell how the site is."""
+    counts = await office.counts()
+    damaged = await asyncio.to_thread(office.catalogue.damaged, SHOWN) if counts.damaged else []
+    states = [node["state"] for node in members(office, counts)]
+    return {
+        "version": __version__,
+        "uptime_seconds": round(time.monotonic() - office.since, 1),
+        **office.live(),
+        "transfers": sum(len(node.transfers) for node in office.roster),
+        "files": counts.files,
+        "directories": counts.directories,
+        "links": counts.links,
+        "bytes": counts.bytes,
+        "damaged": counts.damaged,
+        "damaged_paths": [text(path) for path in damaged],
+        "partial": counts.partial,
+        "conflicts": counts.conflicts,
+        "conflict_paths": [text(path) for path in office.catalogue.conflicts(SHOWN)],
+        "suspects": counts.suspects,
+        "tombstones": counts.tombstones,
+        "copies": _copies(await office.repair.report()),
+        "nodes": {state: states.count(state) for state in ("ready", "merging", "away")},
+    }
+
+
+async def refresh(office: Office, _: link.AskRefresh) -> Document:
+    """See what the command line has changed in the record."""
+    await office.accounts.refresh()
+    office.repair.refresh()
+    return {}
+
+
+def _copies(report: Report) -> Document:
+    seconds = report.seconds_left
+    surplus = report.wanting.by_danger.get(SAFE, (0, 0))
+    return {
+        "lacking": [
+            {"left": danger, "files": files, "bytes": size}
+            for danger, (files, size) in report.lacking.items()
+        ],
+        "misplaced": {"files": surplus[0], "bytes": surplus[1]},
+        "batches": report.batches,
+        "files_per_second": round(report.files_per_second, 1),
+        "bytes_per_second": round(report.bytes_per_second),
+        "seconds_left": None if seconds is None else round(seconds, 1),
+        "obstacles": [
+            {"why": why, "files": files, "bytes": size}
+            for why, (files, size) in list(report.wanting.by_why.items())[:SHOWN]
+        ],
+    }
