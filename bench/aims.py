@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import mounts
+import nodes
 from table import Row, Table
 from transfers import STREAMS, streams
 
@@ -18,6 +19,8 @@ RELAY_FACTOR = 0.7
 ADOPTED = 50_000.0
 REJOIN_SECONDS = 2.0
 PIECES_FACTOR = 10.0
+LINKS_SHARE = 0.95
+MASTERS_PERCENT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ def verdicts(tables: Mapping[str, Table]) -> list[Verdict]:
         found += _mounts(table)
     if table := tables.get("nfs"):
         found += _nfs(table)
+    if table := tables.get("nodes"):
+        found += _nodes(table)
     return found
 
 
@@ -133,6 +138,19 @@ def _nfs(table: Table) -> Iterator[Verdict]:
         ours, theirs = table.median(row, ALONE), table.median(row, GANESHA)
         if ours is not None and theirs is not None:
             yield _at_least(f"{row.what}, {row.unit}", ours, theirs, f"{GANESHA}'s", digits=0)
+
+
+def _nodes(table: Table) -> Iterator[Verdict]:
+    links = table.median(nodes.LINKS, nodes.ARGOSY) or 0.0
+    for what in (nodes.DOWN, nodes.UP, nodes.BOTH_DOWN, nodes.BOTH_UP):
+        found = table.median(nodes.rate(what), nodes.ARGOSY)
+        if found is not None:
+            about = f"{what}, as many clients as nodes, Mbit/s"
+            yield _at_least(about, found, LINKS_SHARE * links, f"{LINKS_SHARE} of the wire", digits=1)
+    share = table.median(nodes.MASTERS_SHARE, nodes.ARGOSY)
+    if share is not None:
+        limit = f"less than {MASTERS_PERCENT:g}"
+        yield Verdict("the master's share of the bytes, %", limit, f"{share:.3f}", share < MASTERS_PERCENT)
 
 
 def _at_least(what: str, found: float, wanted: float, whose: str, *, digits: int = 2) -> Verdict:

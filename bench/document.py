@@ -71,6 +71,8 @@ _HOW = """\
   so the figures are for comparing. git's end is one, the moment in which the site has all of it the other.
 - NFS calls: sixteen at once, four of 1 MiB, by libnfs; nfs-ganesha serves a local directory, the gateway a
   directory of pyftpdlib's whose files it has in its cache.
+- Nodes on links of their own: network namespaces on this machine, with a token bucket (tbf) in each
+  direction of a node's link. Master and clients have links without a limit.
 - An aim is judged by the medians of this run. The peer in it is the fastest of the others in that row, and
   its processor time is what ours is compared with.
 
@@ -85,7 +87,8 @@ make bench ARGS="profile read"                      # where Argosy's time goes, 
 ```
 
 The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS), `merge`, `mounts` (FTP sites as
-directories), `clones` (git in one) and `nfs` (the protocol alone). `make bench` brings ProFTPD, Pure-FTPd
+directories), `clones` (git in one), `nfs` (the protocol alone) and `nodes` (ten nodes on links of 100 Mbit,
+ten clients). `make bench` brings ProFTPD, Pure-FTPd
 and a current rclone below `build/peers`, without installing them, and says what can't be had.
 
 As root it makes a network namespace for itself, where it chooses the congestion control, and a mount

@@ -30,6 +30,7 @@ import lists
 import loopback
 import merge
 import mounts
+import nodes
 import ours
 import peers
 import profiling
@@ -222,6 +223,7 @@ TABLES: Mapping[str, Measure | None] = {
     "mounts": None,
     "clones": None,
     "nfs": None,
+    "nodes": None,
 }
 """Every table, in the order of the document; the last ones have sites of their own."""
 
@@ -256,7 +258,25 @@ def _measure(directory: Path, wanted: argparse.Namespace) -> tuple[dict[str, Tab
             print(f"clones are missing here: {error}", flush=True)
     if "nfs" in wanted.tables:
         tables["nfs"] = _told(partial(_nfs, directory, wanted))
+    for name, on_links in WIDE.items():
+        if name in wanted.tables and OURS in wanted.only:
+            try:
+                tables[name] = _told(partial(on_links, directory, wanted))
+            except Missing as error:
+                named.append(f"{name} is missing here: {error}")
+                print(named[-1], flush=True)
     return tables, named
+
+
+def _nodes(directory: Path, wanted: argparse.Namespace) -> Table:
+    """Have ten nodes on links of their own serve ten clients."""
+    quick = wanted.quick
+    effort = nodes.Effort(min(wanted.rounds, 2), 3 if quick else 10, 100, (8 if quick else 160) << 20)
+    return nodes.measure(directory, effort)
+
+
+WIDE: Mapping[str, Callable[[Path, argparse.Namespace], Table]] = {"nodes": _nodes}
+"""Tables of sites on networks of their own."""
 
 
 def _mounts(directory: Path, wanted: argparse.Namespace) -> Table:

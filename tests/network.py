@@ -30,6 +30,9 @@ _CLONE_NEWNET = 0x40000000  # setns(2)
 _NAMESPACES = Path("/run/netns")
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_BURST, _QUEUE = "128k", "50ms"
+"""Of a link with a limit: what may go at once after a pause, and how long a packet waits at the most."""
+
 
 class Machine:
     """One machine of the network."""
@@ -98,12 +101,13 @@ class Network:
     ) -> None:
         self.close()
 
-    def machine(self, name: str, address: str) -> Machine:
+    def machine(self, name: str, address: str, *, megabits: int = 0) -> Machine:
         """Add a machine.
 
         Args:
             name: Few letters.
             address: In 10.0.0.0/8; all machines are in one /16.
+            megabits: What its link carries in a second, in each direction; 0: as much as can be.
         """
         namespace, port = f"{self._prefix}-{name}", f"to-{name}"
         self._add(namespace)
@@ -112,7 +116,16 @@ class Network:
         self._run("-n", namespace, "address", "add", f"{address}/16", "dev", "eth0")
         for interface in ("lo", "eth0"):
             self._run("-n", namespace, "link", "set", interface, "up")
+        if megabits:
+            # What it sends is held back at its own end, what it gets at the hub's.
+            self._hold_back(namespace, "eth0", megabits)
+            self._hold_back(self._hub, port, megabits)
         return Machine(namespace, address)
+
+    def _hold_back(self, namespace: str, interface: str, megabits: int) -> None:
+        limit = ("rate", f"{megabits}mbit", "burst", _BURST, "latency", _QUEUE)
+        discipline = (needs("tc"), "qdisc", "replace", "dev", interface, "root", "tbf")
+        self._run("netns", "exec", namespace, *discipline, *limit)
 
     def close(self) -> None:
         """End what still runs in the namespaces, and remove them."""
@@ -155,7 +168,7 @@ class WideSite(Site):
         tables = {name: {**keys} for name, keys in (settings or {}).items()}
         for name, listen in places.items():
             tables.setdefault(name, {})["listen"] = listen
-        self._config = write_master(directory, tables)
+        self.config = write_master(directory, tables)
 
     def start(self) -> None:
         """Start the master, and wait until it answers."""
@@ -164,8 +177,14 @@ class WideSite(Site):
         logs.mkdir(exist_ok=True)
         with (logs / "master.log").open("w") as log:
             self._process = subprocess.Popen(
-                [*self.prefix, *ARGOSY, "master", "--config", str(self._config)],
+                [*self.prefix, *ARGOSY, "master", "--config", str(self.config)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         self.wait_for("the master to answer", lambda: self.status()["ftp"])
+
+    @property
+    def master(self) -> subprocess.Popen[bytes]:
+        """The master's process."""
+        assert self._process is not None, "started"
+        return self._process

@@ -1,12 +1,13 @@
 """The benchmark runs, and its figures are of this world."""
 
+import os
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from running import run
+from running import needs, run
 
 BENCH = Path(__file__).parents[2] / "bench" / "run.py"
 
@@ -30,6 +31,21 @@ async def test_the_quick_benchmark_measures_us_beside_another_server() -> None:
         assert all(figure > 0 for figure in figures[what]), text
     assert "share of the bytes that went through the master, %             0.0           100.0" in text
     assert "1 KiB files read a second" not in text, "there is no vsftpd to compare with"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for network namespaces")
+async def test_the_quick_benchmark_has_nodes_on_links_of_their_own() -> None:
+    needs("tc")
+    code, out, err = await run(sys.executable, str(BENCH), "nodes", "--quick", seconds=900)
+    assert (code, err) == (0, "")
+    text = out.decode()
+    shares = re.search(r"the master's share of the bytes on the wire, %\s+([\d.]+)", text)
+    assert shares, text
+    assert 0 < float(shares[1]) < 1, text
+    for what in ("download", "upload", "both at once, down", "both at once, up"):
+        rate = re.search(rf"{what}, all clients, Mbit/s\s+([\d.]+)", text)
+        assert rate, text
+        assert 30 < float(rate[1]) < 310, text  # three links of 100 Mbit, on a machine that may be busy
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["--only", "nobody"], ["profile"], ["profile", "nothing"]])

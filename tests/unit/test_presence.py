@@ -33,6 +33,9 @@ class FarNode:
         if isinstance(order, link.Pace):
             self.paces[order.ticket] = order.bytes_per_second
 
+    def begun(self, transfer: Transfer) -> None:
+        self.transfers[transfer.ticket] = transfer
+
 
 def arrive(visitors: Visitors, account: Account | None = None, address: str = "192.0.2.1") -> Visitor:
     visitor = visitors.arrive("ftp", address, print)

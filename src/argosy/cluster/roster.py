@@ -17,6 +17,9 @@ from argosy.cluster.transfers import Transfer
 from argosy.net.peer import Peer
 from argosy.wire import link
 
+PROMISE_SECONDS = 5.0
+"""A client that said PRET connects within that, or it won't."""
+
 SCARCE_PORTS = 2
 """With so few ports left the node is told which ones are taken, so that it opens more."""
 
@@ -72,6 +75,7 @@ class Node:
         self.peer: Peer | None = None
         self._ports: deque[int] = deque()
         self._ports_came = asyncio.Event()
+        self._promised: deque[float] = deque()
 
     @property
     def online(self) -> bool:
@@ -97,6 +101,24 @@ class Node:
                 transfer.tell_again()
             else:
                 transfer.lose()
+
+    def promise(self) -> None:
+        """Reckon with a transfer that will begin here: others that are planned meanwhile go elsewhere."""
+        self._promised.append(time.monotonic())
+
+    def begun(self, transfer: Transfer) -> None:
+        """Take a transfer; if one was promised, it is this."""
+        self.transfers[transfer.ticket] = transfer
+        if self._promised:
+            self._promised.popleft()
+
+    @property
+    def busy(self) -> int:
+        """Transfers that run here, and those that are about to."""
+        before = time.monotonic() - PROMISE_SECONDS
+        while self._promised and self._promised[0] < before:
+            self._promised.popleft()
+        return len(self.transfers) + len(self._promised)
 
     def beat(self, beat: link.Beat) -> None:
         """Take the figures of a heartbeat."""
@@ -228,10 +250,17 @@ class Roster:
         self._by_number[volume.number] = node, live
         return live
 
-    def chosen(self, number: int) -> None:
-        """Note that a volume got a transfer, so that others have their turn."""
+    def chosen(self, number: int, *, freely: bool) -> None:
+        """Note that a volume gets a transfer, so that others have their turn.
+
+        Args:
+            number: The volume's.
+            freely: It might have been another, and its transfer will begin soon; else it runs already.
+        """
         if known := self._by_number.get(number):
             known[1].turn = next(self._turns)
+            if freely:
+                known[0].promise()
 
     def candidates(self, holders: set[int] | None = None) -> list[Candidate]:
         """Give every volume that ever joined in this life, for placement.
@@ -245,7 +274,7 @@ class Roster:
                 volume=live.number,
                 online=node.online and live.store_id in node.volumes,
                 labels=node.labels,
-                transfers=len(node.transfers),
+                transfers=node.busy,
                 load=node.load,
                 rate=node.in_rate + node.out_rate,
                 total=live.total,

@@ -32,6 +32,10 @@ class Host(Protocol):
         """Send a note."""
         ...
 
+    def begun(self, transfer: Transfer) -> None:
+        """Take a transfer."""
+        ...
+
 
 class Transfer:
     """A ticket for one data connection of one node.
@@ -65,7 +69,7 @@ class Transfer:
         self._meet: link.Meet | None = None
         self._order: link.Body | None = None
         self._done: asyncio.Future[link.Done] = asyncio.get_running_loop().create_future()
-        node.transfers[self.ticket] = self
+        node.begun(self)
 
     def expect(self, port: int, *, peer: str, tls: bool) -> None:
         """Have the node take the client's connection on a port that it holds open.

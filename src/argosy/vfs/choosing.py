@@ -37,7 +37,7 @@ class Choosing:
         for number in self._vfs.serving(replicas.keys()):
             host, live = self._vfs.roster.place(number)
             if node is None or host is node:
-                self._vfs.roster.chosen(live.number)
+                self._vfs.roster.chosen(live.number, freely=node is None)
                 return Download(path, entry, replicas[live.number], host, live)
         raise errors.Unavailable(shown(path))
 
@@ -68,7 +68,7 @@ class Choosing:
         for score in scores:
             if score.eligible and (node is None or score.candidate.node == node.name):
                 host, live = self._vfs.roster.place(score.candidate.volume)
-                self._vfs.roster.chosen(live.number)
+                self._vfs.roster.chosen(live.number, freely=node is None)
                 return Storing(self._vfs, path, self._reach.account, host, live)
         if any(score.candidate.online for score in scores):
             raise errors.NoSpace(shown(path))
