@@ -67,6 +67,29 @@ def test_whatever_comes_no_file_gets_more_or_fewer_bytes_than_it_has(
             over, came = over + 1, 0
 
 
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(Mark)), max_size=6))
+def test_a_file_of_unknown_size_ends_only_with_what_it_has_become(sent: list[tuple[int, Mark]]) -> None:
+    coming = Coming([(5, -1)])
+    for length, mark in sent:
+        try:
+            piece = coming.take(head(Piece(5, length, mark)))
+        except LinkError:
+            assert mark not in (Mark.MORE, Mark.REFUSED) or not length
+            return
+        assert mark in (Mark.MORE, Mark.REFUSED) or (mark, length) == (Mark.WHOLE, pieces.WHOLE_BYTES)
+        if piece.mark is not Mark.MORE:
+            assert coming.take(head(END)) == END
+            return
+
+
+@given(st.integers(0, 2**64 - 1), st.one_of(st.none(), st.binary(min_size=16, max_size=16)))
+def test_what_a_file_has_become_is_said_in_29_bytes(size: int, digest: bytes | None) -> None:
+    crc32 = None if digest is None else 7
+    said = pieces.whole(size, crc32, digest)
+    assert len(said) == pieces.WHOLE_BYTES == 29
+    assert pieces.said_whole(said) == (size, crc32, digest)
+
+
 @given(st.binary(min_size=HEAD_BYTES, max_size=HEAD_BYTES))
 def test_any_thirteen_bytes_are_a_piece_that_fits_or_are_refused(data: bytes) -> None:
     try:

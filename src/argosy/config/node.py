@@ -39,6 +39,11 @@ class Node(Table, frozen=True, kw_only=True):
     """Files up to this size are moved without a thread where nothing has to be waited for."""
     block_bytes: int = 262_144
     """Read from a socket or a file in pieces of this size where sendfile can't serve."""
+    lead_bytes: int = 33_554_432
+    """How far an upload may be ahead of the copy that another node takes while it arrives, where there must
+    be one before it is acknowledged: so much the client may have to wait for at its end."""
+    lead_seconds: float = 10.0
+    """How long it waits for such a copy that stands still; then it goes on by itself."""
     scan_seconds: float = 60.0
     """How often the disks are read for changes made by hand; never more than a twentieth of the time."""
     scan_loss_share: float = 0.05

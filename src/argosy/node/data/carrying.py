@@ -124,6 +124,7 @@ class Carrying:
             came = max(os.fstat(descriptor).st_size, ticket.progress.moved)
             if came < order.announced:
                 raise errors.Incomplete(f"{came} of {order.announced}")
+            ticket.arrival.complete(os.fstat(descriptor).st_size, sums)
             part = volume.seal(
                 order.upload, descriptor, flush=order.flush, crc32=sums.crc32, digest=sums.digest
             )

@@ -16,7 +16,7 @@ from argosy.node.data.gather import gather
 from argosy.node.data.listeners import Listeners
 from argosy.node.data.supply import supply
 from argosy.node.data.ticket import Ticket
-from argosy.node.data.tickets import Tickets
+from argosy.node.data.tickets import Tickets, Work
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
@@ -60,10 +60,16 @@ class Copying:
                 stall_seconds=stall_seconds,
             )
 
+        def work(ticket: Ticket) -> Work:
+            for item in order.items:
+                if item.size == link.ARRIVING:
+                    ticket.arrival = self._tickets.arrival(item.store_id, item.ver)
+            return partial(self._supply, ticket, order)
+
         self._tickets.carry(
             order.ticket,
             connect,
-            lambda ticket: partial(self._supply, ticket, order),
+            work,
             far=tls.node_identity(order.meet.to),
             incoming=False,
         )
@@ -82,10 +88,17 @@ class Copying:
                 source=self._source,
             )
 
+        def work(ticket: Ticket) -> Work:
+            volume = self._volumes.get(order.store_id)
+            for item in order.items:
+                if item.size == link.ARRIVING and volume:
+                    self._tickets.arrives(ticket, volume, item.ver)
+            return partial(self._gather, ticket, order, asyncio.get_running_loop())
+
         self._tickets.carry(
             order.ticket,
             connect,
-            lambda ticket: partial(self._gather, ticket, order, asyncio.get_running_loop()),
+            work,
             far=tls.node_identity(order.meet.of),
             incoming=True,
         )
@@ -94,7 +107,14 @@ class Copying:
 
     def _supply(self, ticket: Ticket, order: link.Supply, made: socket.socket) -> link.Done:
         with _ended(ticket):
-            supply(made, order.items, self._volumes, ticket.progress)
+            supply(
+                made,
+                order.items,
+                self._volumes,
+                ticket.progress,
+                arrival=ticket.arrival,
+                stall_seconds=self._tickets.stall_seconds,
+            )
         return link.Done(ticket.number, ticket.progress.moved, "", "")
 
     def _gather(
@@ -107,7 +127,7 @@ class Copying:
         with _ended(ticket):
             if (volume := self._volumes.get(order.store_id)) is None:
                 raise errors.NotFound(f"volume {order.store_id}")
-            gather(made, order, volume, ticket.progress, report)
+            gather(made, order, volume, ticket.progress, report, arrival=ticket.arrival)
         return link.Done(ticket.number, ticket.progress.moved, "", "")
 
 

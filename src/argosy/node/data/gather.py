@@ -2,6 +2,8 @@
 
 Small files are sealed several at a time, for a flush of the journal costs the same for one as for many. What
 is whole is told as soon as it is sealed. A cut leaves the part of a large file, to be gone on with.
+
+An upload that is still arriving at the supplier is taken likewise; how large it is comes at its end.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import NamedTuple
 
 from argosy.errors import BadArgument, Busy, Damaged, Failed, NoSpace, Refused, TransferCut
 from argosy.net.peer import refusal
+from argosy.node.data.arrival import Arrival
 from argosy.node.data.summing import Summing, Sums
 from argosy.node.data.transfer import Progress, cut_by, write
 from argosy.node.disk import roots
@@ -38,7 +41,13 @@ Report = Callable[[list[link.Arrived]], None]
 
 
 def gather(
-    made: socket.socket, order: link.Gather, volume: Volume, progress: Progress, report: Report
+    made: socket.socket,
+    order: link.Gather,
+    volume: Volume,
+    progress: Progress,
+    report: Report,
+    *,
+    arrival: Arrival | None = None,
 ) -> None:
     """Take the files of an order.
 
@@ -48,6 +57,7 @@ def gather(
         volume: Where to.
         progress: Counted up.
         report: Called for each file once, whole or not, as long as the connection holds.
+        arrival: Of the one upload among them, for those who take it from here while it comes.
 
     Raises:
         TransferCut: The supplier went, stood still for too long, or sent what makes no sense.
@@ -58,10 +68,13 @@ def gather(
         _, free = volume.root.space()
     except OSError as error:
         raise roots.refusal(error) from error
-    if (lacking := sum(item.size - item.offset for item in order.items) - free) > 0:
+    known = [item for item in order.items if item.size != link.ARRIVING]
+    if (lacking := sum(item.size - item.offset for item in known) - free) > 0:
         raise NoSpace(f"{lacking} bytes too many")
     with ThreadPoolExecutor(_FLUSHERS, thread_name_prefix="flush") as flushers:
-        gathering = _Gathering(made, order, volume, progress=progress, report=report, flushers=flushers)
+        gathering = _Gathering(
+            made, order, volume, progress=progress, report=report, flushers=flushers, arrival=arrival
+        )
         try:
             for wanted in order.items:
                 gathering.take(wanted)
@@ -90,6 +103,7 @@ class _Gathering:
         progress: Progress,
         report: Report,
         flushers: ThreadPoolExecutor,
+        arrival: Arrival | None,
     ) -> None:
         self._made = made
         self._flush = order.flush
@@ -97,7 +111,10 @@ class _Gathering:
         self._progress = progress
         self._report = report
         self._flushers = flushers
-        self._coming = pieces.Coming((item.ver, item.size - item.offset) for item in order.items)
+        self._arrival = arrival or Arrival()
+        self._coming = pieces.Coming(
+            (item.ver, -1 if item.size == link.ARRIVING else item.size - item.offset) for item in order.items
+        )
         self._head = memoryview(bytearray(HEAD_BYTES))
         self._buffer = memoryview(bytearray(PIECE_LIMIT))
         self._finished: list[_Finished] = []
@@ -111,11 +128,11 @@ class _Gathering:
             NoSpace: Likewise.
             Failed: Likewise.
         """
-        if wanted.size >= RESUME_BYTES and self._finished:
+        if self._finished and not 0 <= wanted.size < RESUME_BYTES:
             self.seal()  # the others needn't wait for it
         try:
             descriptor = self._volume.receive(
-                wanted.ver, wanted.offset, None, flush=self._flush, noted=wanted.size >= RESUME_BYTES
+                wanted.ver, wanted.offset, wanted.base, flush=self._flush, noted=self._is_noted(wanted)
             )
         except (Busy, BadArgument) as refused:
             self._skip()
@@ -130,7 +147,10 @@ class _Gathering:
             self._let_go(wanted, descriptor, Failed("accident"))
             raise
         if isinstance(came, Refused):
-            self._let_go(wanted, descriptor, came)
+            self._let_go(wanted, descriptor, came, came=os.lseek(descriptor, 0, os.SEEK_CUR))
+            return
+        if wanted.size == link.ARRIVING:
+            self._seal_upload(_Finished(wanted, descriptor, came))
             return
         self._since = self._since or time.monotonic()
         self._bytes += wanted.size
@@ -172,6 +192,26 @@ class _Gathering:
 
     # --- inside
 
+    def _is_noted(self, wanted: link.Wanted) -> bool:
+        """Whether a part is journalled before it is whole; a new upload's is, once it is large."""
+        if wanted.size != link.ARRIVING:
+            return wanted.size >= RESUME_BYTES
+        with self._volume.journal.lock:
+            return wanted.offset > 0 or self._volume.journal.part(wanted.ver) is not None
+
+    def _seal_upload(self, one: _Finished) -> None:
+        ver = one.wanted.ver
+        try:
+            row = self._volume.seal(
+                ver, one.descriptor, flush=self._flush, crc32=one.sums.crc32, digest=one.sums.digest
+            )
+        except Refused as refused:
+            self._let_go(one.wanted, one.descriptor, refused)
+            return
+        os.close(one.descriptor)
+        self._over([ver], [])
+        self._report([link.Arrived(ver, "", "", row.size, row.mtime_ns, row.crc32, row.digest)])
+
     def _finish(self, one: _Finished) -> PartRow | Refused:
         sums = one.sums
         try:
@@ -191,6 +231,8 @@ class _Gathering:
             NoSpace: Likewise.
             Failed: Likewise.
         """
+        if wanted.size == link.ARRIVING:
+            return self._fill_upload(wanted, descriptor)
         summing = Summing()
         self._add_part(summing, descriptor, wanted.offset)
         while True:
@@ -203,7 +245,36 @@ class _Gathering:
             summing.add(content)
             if piece.mark is Mark.LAST:
                 sums = summing.sums()
-                return Damaged("the checksum is wrong") if _differ(wanted, sums) else sums
+                return _compared(sums, wanted.crc32, wanted.digest)
+
+    def _fill_upload(self, wanted: link.Wanted, descriptor: int) -> Sums | Refused:
+        """Likewise of an upload: it is summed where it comes from its beginning on, as its first part is."""
+        summing = None if wanted.offset else Summing()
+        stored, kept = wanted.offset, self._is_noted(wanted)
+        self._arrival.reach(stored)
+        while True:
+            piece = self._next()
+            content = self._buffer[: piece.length]
+            self._read(content)
+            if piece.mark is Mark.REFUSED:
+                return refusal(*pieces.refused(bytes(content)))
+            if piece.mark is Mark.WHOLE:
+                break
+            write(descriptor, content)
+            if summing:
+                summing.add(content)
+            stored += piece.length
+            self._arrival.reach(stored)
+            if not kept and stored >= RESUME_BYTES:
+                kept = bool(self._volume.keep(wanted.ver))
+        size, crc32, digest = pieces.said_whole(bytes(content))
+        if size != stored:
+            return Damaged(f"{stored} bytes came of {size}")
+        sums = summing.sums() if summing else Sums(None, None)
+        found = _compared(sums, crc32, digest)
+        if not isinstance(found, Refused):
+            self._arrival.complete(size, Sums(crc32, digest))
+        return found
 
     def _add_part(self, summing: Summing, descriptor: int, size: int) -> None:
         """Sum up what the part has already."""
@@ -261,10 +332,12 @@ class _Gathering:
                 self._volume.release(ver)
 
 
-def _differ(wanted: link.Wanted, sums: Sums) -> bool:
-    """Whether checksums aren't those that the catalogue has, as far as it has any."""
-    pairs = ((wanted.crc32, sums.crc32), (wanted.digest, sums.digest))
-    return any(known is not None and known != found for known, found in pairs)
+def _compared(sums: Sums, crc32: int | None, digest: bytes | None) -> Sums | Damaged:
+    """Give checksums back if they are those that are known, as far as both are."""
+    pairs = ((crc32, sums.crc32), (digest, sums.digest))
+    if any(None not in pair and pair[0] != pair[1] for pair in pairs):
+        return Damaged("the checksum is wrong")
+    return sums
 
 
 def _refused(ver: int, refused: Refused, received: int = 0) -> link.Arrived:

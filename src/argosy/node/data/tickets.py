@@ -74,7 +74,10 @@ class Tickets:
         self._relay_tls = relay_tls
         self._tickets: dict[int, Ticket] = {}
         self._arrivals: dict[tuple[str, int], Arrival] = {}
-        self._threads = ThreadPoolExecutor(settings.transfer_threads, thread_name_prefix="transfer")
+        self._threads, self._supplying, self._gathering = (
+            ThreadPoolExecutor(settings.transfer_threads, thread_name_prefix=name)
+            for name in ("transfer", "supply", "gather")
+        )  # each of its own, for one waits for what another brings
         self._tasks: asyncio.TaskGroup | None = None
         self._data_tls: ssl.SSLContext | None = None
         self._data_pem: tuple[bytes, bytes] = (b"", b"")
@@ -92,7 +95,8 @@ class Tickets:
             async with asyncio.TaskGroup() as self._tasks:
                 await asyncio.Event().wait()
         finally:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            for threads in (self._threads, self._supplying, self._gathering):
+                threads.shutdown(wait=False, cancel_futures=True)
 
     async def stop(self, seconds: float) -> None:
         """Let running transfers go on for a moment, then cut what is left."""
@@ -232,7 +236,27 @@ class Tickets:
             connection = connect(self._connect_seconds, self._stall_seconds)
             ticket = Ticket(number, connection, far=far, incoming=incoming, begun=True)
             self._add(ticket)
-            self._start(self._carry_out(ticket, work(ticket)))
+            threads = self._gathering if incoming else self._supplying
+            self._start(self._carry_out(ticket, work(ticket), threads))
+
+    def arrival(self, store_id: str, upload: int) -> Arrival | None:
+        """Give how far an upload has come that arrives here now."""
+        return self._arrivals.get((store_id, upload))
+
+    def arrives(self, ticket: Ticket, volume: Volume, upload: int) -> Arrival:
+        """Note that a ticket brings an upload; others may take it while it comes."""
+        ticket.part, ticket.incoming = (volume, upload), True
+        ticket.arrival = self._arrivals[volume.store_id, upload] = Arrival(
+            lead_bytes=self._settings.lead_bytes,
+            lead_seconds=self._settings.lead_seconds,
+            progress=ticket.progress,
+        )
+        return ticket.arrival
+
+    @property
+    def stall_seconds(self) -> float:
+        """How long a data connection, or an upload that is sent while it arrives, may stand still."""
+        return self._stall_seconds
 
     def report(self, ticket: Ticket, report: link.Gathered) -> None:
         """Tell of files on the way; over the next link, if this one is gone."""
@@ -270,8 +294,7 @@ class Tickets:
 
     def _arrives(self, order: link.Receive, ticket: Ticket) -> None:
         if (volume := self._volumes.get(order.store_id)) and ticket.part is None:
-            ticket.part, ticket.incoming = (volume, order.upload), True
-            ticket.arrival = self._arrivals[order.store_id, order.upload] = Arrival()
+            self.arrives(ticket, volume, order.upload)
 
     def _await_whole(self, order: link.Receive) -> bool:
         """Take a client who is there, and wait for what may be a small file; False: it can't be so simple."""
@@ -324,7 +347,7 @@ class Tickets:
         ticket = self._tickets[order.ticket]
         if not ticket.begun:
             ticket.begun = True
-            self._start(self._carry_out(ticket, work(ticket)))
+            self._start(self._carry_out(ticket, work(ticket), self._threads))
         return ticket
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -333,15 +356,15 @@ class Tickets:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _carry_out(self, ticket: Ticket, work: Work) -> None:
+    async def _carry_out(self, ticket: Ticket, work: Work, threads: ThreadPoolExecutor) -> None:
         ticket.moving = True
         loop = asyncio.get_running_loop()
         try:
             try:
                 made = await self._connected(ticket)
-                done = await loop.run_in_executor(self._threads, work, made)
+                done = await loop.run_in_executor(threads, work, made)
             except errors.Refused as refusal:
-                done = await loop.run_in_executor(self._threads, refused, ticket, refusal)
+                done = await loop.run_in_executor(threads, refused, ticket, refusal)
         except Exception:
             log.exception("ticket %x: accident", ticket.number)
             done = link.Done(
@@ -353,7 +376,8 @@ class Tickets:
         if ticket.part and ticket.arrival:
             volume, upload = ticket.part
             ticket.arrival.end(whole=not done.refusal)
-            self._arrivals.pop((volume.store_id, upload), None)
+            if self._arrivals.get((volume.store_id, upload)) is ticket.arrival:
+                del self._arrivals[volume.store_id, upload]
         self._end(ticket, done)
 
     def _end(self, ticket: Ticket, done: link.Done) -> None:

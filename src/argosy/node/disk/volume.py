@@ -134,6 +134,20 @@ class Volume:
                 pass  # taken away by hand
         raise TransferCut("the upload of this file was cut")
 
+    def become(self, upload: int) -> tuple[int, int | None, bytes | None]:
+        """Give size and checksums of an upload that is sealed.
+
+        Raises:
+            TransferCut: It isn't.
+        """
+        with self.journal.lock:
+            part, row = self.journal.part(upload), self.journal.find_version(upload)
+            if part is not None and part.sealed:
+                return part.size, part.crc32, part.digest
+            if row is not None:
+                return row.size, row.crc32, row.digest
+        raise TransferCut("the upload of this file was cut")
+
     def _waits(self, ver: int) -> bool:
         """Whether a version is whole and not in its place yet."""
         with self.journal.lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argosy.wire.link.message import Message
+from argosy.wire.link.transfers import Base
 
 
 class Offer(Message, tag="offer"):
@@ -25,7 +26,11 @@ class Visit(Message, tag="visit"):
 
 
 class Item(Message, tag="item"):
-    """One file that a supplier sends."""
+    """One file that a supplier sends.
+
+    With `size` -1 (`ARRIVING`) it is the upload `ver`, which is still arriving, or sealed: what is there is
+    sent, and what comes, to its end. `loc` means nothing then.
+    """
 
     store_id: str
     loc: bytes
@@ -51,10 +56,13 @@ class Wanted(Message, tag="wanted"):
     ver: int
     """The part's upload id."""
     size: int
+    """-1 (`ARRIVING`): the supplier says at its end what it has become, size and checksums."""
     offset: int
-    """The part so far has the bytes before."""
+    """The part so far, or `base`, has the bytes before."""
     crc32: int | None
     digest: bytes | None
+    base: Base | None = None
+    """As in `Receive`."""
 
 
 class Gather(Message, tag="gather"):

@@ -25,6 +25,11 @@ _HEAD = struct.Struct(">QIB")
 
 HEAD_BYTES = _HEAD.size
 
+_WHOLE = struct.Struct(">QBI16s")
+
+WHOLE_BYTES = _WHOLE.size
+"""What a file of which nobody knew the size has become."""
+
 
 class Mark(IntEnum):
     """What follows a head."""
@@ -37,6 +42,8 @@ class Mark(IntEnum):
     """A refusal, `Name subject` in UTF-8: no more of this file will come."""
     END = 3
     """Nothing: all files are over. The version is 0."""
+    WHOLE = 4
+    """A file of which nobody knew the size is whole: how large it is, and its checksums."""
 
 
 class Piece(NamedTuple):
@@ -55,6 +62,18 @@ def pack_into(buffer: bytearray | memoryview, at: int, piece: Piece) -> None:
     _HEAD.pack_into(buffer, at, *piece)
 
 
+def whole(size: int, crc32: int | None, digest: bytes | None) -> bytes:
+    """Give the bytes that say what a file has become; its checksums are both known, or neither."""
+    known = crc32 is not None and digest is not None
+    return _WHOLE.pack(size, known, (crc32 or 0) if known else 0, digest or b"" if known else b"")
+
+
+def said_whole(said: bytes) -> tuple[int, int | None, bytes | None]:
+    """Give size and checksums out of these `WHOLE_BYTES`."""
+    size, known, crc32, digest = _WHOLE.unpack(said)
+    return (size, crc32, digest) if known else (size, None, None)
+
+
 def words(refusal: str, subject: str) -> bytes:
     """Give the bytes of a refusal."""
     return f"{refusal} {subject}".encode(errors="replace")[:WORDS_LIMIT]
@@ -66,6 +85,11 @@ def refused(said: bytes) -> tuple[str, str]:
     return name, subject
 
 
+_OF_SIZE = (Mark.MORE, Mark.LAST, Mark.REFUSED)
+_OF_NONE = (Mark.MORE, Mark.WHOLE, Mark.REFUSED)
+"""What may come of a file whose size is known, and of one whose size isn't."""
+
+
 class Coming:
     """Which pieces may come: those of the wanted files in their order, just as long as these are."""
 
@@ -73,7 +97,7 @@ class Coming:
         """Begin before the first file.
 
         Args:
-            wanted: Each file's version, and how many bytes of it shall come.
+            wanted: Each file's version, and how many bytes of it shall come; -1: as many as there will be.
         """
         self._wanted = deque(wanted)
 
@@ -96,14 +120,26 @@ class Coming:
         wanted, left = self._wanted[0]
         if ver != wanted or piece.mark is Mark.END:
             raise LinkError(f"a piece of {ver:x} instead of {wanted:x}")
-        if length > (WORDS_LIMIT if piece.mark is Mark.REFUSED else min(left, PIECE_LIMIT)):
-            raise LinkError(f"a piece of {length} bytes of {ver:x}, which lacks {left}")
+        self._check(piece, left)
         if piece.mark is Mark.MORE:
-            if not length:
-                raise LinkError(f"a piece of nothing of {ver:x}")
-            self._wanted[0] = wanted, left - length
+            self._wanted[0] = wanted, left if left < 0 else left - length
         else:
-            if piece.mark is Mark.LAST and length != left:
-                raise LinkError(f"{ver:x} ends {left - length} bytes too early")
             self._wanted.popleft()
         return piece
+
+    def _check(self, piece: Piece, left: int) -> None:
+        """See that a piece of a file that lacks so many bytes, or nobody knows how many, makes sense.
+
+        Raises:
+            LinkError: It doesn't.
+        """
+        ver, length, mark = piece
+        if mark not in (_OF_SIZE if left >= 0 else _OF_NONE):
+            raise LinkError(f"a piece {mark.name} of {ver:x}, which lacks {left}")
+        most = min(left, PIECE_LIMIT) if left >= 0 else PIECE_LIMIT
+        if length > {Mark.REFUSED: WORDS_LIMIT, Mark.WHOLE: WHOLE_BYTES}.get(mark, most):
+            raise LinkError(f"a piece of {length} bytes of {ver:x}, which lacks {left}")
+        if mark is Mark.MORE and not length:
+            raise LinkError(f"a piece of nothing of {ver:x}")
+        if (mark is Mark.LAST and length != left) or (mark is Mark.WHOLE and length != WHOLE_BYTES):
+            raise LinkError(f"{ver:x} ends {left - length} bytes too early")
