@@ -191,7 +191,6 @@ class DataConnection:
             stall_seconds: How long the connection may stand still.
         """
         self = cls(None, stall_seconds, stall_seconds)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = self._prepared(made)
         return self
 
@@ -323,8 +322,7 @@ def _has_dualstack() -> bool:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host or (not host and _has_dualstack()) else socket.AF_INET
-    # IPPROTO_TCP spelled out: asyncio sets TCP_NODELAY only where it stands.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # For ports whose old connections are in TIME_WAIT; two listeners stay impossible (Linux).
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -401,9 +399,9 @@ async def _shaken(made: socket.socket, tls: ssl.SSLContext | None, *, server_sid
     """Set the socket's options and shake hands; the socket is closed when that fails."""
     wrapped = made
     try:
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is None:
-            return made
+            return made  # with Nagle's algorithm: without it sendfile's pieces don't join to full segments
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wrapped = tls.wrap_socket(
             made,
             server_side=server_side,
