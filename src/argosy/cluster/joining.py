@@ -124,6 +124,8 @@ class Guest:
         self.node: Node | None = None
         """Who said hello; None for a stranger."""
         self._catching_up: asyncio.Task[None] | None = None
+        self._parted = False
+        """The node said that it lives and only hangs up."""
         self._awaited: dict[str, int] = {}
         """By store id: the journal number at which a volume's file list is merged."""
 
@@ -154,8 +156,11 @@ class Guest:
         if self._catching_up:
             self._catching_up.cancel()
         if self.node and self.node.peer is self._peer:
-            self.node.left = time.monotonic()
+            self.node.went()
             log.warning("%s is away", self.node.name)
+            if self._peer.broken_off and not self._parted:
+                patience = self._server.config.link.redial_seconds
+                asyncio.get_running_loop().call_later(patience, self.node.give_up, self._peer)
 
     def _answer_node(
         self, node: Node, message: link.Body
@@ -174,6 +179,8 @@ class Guest:
                 node.opened(message.ports)
             case link.Held():
                 self._hold(node, message)
+            case link.Farewell():
+                self._parted = True
             case link.Renew():
                 return self._certificate(node.name, message.request)
             case _:
@@ -216,6 +223,8 @@ class Guest:
             raise errors.Denied("no certificate of a node")
         if hello.version != link.VERSION:
             raise errors.Unsupported(f"link version {hello.version}, this is {link.VERSION}")
+        if (known := self._server.roster.nodes.get(name)) and known.boot == hello.boot:
+            known.knocks = True
         async with self._server.doorway:
             return await self._admit(name, hello)
 

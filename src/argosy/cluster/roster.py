@@ -72,6 +72,8 @@ class Node:
         """When it last said something, on the monotonic clock."""
         self.left = 0.0
         """When we saw its link end, on the same clock."""
+        self.knocks = False
+        """The same process is back, and about to join."""
         self.peer: Peer | None = None
         self._ports: deque[int] = deque()
         self._ports_came = asyncio.Event()
@@ -93,6 +95,7 @@ class Node:
         self.advertise, self.software = hello.advertise, hello.software
         self.labels, self.zone = frozenset(hello.labels), hello.zone
         self.heard = time.monotonic()
+        self.knocks = False
         self._ports.clear()
         self.volumes = {}
         known = set(hello.running)
@@ -119,6 +122,18 @@ class Node:
         while self._promised and self._promised[0] < before:
             self._promised.popleft()
         return len(self.transfers) + len(self._promised)
+
+    def went(self) -> None:
+        """Note that the link is over; who waits for one of the ports waits in vain."""
+        self.left, self.knocks = time.monotonic(), False
+        self._ports.clear()
+        self._ports_came.set()
+
+    def give_up(self, peer: Peer) -> None:
+        """End the transfers of a node that hasn't come back since this link ended: its process is dead."""
+        if self.peer is peer and not self.knocks:
+            for transfer in list(self.transfers.values()):
+                transfer.lose()
 
     def beat(self, beat: link.Beat) -> None:
         """Take the figures of a heartbeat."""

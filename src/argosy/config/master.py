@@ -26,6 +26,9 @@ class Link(Table, frozen=True, kw_only=True):
     """How often a node says that it is alive."""
     lost_seconds: float = 15.0
     """A node not heard of for so long is away, and its running transfers are given up."""
+    redial_seconds: float = 2.0
+    """A node whose machine ended the link, and that doesn't dial again within so long, is dead: its transfers
+    are given up at once."""
     request_seconds: float = 30.0
     """How long an order to a node may take to be answered."""
     checksum_seconds: float = 3600.0
@@ -286,6 +289,8 @@ def load_master(path: Path) -> Master:
     if master.search.at_once < 1 or master.search.limit < 1 or master.search.seconds <= 0:
         raise ConfigError("search: limit and at_once want at least 1, seconds more than 0")
     _check_repair(master.repair)
+    if link.redial_seconds <= 0:
+        raise ConfigError("link.redial_seconds: want more than 0")
     if link.lost_seconds <= link.beat_seconds:
         raise ConfigError("link.lost_seconds: want more than link.beat_seconds")
     if bool(ftp.certificate) != bool(ftp.key):

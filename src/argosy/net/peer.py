@@ -68,11 +68,16 @@ class Peer(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._lost = asyncio.Event()
         self._heard = 0.0
+        self._hung_up = False
         self._transport: asyncio.Transport | None = None
         self.local: tuple[str, int] = ("", 0)
         self.remote: tuple[str, int] = ("", 0)
         self.certificate: dict[str, Any] | None = None
         """The far side's certificate as `ssl` gives it, if it showed one that our authority signed."""
+        self.farewell: link.Body | None = None
+        """What we say before we hang up, if anything."""
+        self.broken_off = False
+        """The far side's machine ended the link, and neither we nor a network that is silent."""
 
     # --- asyncio.Protocol
 
@@ -114,7 +119,8 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that nothing will come."""
-        del exc
+        # A dead process's sockets are closed by its machine: an end, or a reset. A silent network times out.
+        self.broken_off = not self._hung_up and (exc is None or isinstance(exc, ConnectionError))
         self._lost.set()
         self._writable.set()
         waiting, self._asked = self._asked, {}
@@ -208,6 +214,7 @@ class Peer(asyncio.Protocol):
 
     def close(self) -> None:
         """End the link; what was said before still gets sent."""
+        self._say_farewell()
         self._send()
         if self._transport:
             self._transport.close()
@@ -215,6 +222,11 @@ class Peer(asyncio.Protocol):
     async def closed(self) -> None:
         """Wait until the link is over."""
         await self._lost.wait()
+
+    def _say_farewell(self) -> None:
+        if self.farewell and not self._hung_up and not self.lost:
+            self._unsent.append(link.encode(link.Frame(0, False, self.farewell)))
+        self._hung_up = True
 
     def _request(self, message: link.Body, heard: Heard) -> int:
         if self.lost:
@@ -288,6 +300,9 @@ class Peer(asyncio.Protocol):
             self._heard = min(now, self._heard + now - due)
             if now - self._heard > self._silent_seconds:
                 log.warning("%s: not heard of for %.1f s, hanging up", self.remote, self._silent_seconds)
+                self._say_farewell()  # maybe only its words don't reach us
+                self._send()
+                await asyncio.sleep(0)
                 if self._transport:
                     self._transport.abort()
             elif self._transport and not self._transport.is_closing():

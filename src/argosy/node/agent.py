@@ -151,6 +151,7 @@ class Agent:
                 raise errors.Unsupported("another version of the link")
             log.info("joined %s as %s, epoch %d", self._settings.master, self._settings.name, welcome.epoch)
             self._peer = peer
+            peer.farewell = link.Farewell()
             session = Session(
                 self._settings,
                 peer,

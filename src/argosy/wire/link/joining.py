@@ -69,5 +69,9 @@ class Certificate(Message, tag="certificate"):
     key: bytes
 
 
-Body = Hello | Welcome | Certificate
+class Farewell(Message, tag="farewell"):
+    """A note of the node's: it hangs up now, and lives; what moves goes on."""
+
+
+Body = Hello | Welcome | Certificate | Farewell
 """Those of these messages that are a frame's body; the others are parts of them."""
