@@ -48,6 +48,7 @@ def test_every_form_of_a_mount_line_is_understood(export: bytes) -> None:
         b"a b:ann:secret",
         b"h:0:ann:secret",
         b"h:65536:ann:secret",
+        b"h:01210121",
         b"[fd00::1:ann:secret",
         b"[fd00::1]ann:secret",
         b"ftp://",

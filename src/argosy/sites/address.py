@@ -109,7 +109,7 @@ def _host_and_port(place: str, whole: str) -> tuple[str, int]:
     host, rest = _split_host(place)
     if not _HOST.fullmatch(host):
         raise errors.BadArgument(f"no host in {_shown(whole)}")
-    if rest and not (rest.isascii() and rest.isdecimal() and 1 <= int(rest[:6]) <= 65_535):
+    if rest and not (rest.isascii() and rest.isdecimal() and len(rest) <= 5 and 1 <= int(rest) <= 65_535):
         raise errors.BadArgument(f"no port in {_shown(whole)}")
     return host, int(rest) if rest else 0
 
