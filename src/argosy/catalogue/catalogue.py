@@ -8,10 +8,12 @@ uploads to it are in this room; the nodes, the replicas, the rules and the users
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from argosy.catalogue.jobs import Jobs
 from argosy.catalogue.model import (
     Attributes,
+    Companion,
     Discard,
     Entry,
     PartName,
@@ -201,6 +203,7 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
         group: str = "argosy",
         mode: int = 0o644,
         resume: bool,
+        along: Sequence[Companion] = (),
     ) -> Upload:
         """Take the name for an upload, or the file that it shall replace.
 
@@ -216,6 +219,7 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
             mode: Of a new name.
             resume: Go on with the part, or with the content, that lies on `volume`. A part's upload
                 keeps its id, and `received` says how far it is; a content is given as `base`.
+            along: The volumes that take it along; in `companions` with what they have of it.
 
         Raises:
             Busy: Another upload is open on this entry.
@@ -242,6 +246,7 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
                 group=group,
                 mode=mode,
                 resume=resume,
+                along=along,
                 now_ns=now_ns,
             )
             begun.append(upload)
@@ -259,26 +264,40 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
             raise
 
     async def commit(
-        self, upload: int, sealed: Sealed, *, epoch: int
+        self, upload: int, sealed: Sealed, *, epoch: int, along: Sequence[Companion] = ()
     ) -> tuple[Entry, Replica, list[Discard]]:
         """Make what has arrived the file's content, flushed to the disk when this returns.
 
         Gives the entry, the replica with the loc where the node shall put it, and the deletions of the
-        old content, which are owed from now on.
+        old content, which are owed from now on. Each of those that took it `along` has a replica, too.
 
         Raises:
             Failed: The upload is gone, or its node was registered anew since: its bytes count no more.
+            Unavailable: Likewise the node of one that took it along.
         """
         now_ns = self._now()
         committed = await self._engine.write(
-            lambda db: uploads.commit(db, upload, sealed, epoch=epoch, wants=self.wants, now_ns=now_ns),
+            lambda db: uploads.commit(
+                db, upload, sealed, epoch=epoch, along=along, wants=self.wants, now_ns=now_ns
+            ),
             durable=True,
         )
         self._tell_noted()
         return committed
 
-    async def cut(self, upload: int, received: int | None) -> bool:
-        """End an upload that nobody was told had worked. True: its part is worth nothing, forget it.
+    async def accompany(self, upload: int, companion: Companion) -> None:
+        """Have one volume more take an upload along.
+
+        Raises:
+            Failed: The upload is over.
+            Unavailable: The node isn't in this epoch.
+        """
+        await self._engine.write(uploads.accompany, upload, companion)
+
+    async def cut(
+        self, upload: int, received: int | None, along: Mapping[int, int | None] | None = None
+    ) -> bool:
+        """End an upload that nobody was told had worked. True: its parts are worth nothing, forget them.
 
         The part of a new file is kept for REST and APPE under the name that it had; an overwritten file
         stays as it was, without, and from now on it can't be gone on with, only be sent whole.
@@ -286,8 +305,10 @@ class Catalogue(Nodes, Replicas, Users, Jobs):
         Args:
             upload: Which; one that is over already is no error.
             received: Bytes in the part; None: nobody knows yet, the node will tell when it is back.
+            along: Likewise of the volumes that took it along. With the largest of these parts the upload
+                goes on, if nobody knows what the first one has.
         """
-        return await self._engine.write(uploads.cut, upload, received, self._now())
+        return await self._engine.write(uploads.cut, upload, received, self._now(), along)
 
     async def forget_expired(self, before_ns: int) -> list[PartName]:
         """Drop uploads that were cut before this time; give their parts, whose volumes may be told."""

@@ -148,6 +148,19 @@ PartName = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A volume that takes an upload along with the first."""
+
+    volume: int
+    node: str
+    epoch: int
+    received: int = 0
+    """Bytes of its part, of an upload that was cut and is gone on with."""
+    base: Replica | None = None
+    """Its copy of the content that the upload goes on from, if it has one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A file that is arriving on one volume. Its id is the version it will become."""
 
@@ -162,6 +175,8 @@ class Upload:
     """The copy on the same volume that this upload goes on from (REST or APPE on a live file)."""
     forgotten: tuple[PartName, ...] = ()
     """Parts that beginning this upload made worthless: their volumes may be told."""
+    companions: tuple[Companion, ...] = ()
+    """The volumes that take it along."""
 
 
 @dataclass(frozen=True, slots=True)

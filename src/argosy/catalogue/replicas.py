@@ -10,6 +10,7 @@ from argosy.catalogue.model import (
     Discard,
     Found,
     MergeReport,
+    PartName,
     Replica,
     Sealed,
     Settlement,
@@ -66,17 +67,18 @@ class Replicas(Ground):
 
     async def reconcile(
         self, volume: int, parts: Sequence[tuple[int, int, bool]], running: Collection[int]
-    ) -> None:
+    ) -> list[PartName]:
         """Bring the uploads in line with the parts that a volume came back with, before any begins there.
 
-        What was cut gets the size of its part, and a name whose part is lost goes.
+        What was cut gets the size of its part, and a name whose part is lost goes. Gives the parts on other
+        volumes that went with it.
 
         Args:
             volume: Whose parts.
             parts: Upload, bytes, and whether it is sealed, of every part on the volume.
             running: Uploads that go on right now, on whatever volume; they are left alone.
         """
-        await self._engine.write(uploads.reconcile, volume, parts, running, self._now())
+        return await self._engine.write(uploads.reconcile, volume, parts, running, self._now())
 
     async def verdict(self, volume: int, parts: Sequence[tuple[int, int, bool]]) -> Verdict:
         """Say what becomes of the parts that a volume came back with, once they are reconciled.

@@ -247,7 +247,8 @@ class Guest:
         running = {node.transfers[ticket].upload for ticket in hello.running if ticket in node.transfers}
         for volume, state in zip(volumes, hello.volumes, strict=True):
             # Now, for nothing can begin there yet: what is cut from here on isn't among these parts.
-            await self._catalogue.reconcile(volume.number, _parts(state), running)
+            for other, part in await self._catalogue.reconcile(volume.number, _parts(state), running):
+                server.roster.forget(other, [part])
         if node.online and node.peer and node.peer is not self._peer:
             node.peer.close()  # the older link of a node that came back
         node.joined(self._peer, hello, epoch)

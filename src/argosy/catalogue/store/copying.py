@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from argosy.catalogue.model import Entry, Sealed, Standing, Verdict
-from argosy.catalogue.store import replicas, tree, uploads
+from argosy.catalogue.store import companions, replicas, tree, uploads
 
 
 def add(
@@ -40,7 +40,8 @@ def add(
     for ver, sealed in copies:
         where = _add(db, volume, ver, sealed, node=node, now_ns=now_ns)
         if where is None:
-            forget.append(ver)
+            if not companions.takes(db, ver, volume):  # of an upload: as that ends, so will its part
+                forget.append(ver)
         else:
             commit.append((ver, *where))
     return Verdict(tuple(commit), tuple(forget))

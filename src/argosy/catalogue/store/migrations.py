@@ -75,10 +75,21 @@ def _rules_and_jobs(db: sqlite3.Connection) -> None:
     )
 
 
+def _company_for_uploads(db: sqlite3.Connection) -> None:
+    """Version 6: several volumes take an upload."""
+    db.execute(
+        "CREATE TABLE companion(upload BIGINT NOT NULL REFERENCES upload(id) ON DELETE CASCADE,"
+        " volume INTEGER NOT NULL, node TEXT NOT NULL, epoch BIGINT NOT NULL, received BIGINT NOT NULL,"
+        " PRIMARY KEY(upload, volume)) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX companion_volume ON companion(volume)")
+
+
 STEPS: Mapping[int, Step] = {
     2: _users_with_settings,
     3: _links_and_torn_files,
     4: _an_index_of_directories,
     5: _rules_and_jobs,
+    6: _company_for_uploads,
 }
 """By the version that a step leads to."""

@@ -12,7 +12,7 @@ from argosy.catalogue.model import ROOT_ID
 from argosy.catalogue.store.migrations import STEPS
 from argosy.errors import ConfigError
 
-VERSION = 5
+VERSION = 6
 """What `meta.schema` says. A database of a later version is refused, an older one goes up the steps."""
 
 TABLES = (
@@ -65,6 +65,13 @@ TABLES = (
         received BIGINT NOT NULL, started_ns BIGINT NOT NULL
     ) WITHOUT ROWID""",
     "CREATE INDEX upload_volume ON upload(volume)",
+    # Volumes that take an upload along with the first. received: bytes of the part, once it was cut.
+    """CREATE TABLE companion(
+        upload BIGINT NOT NULL REFERENCES upload(id) ON DELETE CASCADE, volume INTEGER NOT NULL,
+        node TEXT NOT NULL, epoch BIGINT NOT NULL, received BIGINT NOT NULL,
+        PRIMARY KEY(upload, volume)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX companion_volume ON companion(volume)",
     # Files whose replacement was cut: to go on with it would mix it with the old content, which stayed.
     """CREATE TABLE torn(
         file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE

@@ -10,7 +10,7 @@ from argosy import errors
 from argosy.catalogue import model
 from argosy.catalogue.keeping import Way
 from argosy.catalogue.model import ROOT_ID, Attributes, Entry, Kind, Removal, State, TreePath
-from argosy.catalogue.store import replicas
+from argosy.catalogue.store import companions, replicas
 
 COLUMNS = "id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode, crc32, digest"
 """What files and directories have."""
@@ -370,8 +370,8 @@ def _remove_file(db: sqlite3.Connection, entry: Entry, now_ns: int) -> Removal:
         number, volume, partial = upload
         if not partial:
             raise errors.Busy(entry.name)
+        forgotten = ((volume, number), *companions.parts(db, number))
         db.execute("DELETE FROM upload WHERE id = ?", (number,))
-        forgotten = ((volume, number),)
     discards = replicas.bury(db, entry.id, now_ns)
     db.execute("DELETE FROM ent WHERE id = ?", (entry.id,))
     return Removal(tuple(discards), forgotten)

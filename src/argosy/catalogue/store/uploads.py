@@ -7,7 +7,7 @@ overwritten file is read as it was.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from argosy import errors
 from argosy.catalogue import model
 from argosy.catalogue.keeping import Wants
 from argosy.catalogue.model import (
+    Companion,
     Discard,
     Entry,
     Kind,
@@ -27,7 +28,7 @@ from argosy.catalogue.model import (
     Upload,
     Verdict,
 )
-from argosy.catalogue.store import jobs, replicas, tree
+from argosy.catalogue.store import companions, jobs, replicas, tree
 
 OPEN, PARTIAL = range(2)
 
@@ -47,6 +48,7 @@ def begin(
     group: str,
     mode: int,
     resume: bool,
+    along: Sequence[Companion] = (),
     now_ns: int,
 ) -> Upload:
     """Take the name for an upload, or the file that it shall replace.
@@ -63,6 +65,7 @@ def begin(
         group: Of a new name.
         mode: Of a new name.
         resume: Go on with the part, or with the content, that lies on `volume`.
+        along: The volumes that take it along.
         now_ns: The time.
 
     Raises:
@@ -97,7 +100,8 @@ def begin(
         if old[-1] == OPEN:
             raise errors.Busy(model.shown(path))
         if resume:
-            return _go_on(db, old, volume=volume, node=node, epoch=epoch)
+            upload = _go_on(db, old, volume=volume, node=node, epoch=epoch)
+            return _accompany(db, upload, along)
         upload = replace(upload, forgotten=_drop_row(db, old))
         _set_state(db, entry.id, State.UPLOADING, 0)
     elif resume and not placeholder:
@@ -110,7 +114,20 @@ def begin(
         " started_ns) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         (number, entry.id, placeholder, base_ver, volume, node, epoch, user, OPEN, now_ns),
     )
-    return upload
+    return _accompany(db, upload, along) if along else upload
+
+
+def _accompany(db: sqlite3.Connection, upload: Upload, along: Sequence[Companion]) -> Upload:
+    """Enter who takes an upload along.
+
+    Raises:
+        Unavailable: One of the nodes isn't in this epoch.
+    """
+    for one in along:
+        check_epoch(db, one.volume, one.node, one.epoch)
+    base_ver = upload.base.ver if upload.base else 0
+    found, left = companions.choose(db, upload.id, upload.file, along, base_ver)
+    return replace(upload, companions=found, forgotten=(*upload.forgotten, *left))
 
 
 def check_epoch(db: sqlite3.Connection, volume: int, node: str, epoch: int) -> None:
@@ -137,8 +154,9 @@ def _row_of(db: sqlite3.Connection, file: int) -> Any:
 
 
 def _drop_row(db: sqlite3.Connection, row: Any) -> tuple[PartName, ...]:
+    parts = companions.parts(db, row[0])
     db.execute("DELETE FROM upload WHERE id = ?", (row[0],))
-    return ((row[2], row[0]),)
+    return ((row[2], row[0]), *parts)
 
 
 def _set_state(db: sqlite3.Connection, file: int, state: State, size: int) -> None:
@@ -169,15 +187,23 @@ def partial(db: sqlite3.Connection, file: int) -> Upload | None:
 
 
 def commit(
-    db: sqlite3.Connection, number: int, sealed: Sealed, *, epoch: int, wants: Wants | None, now_ns: int
+    db: sqlite3.Connection,
+    number: int,
+    sealed: Sealed,
+    *,
+    epoch: int,
+    along: Sequence[Companion] = (),
+    wants: Wants | None,
+    now_ns: int,
 ) -> tuple[Entry, Replica, list[Discard]]:
     """Make what has arrived the file's content, wherever its name is by now.
 
     Gives the entry, the replica with the loc where the node shall put it, and the deletions of the old
-    content, which are owed from now on.
+    content, which are owed from now on. Each of those that took it `along` has a replica, too.
 
     Raises:
         Failed: The upload is gone, or its node has been registered anew since: its bytes count no more.
+        Unavailable: Likewise the node of one that took it along.
     """
     row = db.execute(
         f"SELECT {_COLUMNS} FROM upload u WHERE id = ? AND state = 0 AND epoch = ? AND EXISTS"  # noqa: S608
@@ -187,6 +213,8 @@ def commit(
     if row is None:
         raise errors.Failed("the node was away in between")
     _, file, volume, node, _, _ = row
+    for one in along:
+        check_epoch(db, one.volume, one.node, one.epoch)
     db.execute("DELETE FROM upload WHERE id = ?", (number,))
     db.execute("DELETE FROM torn WHERE file = ?", (file,))
     discards = replicas.bury(db, file, now_ns)
@@ -196,6 +224,8 @@ def commit(
     )
     entry = tree.by_id(db, file)
     replica = place(db, entry, volume=volume, node=node, now_ns=now_ns)
+    for one in along:
+        place(db, entry, volume=one.volume, node=one.node, now_ns=now_ns)
     jobs.note(db, [file], wants, now_ns)
     return entry, replica, discards
 
@@ -211,8 +241,27 @@ def place(db: sqlite3.Connection, entry: Entry, *, volume: int, node: str, now_n
     return replica
 
 
-def cut(db: sqlite3.Connection, number: int, received: int | None, now_ns: int) -> bool:
-    """End an upload that nobody was told had worked. True: its part is worth nothing, forget it.
+def accompany(db: sqlite3.Connection, number: int, companion: Companion) -> None:
+    """Have one volume more take an upload along.
+
+    Raises:
+        Failed: The upload is over.
+        Unavailable: The node isn't in this epoch.
+    """
+    if db.execute("SELECT 1 FROM upload WHERE id = ? AND state = ?", (number, OPEN)).fetchone() is None:
+        raise errors.Failed("the upload is over")
+    check_epoch(db, companion.volume, companion.node, companion.epoch)
+    companions.add(db, number, companion)
+
+
+def cut(
+    db: sqlite3.Connection,
+    number: int,
+    received: int | None,
+    now_ns: int,
+    along: Mapping[int, int | None] | None = None,
+) -> bool:
+    """End an upload that nobody was told had worked. True: its parts are worth nothing, forget them.
 
     The part of a new file is kept for REST and APPE under the name that it had; an overwritten file
     stays as it was, without, and from now on it can't be gone on with, only be sent whole.
@@ -222,6 +271,8 @@ def cut(db: sqlite3.Connection, number: int, received: int | None, now_ns: int) 
         number: The upload.
         received: Bytes in the part; None: nobody knows yet, the node will tell when it is back.
         now_ns: The time.
+        along: Likewise of the volumes that took it along. With the largest of these parts the upload goes
+            on, if nobody knows what the first one has.
     """
     row = db.execute(
         "SELECT file, placeholder, received, base_ver FROM upload WHERE id = ?", (number,)
@@ -234,6 +285,10 @@ def cut(db: sqlite3.Connection, number: int, received: int | None, now_ns: int) 
     if not placeholder or received == 0:
         _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
         return True
+    if along:
+        companions.cut(db, number, along)
+        if received is None:
+            received = companions.lead(db, number) or None
     size = before if received is None else received
     db.execute(
         "UPDATE upload SET state = ?, received = ?,"
@@ -260,14 +315,16 @@ def holder_of(db: sqlite3.Connection, ver: int) -> int | None:
 
 
 def forget_expired(db: sqlite3.Connection, before_ns: int, now_ns: int) -> list[PartName]:
-    """Drop cut uploads that nobody went on with; give their parts."""
+    """Drop cut uploads that nobody went on with; give their parts, wherever they are."""
     rows = db.execute(
         "SELECT id, file, volume, placeholder FROM upload WHERE state = ? AND started_ns < ?",
         (PARTIAL, before_ns),
     ).fetchall()
-    for number, file, _, placeholder in rows:
+    found = []
+    for number, file, volume, placeholder in rows:
+        found += [(volume, number), *companions.parts(db, number)]
         _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
-    return [(volume, number) for number, _, volume, _ in rows]
+    return found
 
 
 def recover(db: sqlite3.Connection, now_ns: int) -> None:
@@ -282,11 +339,12 @@ def reconcile(
     parts: Sequence[tuple[int, int, bool]],
     running: Collection[int],
     now_ns: int,
-) -> None:
+) -> list[PartName]:
     """Bring the catalogue's uploads in line with the parts that a volume came back with.
 
     Before anything new begins on the volume: of what was cut since they were listed they say nothing, or less
-    than its client was told. `verdict` says what becomes of the parts.
+    than its client was told. `verdict` says what becomes of the parts. Gives the parts on other volumes with
+    which nobody goes on any more.
 
     Args:
         db: Inside a transaction.
@@ -301,12 +359,21 @@ def reconcile(
     for number, received, _ in parts:
         if number not in under_way and _volume_of(db, number) == volume:
             cut(db, number, received, now_ns)
-    for number, file, placeholder in db.execute(
-        "SELECT id, file, placeholder FROM upload WHERE volume = ?", (volume,)
+    companions.reconcile(db, volume, {number: received for number, received, _ in parts}, under_way)
+    forgotten: list[PartName] = []
+    for number, file, placeholder, partial in db.execute(
+        "SELECT id, file, placeholder, state FROM upload WHERE volume = ?", (volume,)
     ).fetchall():
-        if number not in there and number not in under_way:
+        if number in there or number in under_way:
+            continue
+        if partial and (received := companions.lead(db, number)):
+            companions.cut(db, number, {volume: 0})
+            _set_state(db, file, State.PARTIAL, received)
+        else:
+            forgotten += companions.parts(db, number)
             _abolish(db, number, file, placeholder=bool(placeholder), now_ns=now_ns)
     expect_listed(db, volume, there)
+    return forgotten
 
 
 def verdict(
@@ -326,7 +393,7 @@ def verdict(
                 copies.append((number, received))
             elif not wanted:
                 forget.append(number)
-        elif at not in (None, volume):
+        elif at not in (None, volume) and not companions.takes(db, number, volume):
             forget.append(number)
     return Verdict(tuple(commit), tuple(forget), tuple(copies))
 
