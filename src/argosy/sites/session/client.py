@@ -8,34 +8,23 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import logging
 import posixpath
-import time
 from functools import partial
 
 from argosy import errors
 from argosy.config import Remote
 from argosy.sites.model import Address, Facts, Kind, Room
-from argosy.sites.session import explaining, login, refusals
+from argosy.sites.session import login, refusals
 from argosy.sites.session.control import Control
 from argosy.sites.session.data import Ahead, Download, Upload
 from argosy.sites.session.dialect import Dialect, TimeSetting
+from argosy.sites.session.looking import Looker
 from argosy.sites.session.pipelining import ask_all
+from argosy.sites.session.spelling import Spelling
 from argosy.sites.session.transfers import Transfers
 from argosy.sites.session.wording import Words, quoted, setting_mode, setting_time, ways_to_set_time
-from argosy.wire.ftp import answers, listed, times
+from argosy.wire.ftp import answers, times
 from argosy.wire.ftp.answers import Answer
-from argosy.wire.ftp.listed import Listed, Listing, Precision, Type
-
-log = logging.getLogger(__name__)
-
-_UNKNOWN_VERB = frozenset({202, 500, 502, 504})
-"""The site has no such verb. RFC 959 section 4.2.2."""
-
-_KINDS = {Type.FILE: Kind.FILE, Type.DIRECTORY: Kind.DIRECTORY, Type.LINK: Kind.LINK, Type.OTHER: Kind.FILE}
-
-_MODE_OF_LINKS, _LINK_LIMIT = 0o777, 4096
-"""What Linux gives every symbolic link, and how long its target can be."""
 
 
 class Client:
@@ -58,11 +47,18 @@ class Client:
         self._control = Control(address.host, address.port, settings)
         self._transfers = Transfers(self._control, dialect, settings, address.host)
         self._ask_all = partial(ask_all, self._control, dialect, settings)
-        self._trims = self._utf8_alone = False
         self.home = b"/"
         try:
             encrypted = login.greet(self._control, address, dialect, settings)
-            self._trims, self._utf8_alone = dialect.trims_blanks, dialect.knows_utf8_alone
+            self._spelling = Spelling(address.encoding, dialect.trims_blanks, dialect.knows_utf8_alone)
+            self._look = Looker(
+                self._control,
+                self._transfers,
+                dialect,
+                self._spelling,
+                address=address,
+                settings=settings,
+            )
             self._transfers.protected = login.log_in(self._control, address, dialect, encrypted=encrypted)
             dialect.expect_abor(encrypted=self._transfers.protected)
             login.choose(self._control, address, dialect)
@@ -84,69 +80,22 @@ class Client:
     # --- looking
 
     def list(self, path: bytes) -> list[Facts]:
-        """Tell all that is in a directory, but `.` and `..`: one listing, by MLSD where there is one.
-
-        Raises:
-            NotFound, NotADirectory, Denied: As it is there.
-            Failed: Nothing of what the site sent can be understood.
-            TransferCut, NoDataConnection, Unavailable: The site, or the way to it, is in trouble.
-        """
-        if self.dialect.mlsd is None:
-            self.dialect.learn(mlsd=self.dialect.has("MLST") or self.dialect.has("MLSD"))
-        if self.dialect.mlsd:
-            try:
-                data = self._fetch("MLSD", self._out(path), path)
-            except errors.Unsupported:
-                self.dialect.learn(mlsd=False)
-            else:
-                return self._told(path, listed.parse_mlsd(data))
-        listing = self._listing(path)
-        self._find_zone(path, listing)
-        return self._told(path, listing)
+        """As `Looker.list`."""
+        return self._look.list(path)
 
     def facts(self, path: bytes) -> Facts:
-        """Tell of one file or directory: by MLST, else by SIZE and MDTM, else by its directory's listing.
-
-        Raises:
-            NotFound, Denied: As it is there.
-            Unavailable: The site, or the way to it, is in trouble.
-        """
-        if self.dialect.mlst is None:
-            self.dialect.learn(mlst=self.dialect.has("MLST"))
-        if self.dialect.mlst:
-            answer = self._control.ask("MLST", self._out(path))
-            if answer.good:
-                return self._shown(path, answer)
-            if answer.code not in _UNKNOWN_VERB:
-                raise refusals.kind_of(answer, unclear=errors.NotFound)(path)
-            self.dialect.learn(mlst=False)
-        return self._facts_by_asking(path)
+        """As `Looker.facts`."""
+        return self._look.facts(path)
 
     def read_link(self, path: bytes) -> bytes:
-        """Tell where a symbolic link leads.
-
-        Raises:
-            NotFound: There is no such name.
-            BadArgument: It is no link.
-            Unsupported: The site doesn't tell.
-        """
-        found = self.facts(path)
-        if found.target is not None:
-            return found.target
-        name = posixpath.basename(path)
-        for entry in self._listing(posixpath.dirname(path)).entries:
-            if entry.name == self._out(name):
-                if entry.type is not Type.LINK:
-                    raise errors.BadArgument(path)
-                if entry.target is not None:
-                    return self._in(entry.target)
-        raise errors.Unsupported(f"the site doesn't tell where {path!r} leads")
+        """As `Looker.read_link`."""
+        return self._look.read_link(path)
 
     def room(self) -> Room:
         """Tell how much room there is, if the site does (AVBL)."""
         if not self.dialect.has("AVBL"):
             return Room(None, None)
-        answer = self._control.ask("AVBL", self._out(self.home))
+        answer = self._control.ask("AVBL", self._spelling.out(self.home))
         with contextlib.suppress(errors.Failed):
             if answer.good:
                 return Room(None, answers.available(answer))
@@ -167,8 +116,8 @@ class Client:
             Unsupported: The site can't begin in the middle of a file.
             NoDataConnection, Unavailable: The site, or the way to it, is in trouble.
         """
-        refusing = partial(self._reason, path=path, verb="RETR")
-        made = self._transfers.begin("RETR", self._out(path), refusing, offset=offset, window=window)
+        refusing = partial(self._look.reason, path=path, verb="RETR")
+        made = self._transfers.begin("RETR", self._spelling.out(path), refusing, offset=offset, window=window)
         return Download(self._control, made, self._settings, refusing, self.dialect)
 
     def prepare(self, path: bytes | None = None, *, window: int | None = None) -> None:
@@ -179,7 +128,7 @@ class Client:
             window: As `retrieve` takes it.
         """
         with contextlib.suppress(errors.NameNotAllowed):
-            self._transfers.prepare(None if path is None else ("RETR", self._out(path)), window)
+            self._transfers.prepare(None if path is None else ("RETR", self._spelling.out(path)), window)
 
     def rest(self) -> None:
         """Let go of what was opened beforehand. Nothing is raised."""
@@ -241,16 +190,16 @@ class Client:
             NotFound, Denied: As it is there.
             Exists: There is something by the new name, and the site doesn't replace it.
         """
-        before, after = ("RNFR", self._out(old)), ("RNTO", self._out(new))
+        before, after = ("RNFR", self._spelling.out(old)), ("RNTO", self._spelling.out(new))
         if self.dialect.pipelines:
             taken, moved = self._ask_all(before, after)
         else:
             taken, moved = self._control.ask(*before), None
         if not 200 <= taken.code < 400:
-            raise self._reason(taken, old, verb="RNFR")
+            raise self._look.reason(taken, old, verb="RNFR")
         moved = moved or self._control.ask(*after)
         if not moved.good:
-            raise self._reason(moved, new, verb="RNTO")
+            raise self._look.reason(moved, new, verb="RNTO")
 
     def set_mtime(self, path: bytes, ns: int) -> None:
         """Set a file's time of modification, to the second.
@@ -265,16 +214,16 @@ class Client:
         ways = [known] if known else ways_to_set_time(self.dialect)
         refused: Answer | None = None
         for way in ways:
-            answer = self._control.ask(*setting_time(way, self._out(path), ns))
+            answer = self._control.ask(*setting_time(way, self._spelling.out(path), ns))
             if answer.good and (known or way is TimeSetting.MFMT or self._shows_time(path, ns)):
                 self.dialect.learn(time_setting=way)
                 return
-            if not answer.good and answer.code not in _UNKNOWN_VERB:
+            if not answer.good and answer.code not in refusals.UNKNOWN_VERB:
                 refused = answer
                 if way is TimeSetting.MFMT or known:
                     break
         if refused is not None:
-            raise self._reason(refused, path, verb="SITE")
+            raise self._look.reason(refused, path, verb="SITE")
         self.dialect.learn(time_setting=TimeSetting.NONE)
         raise errors.Unsupported("the site can't set times")
 
@@ -287,12 +236,12 @@ class Client:
         """
         if self.dialect.chmod is False:
             raise errors.Unsupported("the site can't set modes")
-        answer = self._control.ask(*setting_mode(self._out(path), mode))
-        if answer.code in _UNKNOWN_VERB:
+        answer = self._control.ask(*setting_mode(self._spelling.out(path), mode))
+        if answer.code in refusals.UNKNOWN_VERB:
             self.dialect.learn(chmod=False)
             raise errors.Unsupported("the site can't set modes")
         if not answer.good:
-            raise self._reason(answer, path, verb="SITE")
+            raise self._look.reason(answer, path, verb="SITE")
         self.dialect.learn(chmod=True)
 
     def dress(self, path: bytes, *, mtime_ns: int | None, mode: int | None) -> Facts | None:
@@ -306,7 +255,7 @@ class Client:
         Raises:
             Unavailable: The site, or the way to it, is in trouble.
         """
-        dialect, name = self.dialect, self._out(path)
+        dialect, name = self.dialect, self._spelling.out(path)
         if (mode is not None and not dialect.chmod) or not (dialect.mlst or (dialect.size and dialect.mdtm)):
             return None
         commands: builtins.list[Words] = []
@@ -322,7 +271,7 @@ class Client:
             if not all(answer.good for answer in heard):
                 return None
             if dialect.mlst:
-                return self._shown(path, heard[-1])
+                return self._look.shown(path, heard[-1])
             size, mtime_ns = answers.size(heard[-2]), answers.modified(heard[-1])
             return Facts(name=posixpath.basename(path), kind=Kind.FILE, size=size, mtime_ns=mtime_ns)
         return None
@@ -338,12 +287,12 @@ class Client:
             self.dialect.learn(symlink=bool(self.dialect.features and self.dialect.features.site("SYMLINK")))
         if not self.dialect.symlink or self.dialect.links_as_asked is False:
             raise errors.Unsupported("the site can't make symbolic links")
-        words = (quoted(self._out(target)), quoted(self._out(path)))
+        words = (quoted(self._spelling.out(target)), quoted(self._spelling.out(path)))
         answer = self._control.ask("SITE SYMLINK", *words)
-        if answer.code in _UNKNOWN_VERB:
+        if answer.code in refusals.UNKNOWN_VERB:
             raise errors.Unsupported(answer.text)
         if not answer.good:
-            refused = self._reason(answer, path, verb="MKD")
+            refused = self._look.reason(answer, path, verb="MKD")
             if isinstance(refused, errors.NotFound) and self.facts(posixpath.dirname(path)):
                 raise errors.Unsupported(f"the site wants to see where the link leads: {answer.text}")
             raise refused
@@ -375,225 +324,33 @@ class Client:
         """Go where the address says, and find where that is."""
         refused = None
         if self.address.directory:
-            answer = self._control.ask("CWD", self._out(self.address.directory))
+            answer = self._control.ask("CWD", self._spelling.out(self.address.directory))
             refused = None if answer.good else answer
         answer = self._control.ask("PWD")
         self._control.knows_mark = answer.good
         if answer.good:
             with contextlib.suppress(errors.Failed):
-                self.home = b"/" + self._in(answers.pathname(answer)).strip(b"/")
+                self.home = b"/" + self._spelling.ours(answers.pathname(answer)).strip(b"/")
         if refused is not None:
-            raise self._reason(refused, posixpath.join(self.home, self.address.directory), verb="CWD")
+            raise self._look.reason(refused, posixpath.join(self.home, self.address.directory), verb="CWD")
 
     # --- data connections
 
     def _upload(self, verb: str, path: bytes, offset: int, whole: bytes | None = None) -> Upload:
-        refusing = partial(self._reason, path=path, verb=verb)
+        refusing = partial(self._look.reason, path=path, verb=verb)
         ahead = None if whole is None else Ahead(whole)
-        made = self._transfers.begin(verb, self._out(path), refusing, offset=offset, ahead=ahead)
+        made = self._transfers.begin(verb, self._spelling.out(path), refusing, offset=offset, ahead=ahead)
         upload = Upload(self._control, made, self._settings, refusing, self.dialect)
         upload.ahead = ahead
         return upload
 
-    def _fetch(self, verb: str, told: bytes | None, path: bytes) -> bytes:
-        """Take what a listing sends.
-
-        Args:
-            verb: MLSD or LIST.
-            told: What follows it.
-            path: The directory that it is about.
-        """
-        refusing = partial(self._reason, path=path, verb=verb)
-        made = self._transfers.begin(verb, told, refusing)
-        return Download(self._control, made, self._settings, refusing, self.dialect).read(
-            self._settings.listing_bytes
-        )
-
-    # --- listings
-
-    def _listing(self, path: bytes) -> Listing:
-        """List a directory as people do: from within, for sites take a path after LIST as they like."""
-        self._go(path)
-        now = time.time_ns()
-        if self.dialect.lists_hidden is not None:
-            return self._read_list(path, now, hidden=self.dialect.lists_hidden)
-        try:
-            hidden = self._read_list(path, now, hidden=True)
-        except errors.Refused:
-            if not self.usable:
-                raise
-            hidden = Listing(())
-        if hidden.dots:
-            self.dialect.learn(lists_hidden=True)
-            return hidden
-        plain = self._read_list(path, now, hidden=False)
-        if plain.entries and len(plain.entries) >= len(hidden.entries):
-            self.dialect.learn(lists_hidden=False)
-        return plain if len(plain.entries) >= len(hidden.entries) else hidden
-
-    def _read_list(self, path: bytes, now: int, *, hidden: bool) -> Listing:
-        return listed.parse_list(self._fetch("LIST", b"-a" if hidden else None, path), now)
-
-    def _go(self, path: bytes) -> None:
-        answer = self._control.ask("CWD", self._out(path))
-        if not answer.good:
-            raise self._reason(answer, path, verb="CWD")
-
-    def _find_zone(self, path: bytes, listing: Listing) -> None:
-        """Learn how far the site's clock is from UTC: MDTM of one file that LIST tells the minute of."""
-        if self.dialect.mdtm is False:
-            return
-        local = (Precision.MINUTE, Precision.LOCAL_SECOND)
-        for entry in listing.entries:
-            if entry.type is not Type.FILE or entry.precision not in local or entry.mtime_ns is None:
-                continue
-            if self.dialect.zone_known(entry.mtime_ns):
-                continue
-            true = self._mdtm(_joined(path, self._in(entry.name)))
-            if true is None:
-                return
-            if (zone := listed.zone_of(entry.mtime_ns, true)) is not None:
-                self.dialect.learn_zone(entry.mtime_ns, zone)
-            return
-
-    def _told(self, path: bytes, listing: Listing) -> builtins.list[Facts]:
-        if listing.unread:
-            shown = listing.unread[0][:200]
-            if not listing.entries:
-                raise errors.Failed(f"the site's listing of {path!r} can't be understood: {shown!r}")
-            log.warning(
-                "%s: %d lines of the listing of %r can't be understood, as %r",
-                *(self.address.host, len(listing.unread), path, shown),
-            )
-        return [self._facts(entry) for entry in listing.entries]
-
-    def _facts(self, entry: Listed, *, name: bytes | None = None) -> Facts:
-        mtime_ns = entry.mtime_ns
-        if mtime_ns is not None and entry.precision is not Precision.SECOND:
-            mtime_ns -= self.dialect.zone(mtime_ns) * times.SECOND
-        return Facts(
-            name=self._in(entry.name) if name is None else name,
-            kind=_KINDS[entry.type],
-            size=entry.size or 0,
-            mtime_ns=mtime_ns,
-            precise=entry.precision in (Precision.SECOND, Precision.LOCAL_SECOND),
-            mode=entry.mode,
-            owner=entry.owner,
-            group=entry.group,
-            unique=entry.unique,
-            perm=entry.perm,
-            target=None if entry.target is None else self._in(entry.target),
-        )
-
-    # --- single facts
-
-    def _shown(self, path: bytes, answer: Answer) -> Facts:
-        """Give what MLST tells."""
-        entry, name = listed.parse_mlst(answers.entry(answer)), posixpath.basename(path)
-        return self._unmasked(path, name, entry) or self._facts(entry, name=name)
-
-    def _facts_by_asking(self, path: bytes) -> Facts:
-        name = posixpath.basename(path)
-        if not name:  # the root: there is nothing above it to look at for the reason
-            answer = self._control.ask("CWD", self._out(path))
-            if not answer.good:
-                raise refusals.kind_of(answer, unclear=errors.Denied)(path)
-            return Facts(name=b"", kind=Kind.DIRECTORY)
-        if self.dialect.size is not False:
-            answer = self._control.ask("SIZE", self._out(path))
-            if answer.good:
-                self.dialect.learn(size=True)
-                return Facts(name=name, kind=Kind.FILE, size=answers.size(answer), mtime_ns=self._mdtm(path))
-            if answer.code in _UNKNOWN_VERB:
-                self.dialect.learn(size=False)
-        if self._control.ask("CWD", self._out(path)).good:
-            return Facts(name=name, kind=Kind.DIRECTORY)
-        try:
-            inside = self.list(posixpath.dirname(path))
-        except errors.NotADirectory:
-            raise errors.NotFound(path) from None
-        for found in inside:
-            if found.name == name:
-                return found
-        raise errors.NotFound(path)
-
-    def _unmasked(self, path: bytes, name: bytes, entry: Listed) -> Facts | None:
-        """Find a link that MLST shows as what it leads to, but with its own mode and length, as ProFTPD's."""
-        if not name or entry.mode != _MODE_OF_LINKS or entry.type is Type.LINK:
-            return None
-        if not 0 < (entry.size or 0) < _LINK_LIMIT:
-            return None
-        return next(
-            (one for one in self.list(posixpath.dirname(path)) if one.name == name and one.kind is Kind.LINK),
-            None,
-        )
-
-    def _mdtm(self, path: bytes) -> int | None:
-        if self.dialect.mdtm is False:
-            return None
-        answer = self._control.ask("MDTM", self._out(path))
-        if answer.code in _UNKNOWN_VERB:
-            self.dialect.learn(mdtm=False)
-        if not answer.good:
-            return None
-        try:
-            mtime_ns = answers.modified(answer)
-        except errors.Failed:
-            return None
-        self.dialect.learn(mdtm=True)
-        return mtime_ns
-
-    def _shows_time(self, path: bytes, ns: int) -> bool:
-        shown = self._mdtm(path)
-        return shown is None or shown // times.SECOND == ns // times.SECOND
-
-    # --- refusals
+    # --- one command
 
     def _change(self, verb: str, path: bytes) -> None:
-        answer = self._control.ask(verb, self._out(path))
+        answer = self._control.ask(verb, self._spelling.out(path))
         if not answer.good:
-            raise self._reason(answer, path, verb=verb)
+            raise self._look.reason(answer, path, verb=verb)
 
-    def _reason(self, answer: Answer, path: bytes, *, verb: str) -> errors.Refused:
-        """Give the refusal that a reply means; where it says too little, look at what is there.
-
-        Args:
-            answer: The site's "no".
-            path: What was asked for.
-            verb: What was to be done with it.
-        """
-        kind = refusals.kind_of(answer, unclear=errors.Denied)
-        if answer.code == 530 and kind is errors.LoginFailed:
-            kind = errors.Denied  # after a login it means this verb, or this place
-        if not self.usable or not refusals.is_unclear(answer, verb):
-            return kind(path or answer.text)
-        try:
-            return explaining.explain(self, verb, path) or kind(path)
-        except errors.Refused as error:
-            return error if isinstance(error, errors.Unavailable) else kind(path)
-
-    # --- names
-
-    def _out(self, name: bytes) -> bytes:
-        """Give a path as the site writes it; before anything is said that a bad one would leave half done."""
-        if any(sign in name for sign in b"\r\n\0") or (self._trims and name.endswith(b" ")):
-            raise errors.NameNotAllowed(name)
-        encoding = self.address.encoding
-        try:
-            if self._utf8_alone and not name.isascii():
-                name.decode()
-            if not encoding:
-                return name
-            return name.decode(errors="surrogateescape").encode(encoding, errors="surrogateescape")
-        except UnicodeError:
-            raise errors.NameNotAllowed(name) from None
-
-    def _in(self, name: bytes) -> bytes:
-        encoding = self.address.encoding
-        if not encoding:
-            return name
-        return name.decode(encoding, errors="surrogateescape").encode(errors="surrogateescape")
-
-
-def _joined(directory: bytes, name: bytes) -> bytes:
-    return directory.rstrip(b"/") + b"/" + name
+    def _shows_time(self, path: bytes, ns: int) -> bool:
+        shown = self._look.modified(path)
+        return shown is None or shown // times.SECOND == ns // times.SECOND

@@ -1,7 +1,7 @@
 """What a site's "no" means: reply codes into refusals. RFC 959 section 4.2.
 
 550 stands for nearly everything, so its text is looked at, too; what it leaves open has to be found out by
-looking at the file (`Client` does). Sites answer in English, whatever their land.
+looking at the file (`Looker` does). Sites answer in English, whatever their land.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 from argosy import errors
 from argosy.wire.ftp.answers import Answer
+
+UNKNOWN_VERB = frozenset({202, 500, 502, 504})
+"""The site has no such verb. RFC 959 section 4.2.2."""
 
 REFUSAL_FOR: Mapping[int, type[errors.Refused]] = {
     332: errors.Denied,
