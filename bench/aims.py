@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import mounts
 import nodes
+import repairs
 from table import Row, Table
 from transfers import STREAMS, streams
 
@@ -21,6 +22,8 @@ REJOIN_SECONDS = 2.0
 PIECES_FACTOR = 10.0
 LINKS_SHARE = 0.95
 MASTERS_PERCENT = 1.0
+REPAIR_SHARE = 0.9
+REPAIRED = 500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ def verdicts(tables: Mapping[str, Table]) -> list[Verdict]:
         found += _nfs(table)
     if table := tables.get("nodes"):
         found += _nodes(table)
+    if table := tables.get("repair"):
+        found += _repair(table)
     return found
 
 
@@ -151,6 +156,17 @@ def _nodes(table: Table) -> Iterator[Verdict]:
     if share is not None:
         limit = f"less than {MASTERS_PERCENT:g}"
         yield Verdict("the master's share of the bytes, %", limit, f"{share:.3f}", share < MASTERS_PERCENT)
+
+
+def _repair(table: Table) -> Iterator[Verdict]:
+    share = table.median(repairs.SHARE, repairs.COLUMN)
+    if share is not None:
+        about = "repair of a lost node: share of what the links that are left can carry"
+        yield _at_least(about, share, REPAIR_SHARE, "")
+    for row in (repairs.FEW, repairs.LOST):
+        found = table.median(row, repairs.COLUMN)
+        if found is not None:
+            yield _at_least(f"{row.what}, {row.unit}", found, REPAIRED, "", digits=0)
 
 
 def _at_least(what: str, found: float, wanted: float, whose: str, *, digits: int = 2) -> Verdict:

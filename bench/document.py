@@ -73,13 +73,16 @@ _HOW = """\
   directory of pyftpdlib's whose files it has in its cache.
 - Nodes on links of their own: network namespaces on this machine, with a token bucket (tbf) in each
   direction of a node's link. Master and clients have links without a limit.
+- Repair: what lies on the disks at first are files that are nearly all hole, so that there is room for them;
+  what is copied is written in full. Large files are read once by both nodes beforehand, for the master to see
+  that copies are alike.
 - An aim is judged by the medians of this run. The peer in it is the fastest of the others in that row, and
   its processor time is what ours is compared with.
 
 ## Again
 
 ```
-make bench                                          # all of it: a quarter of an hour or so
+make bench                                          # all of it: half an hour or so
 make bench ARGS="small logins --only argosy,vsftpd" # some tables, some servers
 make bench ARGS=--quick                             # one round with far less of everything
 make bench ARGS=--write                             # and write this page
@@ -87,8 +90,8 @@ make bench ARGS="profile read"                      # where Argosy's time goes, 
 ```
 
 The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS), `merge`, `mounts` (FTP sites as
-directories), `clones` (git in one), `nfs` (the protocol alone) and `nodes` (ten nodes on links of 100 Mbit,
-ten clients). `make bench` brings ProFTPD, Pure-FTPd
+directories), `clones` (git in one), `nfs` (the protocol alone), `nodes` (ten nodes on links of 100 Mbit, ten
+clients) and `repair` (one of the ten is lost). `make bench` brings ProFTPD, Pure-FTPd
 and a current rclone below `build/peers`, without installing them, and says what can't be had.
 
 As root it makes a network namespace for itself, where it chooses the congestion control, and a mount

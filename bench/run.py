@@ -35,6 +35,7 @@ import ours
 import peers
 import profiling
 import protocol
+import repairs
 import sessions
 import transfers
 from others import Missing
@@ -224,6 +225,7 @@ TABLES: Mapping[str, Measure | None] = {
     "clones": None,
     "nfs": None,
     "nodes": None,
+    "repair": None,
 }
 """Every table, in the order of the document; the last ones have sites of their own."""
 
@@ -275,7 +277,14 @@ def _nodes(directory: Path, wanted: argparse.Namespace) -> Table:
     return nodes.measure(directory, effort)
 
 
-WIDE: Mapping[str, Callable[[Path, argparse.Namespace], Table]] = {"nodes": _nodes}
+def _repair(directory: Path, wanted: argparse.Namespace) -> Table:
+    """Lose one of ten nodes on links of their own."""
+    if wanted.quick:
+        return repairs.measure(directory, repairs.Effort(1, 4, 100, 24, 4 << 20, 400))
+    return repairs.measure(directory, repairs.Effort(min(wanted.rounds, 2), 10, 100, 1280, 8 << 20, 20_000))
+
+
+WIDE: Mapping[str, Callable[[Path, argparse.Namespace], Table]] = {"nodes": _nodes, "repair": _repair}
 """Tables of sites on networks of their own."""
 
 

@@ -38,7 +38,7 @@ from running import PASSWORD, USER
 LINK_SHARE = 1448 / 1514
 """Of what a link carries is payload: 1,448 bytes of TCP in an Ethernet frame of 1,514."""
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 _LOOK_SECONDS = 0.1
 _OLD_SECONDS = 3600.0
 """How long ago planted files were written; what is younger could be growing, and a node would wait."""
@@ -154,11 +154,10 @@ class Wide:
         self.site = WideSite(self.directory / "site", self.master, self._settings)
         self._stack.callback(self.site.stop)
         self.site.start()
-        together([partial(self._join, name) for name in self.names])
-
-    def _join(self, name: str) -> None:
-        home = self.directory / name
-        self.nodes[name] = self.site.join(name, home, prefix=self.machines[name].prefix)
+        for name in self.names:
+            home = self.directory / name
+            self.nodes[name] = self.site.enrol(name, home, prefix=self.machines[name].prefix)
+        self.until("the nodes", lambda status: status["nodes"]["ready"] == len(self.names), START_SECONDS)
 
     def kill(self, name: str) -> None:
         """Kill a node as a power cut would."""
@@ -176,6 +175,11 @@ class Wide:
         if self._config is None:
             self._config = config.load_master(self.site.config)
         return asyncio.run(ask(self._config, question))
+
+    def nodes_told(self) -> list[dict[str, Any]]:
+        """Give what `argosy nodes` says of each."""
+        told: list[dict[str, Any]] = self.ask(link.AskNodes())["nodes"]
+        return told
 
     def status(self) -> dict[str, Any]:
         """Give what `argosy status` says."""

@@ -171,7 +171,19 @@ class Site:
         assert done.returncode == 0, done.stderr
 
     def join(self, name: str, home: Path, *, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Have another machine's node join: nobody starts it again when it dies.
+        """Have another machine's node join, and wait until it is ready. See `enrol`."""
+        node = self.enrol(name, home, prefix=prefix)
+
+        def ready() -> bool:
+            if node.poll() is not None:
+                raise ChildProcessError(f"{name} ended with {node.returncode}:\n{(home / 'log').read_text()}")
+            return bool(self.node(name)["state"] == "ready")
+
+        self.wait_for(f"{name} to be ready", ready)
+        return node
+
+    def enrol(self, name: str, home: Path, *, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start another machine's node that joins: nobody starts it again when it dies.
 
         Args:
             name: What to call it.
@@ -190,13 +202,6 @@ class Site:
                 stderr=subprocess.STDOUT,
             )
         self._guests.append(node)
-
-        def ready() -> bool:
-            if node.poll() is not None:
-                raise ChildProcessError(f"{name} ended with {node.returncode}:\n{(home / 'log').read_text()}")
-            return bool(self.node(name)["state"] == "ready")
-
-        self.wait_for(f"{name} to be ready", ready)
         return node
 
     def status(self) -> Any:
