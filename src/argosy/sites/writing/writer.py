@@ -18,6 +18,7 @@ from argosy.sites.model import Facts, FileId, Version
 from argosy.sites.session.client import Client
 from argosy.sites.session.pool import Pool, Purpose
 from argosy.sites.writing.draft import Dirty, Draft
+from argosy.sites.writing.entry import Entry
 from argosy.sites.writing.journal import Journal
 from argosy.sites.writing.space import Space
 from argosy.sites.writing.uploads import Moving, Uploads
@@ -32,25 +33,6 @@ _SOON_SECONDS = 1.0
 """An upload that failed is tried again so soon when somebody waits for it."""
 _UNHEARD = 10_000
 """Files whose trouble is kept for who asks late."""
-_INCOMPLETE_TIMES = 3
-"""A site that keeps less than it was sent, and says 226, is full or broken."""
-
-_NO_LOGIN = (errors.LoginFailed, errors.Untrusted, errors.ConfigError)
-"""Waiting won't help; but it's no word on the file, whose changes stay."""
-
-PASSING = (
-    *_NO_LOGIN,
-    errors.Unavailable,
-    errors.TransferCut,
-    errors.NoDataConnection,
-    errors.Failed,
-    errors.Busy,
-    errors.TooMany,
-    errors.Incomplete,
-    errors.Changed,
-)
-"""What may go well the next time; anything else is the site's last word on a file."""
-
 Base = Callable[[Version, int, int], Awaitable[list[memoryview]]]
 """Reads what the site has: version, offset, count."""
 _T = TypeVar("_T")
@@ -64,42 +46,6 @@ class Writing(NamedTuple):
     moving: list[Moving]
     sent_bytes: int
     trouble: list[tuple[FileId, str]]
-
-
-class _Entry:
-    """A changed file, as the loop sees it."""
-
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
-        self.round: asyncio.Future[Facts] | None = None
-        """The upload that runs."""
-        self.tried = draft.temporary is not None
-        """The site may have something of it."""
-        self.using = 0
-        """Who is about to change it."""
-        self.held = 0
-        """No upload may begin."""
-        self.facts: Facts | None = None
-        self.trouble: errors.Refused | None = None
-        """The site's last word."""
-        self.told = 0.0
-        """When somebody heard of it, or else when it was said."""
-        self.heard = False
-        self.passing: errors.Refused | None = None
-        """Why the last upload failed."""
-        self.incomplete = 0
-        self.pause = 0.0
-        self.retry_at = 0.0
-        self.accounted = 0
-        """Bytes of room that are taken for it."""
-        self.left = asyncio.Event()
-        self.leaving = False
-
-    def refuse(self) -> None:
-        """Tell what the site said."""
-        if self.trouble is not None:
-            self.told, self.heard = time.monotonic(), True
-            raise type(self.trouble)(self.trouble.subject)
 
 
 class Writer:
@@ -138,7 +84,7 @@ class Writer:
         self._space = space
         self._streams = streams
         self._uploads = Uploads(path_of, settings, give_way)
-        self._entries: dict[FileId, _Entry] = {}
+        self._entries: dict[FileId, Entry] = {}
         self._disk = ThreadPoolExecutor(_DISK_THREADS, "journal")
         self._uploading = ThreadPoolExecutor(8, "upload")
         self._tending: asyncio.Task[None] | None = None
@@ -151,7 +97,7 @@ class Writer:
         """Take up what a gateway before us left. To be awaited before anything else."""
         self._journal, drafts = await self._on_disk(self._recovered)
         for draft in drafts:
-            self._entries[draft.file] = entry = _Entry(draft)
+            self._entries[draft.file] = entry = Entry(draft)
             self._account(entry)
         if drafts:
             _log.info("the journal has %d files that the site hasn't got yet", len(drafts))
@@ -263,7 +209,7 @@ class Writer:
             Denied, NotFound, NoSpace, Unavailable, ...: It can't be made there.
         """
         file = draft.file
-        self._entries[file] = _Entry(draft)
+        self._entries[file] = Entry(draft)
         if directory not in self._admitting:
             try:
                 await self.flush(file)
@@ -401,12 +347,14 @@ class Writer:
                 continue
             running = self._round(entry, ending=True)
             await asyncio.wait([running], timeout=max(0.05, until - now))
-            if isinstance(entry.passing, _NO_LOGIN):
+            if running.cancelled():
+                raise errors.Unavailable("the gateway stops")
+            if entry.hopeless and entry.passing:
                 raise type(entry.passing)(entry.passing.subject)
             await asyncio.sleep(0)  # what follows from it comes first
         return entry.facts
 
-    def _round(self, entry: _Entry, *, ending: bool) -> asyncio.Future[Facts]:
+    def _round(self, entry: Entry, *, ending: bool) -> asyncio.Future[Facts]:
         """Begin an upload, or join the one that runs."""
         if entry.round is not None:
             if ending:
@@ -415,7 +363,8 @@ class Writer:
         entry.draft.ending = ending
         entry.tried = True
         outcome: Future[Facts] = Future()
-        self._uploading.submit(self._bring, entry.draft, outcome)
+        waiting = self._uploading.submit(self._bring, entry.draft, outcome)
+        waiting.add_done_callback(lambda _: outcome.cancel())  # does nothing but when it never began
         entry.round = running = asyncio.wrap_future(outcome)
         running.add_done_callback(lambda _: self._ended(entry, running))
         return running
@@ -430,7 +379,7 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - told to who waits
             outcome.set_exception(error)
 
-    def _ended(self, entry: _Entry, running: asyncio.Future[Facts]) -> None:
+    def _ended(self, entry: Entry, running: asyncio.Future[Facts]) -> None:
         """Draw the conclusions from an upload."""
         entry.round = None
         self._account(entry)
@@ -438,28 +387,12 @@ class Writer:
             return
         error = running.exception()
         if error is None:
-            entry.facts = running.result()
-            entry.passing, entry.pause, entry.retry_at, entry.incomplete = None, 0.0, 0.0, 0
+            entry.came(running.result())
             self._done(entry.draft.file, entry.facts)
             self._perhaps_leave(entry)
             self._perhaps_stream(entry)
         elif not entry.draft.given_up:
-            self._failed(entry, error)
-
-    def _failed(self, entry: _Entry, error: BaseException) -> None:
-        now = time.monotonic()
-        if not isinstance(error, errors.Refused):
-            _log.error("%s: its upload failed by accident", _told(entry), exc_info=error)
-            error = errors.Failed(f"by accident: {error}")
-        entry.incomplete += isinstance(error, errors.Incomplete)
-        if isinstance(error, PASSING) and entry.incomplete < _INCOMPLETE_TIMES:
-            entry.passing = error
-            entry.pause = min(self._settings.retry_seconds, max(1.0, 2 * entry.pause))
-            entry.retry_at = now + entry.pause
-            _log.warning("%s: its upload is tried again in %.0f s: %s", _told(entry), entry.pause, error)
-            return
-        entry.trouble, entry.told = error, now
-        _log.warning("%s: the site takes no upload of %d bytes: %s", _told(entry), entry.draft.size, error)
+            entry.failed(error, longest_pause=self._settings.retry_seconds)
 
     async def _bring_away(self, file: FileId, until: float) -> None:
         with contextlib.suppress(errors.Refused):
@@ -479,7 +412,7 @@ class Writer:
             except Exception:  # noqa: BLE001 - the others are tended to all the same
                 _log.exception("tending the journal failed by accident")
 
-    def _tend_to(self, entry: _Entry, now: float) -> None:
+    def _tend_to(self, entry: Entry, now: float) -> None:
         draft = entry.draft
         if entry.leaving or entry.held or entry.round is not None:
             if self._space.waiting:
@@ -497,15 +430,15 @@ class Writer:
         if now >= entry.retry_at and (quiet >= wait or (self._space.short and draft.held)):
             self._round(entry, ending=True)
 
-    def _drop(self, entry: _Entry) -> None:
+    def _drop(self, entry: Entry) -> None:
         draft = entry.draft
         why = entry.trouble or "the machine went down before it was on the site"
-        _log.error("%s: %d written bytes are dropped: %s", _told(entry), draft.held, why)
+        _log.error("%s: %d written bytes are dropped: %s", entry.called, draft.held, why)
         if entry.trouble is not None and not entry.heard and len(self._unheard) < _UNHEARD:
             self._unheard[draft.file] = entry.trouble
         self._begin_to_leave(entry, None)
 
-    def _perhaps_stream(self, entry: _Entry) -> None:
+    def _perhaps_stream(self, entry: Entry) -> None:
         """Begin an upload that goes along with who writes, when a file is large and written in order."""
         draft = entry.draft
         if entry.round or entry.held or entry.trouble or entry.leaving or self._closing:
@@ -530,15 +463,15 @@ class Writer:
 
     # --- entries
 
-    async def _entry(self, file: FileId, base: Version | None) -> _Entry:
+    async def _entry(self, file: FileId, base: Version | None) -> Entry:
         """Give a file's entry; a new one if it isn't dirty."""
         while (entry := self._entries.get(file)) is not None and entry.leaving:
             await entry.left.wait()
         if entry is None:
-            entry = self._entries[file] = _Entry(self._journal.begin(file, base))
+            entry = self._entries[file] = Entry(self._journal.begin(file, base))
         return entry
 
-    async def _using(self, entry: _Entry, work: Callable[[], _T]) -> _T:
+    async def _using(self, entry: Entry, work: Callable[[], _T]) -> _T:
         entry.using += 1
         try:
             return await self._on_disk(work)
@@ -547,12 +480,12 @@ class Writer:
             self._account(entry)
             self._perhaps_leave(entry)
 
-    def _perhaps_leave(self, entry: _Entry) -> None:
+    def _perhaps_leave(self, entry: Entry) -> None:
         """Forget a file that the site has."""
         if entry.draft.clean and not entry.using and not entry.leaving and entry.round is None:
             self._begin_to_leave(entry, entry.facts)
 
-    def _begin_to_leave(self, entry: _Entry, facts: Facts | None) -> None:
+    def _begin_to_leave(self, entry: Entry, facts: Facts | None) -> None:
         if facts is None:
             self._done(entry.draft.file, None)
         entry.leaving = True
@@ -562,14 +495,14 @@ class Writer:
         removal = asyncio.get_running_loop().run_in_executor(self._disk, entry.draft.remove)
         removal.add_done_callback(lambda _: self._gone(entry))
 
-    async def _leave(self, entry: _Entry) -> None:
+    async def _leave(self, entry: Entry) -> None:
         if not entry.leaving:
             entry.leaving = True
             await self._on_disk(entry.draft.remove)
             self._gone(entry)
         await entry.left.wait()
 
-    def _account(self, entry: _Entry) -> None:
+    def _account(self, entry: Entry) -> None:
         """Take room for what lies in the journal, or give it back."""
         held = 0 if entry.left.is_set() else entry.draft.held
         entry.accounted, before = held, entry.accounted
@@ -578,7 +511,7 @@ class Writer:
         else:
             self._space.used += held - before
 
-    def _gone(self, entry: _Entry) -> None:
+    def _gone(self, entry: Entry) -> None:
         if self._entries.get(entry.draft.file) is entry:
             del self._entries[entry.draft.file]
         entry.left.set()
@@ -590,8 +523,3 @@ class Writer:
 
     async def _on_disk(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
-
-
-def _told(entry: _Entry) -> str:
-    """Name a file for people."""
-    return entry.draft.called.decode(errors="backslashreplace") or f"file {entry.draft.file}"
