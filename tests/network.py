@@ -14,7 +14,8 @@ import secrets
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _BURST, _QUEUE = "128k", "50ms"
 """Of a link with a limit: what may go at once after a pause, and how long a packet waits at the most."""
+
+_NOBODY = "02:00:00:00:00:00"
+"""An Ethernet address that no machine has."""
 
 
 class Machine:
@@ -52,13 +56,17 @@ class Machine:
         )
         return sum(map(int, done.stdout.split()))
 
+    def enter(self) -> None:
+        """Put the calling thread on this machine for good; sockets that it makes from now on are there."""
+        _enter(_NAMESPACES / self.namespace)
+
     def inside(self, work: Callable[[], _T]) -> _T:
         """Do something in a thread that is on this machine; sockets made there stay there."""
         outcome: Future[_T] = Future()
 
         def there() -> None:
             try:
-                _enter(_NAMESPACES / self.namespace)
+                self.enter()
                 outcome.set_result(work())
             except BaseException as failure:  # noqa: BLE001 - handed over to the test
                 outcome.set_exception(failure)
@@ -84,6 +92,7 @@ class Network:
         self._prefix = f"argosy-{secrets.token_hex(3)}"
         self._hub = f"{self._prefix}-hub"
         self._namespaces: list[str] = []
+        self._lost: Counter[tuple[Machine, Machine]] = Counter()
         if os.geteuid() != 0:
             pytest.skip("needs root, for network namespaces")
         try:
@@ -126,6 +135,31 @@ class Network:
         limit = ("rate", f"{megabits}mbit", "burst", _BURST, "latency", _QUEUE)
         discipline = (needs("tc"), "qdisc", "replace", "dev", interface, "root", "tbf")
         self._run("netns", "exec", namespace, *discipline, *limit)
+
+    def lose(self, sender: Machine, *receivers: Machine) -> None:
+        """Have all packets from one machine to others get lost, until `heal`; nobody is told.
+
+        They are sent to an Ethernet address that nobody has. What is lost twice must be healed twice.
+        """
+        how = ("lladdr", _NOBODY, "nud", "permanent")
+        self._lost.update((sender, receiver) for receiver in receivers)
+        self._neighbours(sender, "replace", receivers, *how)
+
+    def heal(self, sender: Machine, *receivers: Machine) -> None:
+        """Let packets from one machine reach others again; those of before are gone."""
+        self._lost.subtract((sender, receiver) for receiver in receivers)
+        self._neighbours(sender, "delete", [one for one in receivers if not self._lost[sender, one]])
+
+    def _neighbours(self, sender: Machine, verb: str, receivers: Sequence[Machine], *how: str) -> None:
+        lines = [" ".join(("neighbour", verb, other.address, *how, "dev", "eth0")) for other in receivers]
+        subprocess.run(
+            [self._ip, "-n", sender.namespace, "-batch", "-"],
+            input="\n".join(lines),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
 
     def close(self) -> None:
         """End what still runs in the namespaces, and remove them."""

@@ -10,8 +10,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Self, TypeVar
 
-from running import PASSWORD, USER, Site
-from talking import SECONDS, Talk, address, everything, reset
+from running import PASSWORD, USER
+from talking import SECONDS, Server, Talk, address, everything, reset
 
 _T = TypeVar("_T")
 
@@ -35,7 +35,7 @@ class Turned(Exception):  # noqa: N818 - reads as a sentence
 class Visitor(Talk):
     """A session, logged in."""
 
-    def __init__(self, site: Site, way: Way, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, site: Server, way: Way, context: ssl.SSLContext | None = None) -> None:
         """Connect and log in.
 
         Args:

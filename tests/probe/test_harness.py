@@ -1,0 +1,52 @@
+"""The fault harness: a site of ten nodes, broken in every way while it is used, loses nothing."""
+
+import os
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from probe.harness.plan import AT_ONCE, KINDS, MASTER, rounds
+from running import needs, run
+
+SECONDS = 90
+SEED = 20261123
+TESTS = Path(__file__).parents[1]
+NODES = [f"n{number}" for number in range(1, 11)]
+
+
+async def test_ten_nodes_that_are_broken_in_every_way_lose_nothing() -> None:
+    for program in ("ip", "tc", "unshare", "nsenter"):
+        needs(program)
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for network namespaces and mounts")
+    words = ("--seed", str(SEED), "--seconds", str(SECONDS), "--round", "30", "--workers", "4")
+    code, out, err = await run(
+        *(sys.executable, "-m", "probe.harness", *words),
+        seconds=SECONDS + 480,
+        env={"PYTHONPATH": str(TESTS)},
+    )
+    assert code == 0, f"{out.decode()}\n{err}"
+
+
+def test_a_seed_gives_the_same_faults_again() -> None:
+    first, again = (list(islice(rounds(7, NODES, list(KINDS), 60), 5)) for _ in range(2))
+    assert first == again
+    assert first != list(islice(rounds(8, NODES, list(KINDS), 60), 5))
+
+
+def test_every_kind_of_fault_comes_before_one_comes_again_too_often() -> None:
+    kinds = [fault.kind for faults in islice(rounds(3, NODES, list(KINDS), 60), 10) for fault in faults]
+    assert {*kinds} == {*KINDS}
+    assert max(map(kinds.count, KINDS)) <= 2 * min(map(kinds.count, KINDS))
+
+
+def test_never_are_too_many_machines_hit_at_once_and_all_are_over_at_the_end() -> None:
+    for faults in islice(rounds(5, NODES, list(KINDS), 60), 20):
+        for fault in faults:
+            beside = [one for one in faults if one.at <= fault.at < one.at + one.seconds]
+            assert len(beside) <= AT_ONCE
+            assert len({one.target for one in beside}) == len(beside)
+            assert fault.at + fault.seconds <= 60
+            assert (fault.target == MASTER) is KINDS[fault.kind].master
