@@ -13,6 +13,7 @@ import uvloop
 from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.cluster.copying import Copier
+from argosy.cluster.draining import Draining
 from argosy.cluster.joining import LinkServer
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster
@@ -103,6 +104,7 @@ async def serve(config: Master) -> None:
             visitors,
             bans,
             repair,
+            Draining(catalogue, roster, repair),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))

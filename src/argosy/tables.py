@@ -50,6 +50,15 @@ def size(count: float | None) -> str:
     return f"{count:.1f} PiB"
 
 
+def counted(number: int, word: str, words: str = "") -> str:
+    """Give a number with its word; that of several, unless it is given, ends with an s.
+
+    >>> counted(1, "file"), counted(1204, "file"), counted(0, "copy", "copies")
+    ('1 file', '1204 files', '0 copies')
+    """
+    return f"{number} {word if number == 1 else words or word + 's'}"
+
+
 def span(seconds: float | None) -> str:
     """Give a time span in its two greatest units.
 

@@ -235,7 +235,7 @@ async def test_what_can_not_be_met_is_told_and_done_once_it_can(tmp_path: Path) 
         await site.upload("n1", "/f", KILO)
         await site.until(lambda: site.catalogue.wanting().by_why)
         report = await site.repair.report()
-        assert report.wanting.by_why == {"2 copies are wanted, 1 volumes are there": (1, 1024)}
+        assert report.wanting.by_why == {"2 copies are wanted, 1 volume is there": (1, 1024)}
         assert report.lacking == {1: (1, 1024)}
         assert report.seconds_left == 0.0
         await site.join("n2")

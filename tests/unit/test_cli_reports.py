@@ -163,7 +163,7 @@ def test_a_status_names_the_paths_in_conflict() -> None:
     lines = reports.status_text(document).splitlines()
     assert lines[-6:-3] == [
         "copies     12 files, 2.0 KiB, want more than the 1 that count",
-        "copies     3 files, 1.0 KiB, have some to be moved",
+        "copies     3 files, 1.0 KiB, need some to be moved",
         "copying    512 files/s, 1.0 MiB/s, 58 s left",
     ]
     assert lines[-1] == "  copies   2 files, 100 B: no room on n2"

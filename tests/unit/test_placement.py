@@ -26,6 +26,7 @@ CANDIDATES = st.lists(
         free=st.integers(0, 2**50),
         turn=st.integers(0, 1000),
         holds=st.booleans(),
+        emptied=st.booleans(),
     ),
     max_size=9,
 )
@@ -52,6 +53,16 @@ def test_a_full_disk_takes_nothing() -> None:
     (score,) = rank_writers([replace(PLAIN, free=WEIGHTS.reserve_bytes - 1)], WEIGHTS, None)
     assert not score.eligible
     assert "reserve" in score.reasons[0].why
+
+
+def test_what_is_emptied_takes_nothing_but_what_goes_on_with_a_file_that_it_has() -> None:
+    emptied, other = replace(PLAIN, emptied=True), replace(PLAIN, node="n2", free=GIB)
+    scores = rank_writers([emptied, other], WEIGHTS, None)
+    assert [(score.candidate.node, score.eligible) for score in scores] == [("n2", True), ("n1", False)]
+    assert scores[1].reasons[0].why == "is being emptied"
+    holding = rank_writers([replace(emptied, holds=True), other], WEIGHTS, None)
+    assert [(score.candidate.node, score.eligible) for score in holding] == [("n2", True), ("n1", True)]
+    assert rank_readers([replace(emptied, holds=True)], WEIGHTS)[0].eligible
 
 
 def test_a_required_label_keeps_others_out_and_a_preferred_one_draws() -> None:

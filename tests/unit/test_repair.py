@@ -21,6 +21,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Wish
 from argosy.catalogue.model import Membership, Sealed, TreePath
 from argosy.cluster.copying import Batch, Outcome
+from argosy.cluster.draining import Draining
 from argosy.cluster.progress import Report
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
@@ -316,6 +317,67 @@ async def test_a_volume_that_is_emptied_gives_all_away(site: Site) -> None:
     await site.rest()
     assert site.catalogue.held(1, b"", 99) == ([], b"")
     assert all(len(site.holders((b"a", b"%d" % number))) == 2 for number in range(12))
+
+
+async def test_without_any_rule_a_volume_can_be_emptied_too(site: Site) -> None:
+    await site.catalogue.change_wish((b"a",), lambda _: Wish())
+    site.repair.refresh()
+    for number in range(12):
+        await site.put((b"b", b"%d" % number), volume=1)
+    draining = Draining(site.catalogue, site.roster, site.repair)
+    volumes = draining.volumes("n1")
+    await draining.begin(volumes)
+    await draining.begin(draining.volumes("n1"))  # said twice
+    await site.put((b"b", b"late"), volume=1)  # its upload ran already
+    told = await draining.progress(draining.volumes("n1"))
+    assert ([one.files for one in told.begun], told.left.files, told.empty) == ([12], 13, False)
+    assert site.catalogue.wants is None
+    await site.rest()
+    assert site.catalogue.held(1, b"", 99) == ([], b"")
+    assert all(len(site.holders((b"b", b"%d" % number))) == 1 for number in range(12))
+    told = await draining.progress(draining.volumes("n1"))
+    assert (told.left.files, told.empty) == (0, True)
+    assert site.catalogue.wanting().by_danger == {}
+
+
+async def test_who_takes_it_back_has_what_went_stay_where_it_is(site: Site) -> None:
+    for number in range(12):
+        await site.put((b"b", b"%d" % number), volume=1)
+    draining = Draining(site.catalogue, site.roster, site.repair)
+    await draining.begin(draining.volumes("n1"))
+    await site.rest(1)
+    await draining.cancel(draining.volumes("n1"))
+    moved = site.copying.files
+    await site.put((b"b", b"new"), volume=1)
+    await site.rest()
+    assert (site.holders((b"b", b"new")), site.copying.files) == ([1], moved)
+    told = await draining.progress(draining.volumes("n1"))
+    assert (told.begun, told.empty) == ((), False)
+    assert [volume.membership for volume in site.catalogue.volumes("n1")] == [Membership.MEMBER]
+
+
+async def test_what_can_not_leave_is_told_with_its_reason(site: Site) -> None:
+    site.repair._table = config.Repair(retry_first_seconds=3600.0)
+    await site.put((b"b", b"x"), volume=1, size=7)
+    for number in (2, 3, 4, 5):
+        site.roster._by_number[number][1].free = 0
+    draining = Draining(site.catalogue, site.roster, site.repair)
+    await draining.begin(draining.volumes("n1"))
+    await site.rest()
+    told = await draining.progress(draining.volumes("n1"))
+    assert told.left.by_why == {"no room on n2, n3, n4, 1 more": (1, 7)}
+
+
+async def test_a_node_or_volume_that_is_not_there_can_not_be_emptied(site: Site) -> None:
+    draining = Draining(site.catalogue, site.roster, site.repair)
+    with pytest.raises(errors.BadArgument, match="no node is called n9"):
+        draining.volumes("n9")
+    with pytest.raises(errors.BadArgument, match="n1 has no volume ff"):
+        draining.volumes("n1", "ff")
+    await site.catalogue.attach("11ab" + "0" * 28, "n1")
+    with pytest.raises(errors.BadArgument, match="2 volumes that begin with 11"):
+        draining.volumes("n1", "11")
+    assert [volume.number for volume in draining.volumes("n1", "111")] == [1]
 
 
 async def tolerate(change: Any) -> None:

@@ -118,6 +118,23 @@ def test_a_volume_that_is_emptied_gives_its_copies_away_and_then_they_go() -> No
     assert scene(places).plan(stock(1, 2, 3)) == Drop(1, (2, 3))
 
 
+def test_where_nobody_said_a_number_one_copy_elsewhere_is_enough_for_what_is_emptied() -> None:
+    places = nodes(4)
+    places[1].membership = Membership.DRAINING
+    nobody = scene(places, Rule())
+    assert nobody.plan(stock(2, 3)) == CONTENT
+    assert nobody.plan(stock(1)) in (Copy(1, 2), Copy(1, 3), Copy(1, 4))
+    assert nobody.danger(stock(1)) == SAFE  # it is well where it is
+    assert nobody.plan(stock(1, 2)) == Drop(1, (2,))
+    assert nobody.plan(stock(1, 2, 3)) == Drop(1, (2, 3))
+    places[1].online = places[1].merged = False
+    assert scene(places, Rule()).plan(stock(1, 2)) == CONTENT
+    assert scene(places, Rule()).plan(stock(1)) == Unmet("the only good copies are away, on n1")
+    only = {1: places[1]}
+    places[1].online = True
+    assert scene(only, Rule()).plan(stock(1)) == Unmet("1 copy is wanted, 0 volumes are there")
+
+
 def test_a_copy_on_a_node_without_the_required_label_does_not_count() -> None:
     places = nodes(3)
     places[2].labels = places[3].labels = frozenset({"cold"})
@@ -126,7 +143,7 @@ def test_a_copy_on_a_node_without_the_required_label_does_not_count() -> None:
     assert scene(places, rule).plan(stock(1, 2, 3)) == Drop(1, (2, 3))
     places[3].labels = frozenset()
     why = scene(places, rule).plan(stock(2))
-    assert why == Unmet("2 copies are wanted, 1 volumes are there with the labels cold")
+    assert why == Unmet("2 copies are wanted, 1 volume is there with the labels cold")
 
 
 def test_preferred_nodes_come_first_and_avoided_ones_last() -> None:
@@ -146,7 +163,7 @@ def test_what_stands_in_the_way_is_said() -> None:
     places[2] = away(places[2], 5)
     assert scene(places).plan(stock(1)) == Unmet("waiting for n2")
     assert scene(places).plan(stock(2)) == Unmet("the only good copies are away, on n2")
-    assert scene(nodes(1)).plan(stock(1)) == Unmet("2 copies are wanted, 1 volumes are there")
+    assert scene(nodes(1)).plan(stock(1)) == Unmet("2 copies are wanted, 1 volume is there")
 
 
 def test_bad_and_outdated_copies_are_neither_counted_nor_copied_nor_overwritten() -> None:
@@ -212,7 +229,7 @@ PLACES = st.lists(
 
 RULES = st.builds(
     Rule,
-    copies=st.integers(1, 5),
+    copies=st.integers(0, 5),
     spread=st.sampled_from(["node", "zone"]),
     require=st.sampled_from([(), ("cold",)]),
     prefer=st.sampled_from([(), ("cold",)]),
@@ -240,6 +257,11 @@ def steps(looks: Scene, volumes: set[int]) -> list[tuple[set[int], object]]:
             return taken
 
 
+def taken_last(looks: Scene, volumes: set[int]) -> set[int]:
+    """Give the volumes that have a copy when there is nothing left to do."""
+    return steps(looks, volumes)[-1][0]
+
+
 @given(PLACES, RULES, st.sets(st.integers(1, 8)))
 def test_the_steps_end_and_no_step_takes_away_what_is_needed(
     places: dict[int, Place], rule: Rule, held: set[int]
@@ -252,10 +274,12 @@ def test_the_steps_end_and_no_step_takes_away_what_is_needed(
     for before, step in steps(looks, held & places.keys()):
         if isinstance(step, Drop):
             here = {n for n in step.keep if places[n].online and places[n].merged and n in counted}
-            assert len(here) >= rule.copies
+            assert len(here) >= max(rule.copies, 1)
             assert all(places[n].membership is Membership.MEMBER for n in here)
             spread = {places[n].node for n in here}
-            assert len(spread) >= min(rule.copies, len({places[n].node for n in counted}))
+            assert len(spread) >= min(max(rule.copies, 1), len({places[n].node for n in counted}))
+            if not rule.copies:  # nobody has spoken: only what is emptied is taken away from
+                assert places[step.volume].membership is Membership.DRAINING
         elif isinstance(step, Copy):
             source, target = places[step.source], places[step.target]
             assert source.online
@@ -267,9 +291,13 @@ def test_the_steps_end_and_no_step_takes_away_what_is_needed(
                 assert len(shared) >= min(rule.copies, len({places[n].node for n in counted}))
         elif isinstance(step, Content | Wait):
             assert len(before & counted) >= rule.copies
+        else:
+            assert isinstance(step, Unmet)
+    if not rule.copies and held & counted & places.keys():
+        assert taken_last(looks, held & places.keys()) & counted, "a copy that counts is kept"
 
 
-@given(PLACES, RULES, st.sets(st.integers(1, 8), min_size=1))
+@given(PLACES, RULES.filter(lambda rule: rule.copies > 0), st.sets(st.integers(1, 8), min_size=1))
 def test_where_all_are_here_and_have_room_the_rule_is_met_to_the_letter(
     places: dict[int, Place], rule: Rule, held: set[int]
 ) -> None:

@@ -23,6 +23,7 @@ from argosy.catalogue.model import (
     TreePath,
     Upload,
 )
+from argosy.catalogue.moves import Moves
 from argosy.catalogue.nodes import Nodes
 from argosy.catalogue.query import Hits, Mark, Query
 from argosy.catalogue.replicas import Replicas
@@ -31,7 +32,7 @@ from argosy.catalogue.store.engine import Connection
 from argosy.catalogue.users import Users
 
 
-class Catalogue(Nodes, Replicas, Users, Jobs):
+class Catalogue(Nodes, Replicas, Users, Jobs, Moves):
     """The record of the tree, the replicas, the nodes and the accounts. See `Ground` for how it is made."""
 
     # --- reading ----

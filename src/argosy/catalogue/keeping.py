@@ -85,6 +85,33 @@ class Surplus:
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """Something that the administrator has ordered and that takes long; kept until it is struck off."""
+
+    name: str
+    begun_ns: int
+    files: int
+    """To be done when it began."""
+    bytes: int
+    settings: str
+    """How it shall be done, JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is still on some volumes."""
+
+    files: int
+    bytes: int
+    arriving: int
+    """Uploads that run there."""
+    partial: int
+    """Cut uploads whose parts are there."""
+    by_why: dict[str, tuple[int, int]]
+    """Files and bytes by what stands in the way of their leaving."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanting:
     """What there is to do, counted."""
 

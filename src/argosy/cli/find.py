@@ -28,9 +28,7 @@ PAGE = 1_000
 KINDS = {"f": "file", "d": "dir", "l": "link"}
 
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SIZE = re.compile(r"(\d{1,18})([KMGT]?)")
-_SPAN = re.compile(r"(\d{1,9})([smhdw])")
 
 
 def declare(to: grammar.Add) -> None:
@@ -149,8 +147,8 @@ def moment(text: str) -> int:
     Raises:
         ArgumentTypeError: It isn't that.
     """
-    if found := _SPAN.fullmatch(text):
-        return time.time_ns() - int(found[1]) * _SECONDS[found[2]] * 1_000_000_000
+    if text[-1:] in grammar.UNITS and text[:1].isdecimal():
+        return time.time_ns() - int(grammar.span(text) * 1_000_000_000)
     try:
         at = datetime.datetime.fromisoformat(text)
     except ValueError:

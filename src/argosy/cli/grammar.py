@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
 from argosy.cli.site import default_directory
 
 MOST_SECONDS = 10 * 365 * 86_400
 """Ten years: who asks for a longer life of a token means something else."""
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+"""What may stand behind the number of a time span, in seconds."""
+
+_SPAN = re.compile(r"(\d{1,10}(?:\.\d{1,9})?)([smhdw]?)")
 
 Word = Callable[[argparse.Namespace], int]
 """Does a job and gives the exit code."""
@@ -84,16 +90,40 @@ def default(value: object, inner: bool) -> object:
     return argparse.SUPPRESS if inner else value
 
 
-def seconds(text: str) -> float:
-    """Read a time span in seconds.
+def span(text: str) -> float:
+    """Read a time span, as `30`, `5s`, `10m`, `2h`, `7d` or `1w`, in seconds.
+
+    >>> span("30"), span("1.5h"), span("7d")
+    (30.0, 5400.0, 604800.0)
 
     Raises:
         ArgumentTypeError: It is none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"want more than 0 and at most {MOST_SECONDS}, got {text!r}")
+    found = _SPAN.fullmatch(text)
+    value = float(found[1]) * UNITS[found[2]] if found else -1.0
+    if not 0 <= value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"want a time as 30, 5s, 10m, 2h or 7d, got {text!r}")
     return value
+
+
+def seconds(text: str) -> float:
+    """Read a time span that isn't nothing.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not (value := span(text)):
+        raise argparse.ArgumentTypeError(f"want more than no time, got {text!r}")
+    return value
+
+
+def days(text: str) -> float:
+    """Read a time span in days: a plain number is one of days.
+
+    >>> days("30"), days("12h"), days("2w")
+    (30.0, 0.5, 14.0)
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    return span(text if text[-1:].isalpha() else f"{text}d") / UNITS["d"]

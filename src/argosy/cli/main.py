@@ -21,6 +21,7 @@ MODULES = {
     "groups": ("group", "grant", "revoke"),
     "quotas": ("quota",),
     "rules": ("rule",),
+    "moving": ("drain",),
     "reports": ("nodes", "status", "why"),
     "presence": ("who", "kick", "bans", "unban"),
     "find": ("find",),

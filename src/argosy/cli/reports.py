@@ -84,8 +84,9 @@ def _volume_cells(volume: Document | None) -> list[object]:
 
 def _losses(document: Document) -> list[str]:
     return [
-        f"{node['name']}: a scan of {volume['store_id'][:8]} misses {volume['held_losses']} files "
-        f"and waits; if they are really gone: argosy nodes remerge {node['name']} --accept-losses"
+        f"{node['name']}: a scan of {volume['store_id'][:8]} misses "
+        f"{tables.counted(volume['held_losses'], 'file')} and waits; if they are really gone:"
+        f" argosy nodes remerge {node['name']} --accept-losses"
         for node in document["nodes"]
         for volume in node["volumes"]
         if volume["held_losses"]
@@ -95,6 +96,7 @@ def _losses(document: Document) -> list[str]:
 def status_text(document: Document) -> str:
     """Give the site's figures, a line each."""
     count = document["nodes"]
+    folders = tables.counted(document["directories"], "directory", "directories")
     lines = [
         ("version", document["version"]),
         ("up for", tables.span(document["uptime_seconds"])),
@@ -105,7 +107,7 @@ def status_text(document: Document) -> str:
         ("sessions", document["sessions"]),
         ("transfers", document["transfers"]),
         ("relayed", tables.size(document["relayed_bytes"])),
-        ("files", f"{document['files']} in {document['directories']} directories"),
+        ("files", f"{document['files']} in {folders}"),
         ("links", document["links"]),
         ("bytes", tables.size(document["bytes"])),
         ("damaged", document["damaged"]),
@@ -118,10 +120,7 @@ def status_text(document: Document) -> str:
     text = "\n".join(f"{name:<10} {tables.printable(value)}" for name, value in lines)
     named = [("damaged", path) for path in document["damaged_paths"]]
     named += [("conflict", path) for path in document["conflict_paths"]]
-    named += [
-        ("copies", f"{one['files']} files, {tables.size(one['bytes'])}: {one['why']}")
-        for one in document["copies"]["obstacles"]
-    ]
+    named += [("copies", f"{_files(one)}: {one['why']}") for one in document["copies"]["obstacles"]]
     return "\n".join([text, *(f"  {what:<8} {tables.printable(path)}" for what, path in named)])
 
 
@@ -130,20 +129,26 @@ def _copies(copies: Document) -> list[tuple[str, str]]:
     lines = [
         (
             "copies",
-            f"{one['files']} files, {tables.size(one['bytes'])}, want more than the {one['left']} that count",
+            f"{_files(one)}, {_verb(one, 'want')} more than the {one['left']} that count",
         )
         for one in copies["lacking"]
     ]
     if copies["misplaced"]["files"]:
         more = copies["misplaced"]
-        lines.append(
-            ("copies", f"{more['files']} files, {tables.size(more['bytes'])}, have some to be moved")
-        )
+        lines.append(("copies", f"{_files(more)}, {_verb(more, 'need')} some to be moved"))
     if copies["batches"]:
         left = copies["seconds_left"]
         speed = f"{copies['files_per_second']:.0f} files/s, {tables.size(copies['bytes_per_second'])}/s"
         lines.append(("copying", speed + (f", {tables.span(left)} left" if left else "")))
     return lines
+
+
+def _files(sums: Document) -> str:
+    return f"{tables.counted(sums['files'], 'file')}, {tables.size(sums['bytes'])}"
+
+
+def _verb(sums: Document, verb: str) -> str:
+    return f"{verb}s" if sums["files"] == 1 else verb
 
 
 def why_text(document: Document) -> str:

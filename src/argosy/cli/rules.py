@@ -48,9 +48,9 @@ def declare(to: grammar.Add) -> None:
         word.add_argument(
             "--repair-delay",
             dest="repair_delay_seconds",
-            type=float,
-            metavar="SECONDS",
-            help="a node may be away for so long before its copies are made elsewhere",
+            type=grammar.span,
+            metavar="TIME",
+            help="a node may be away for so long, as 10m, before its copies are made elsewhere",
         )
         word.add_argument("--flush", type=yes_or_no, metavar="yes|no", help="to the disk before 226")
     grammar.dir_or_config(grammar.word(inner, "list", show_all))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from argosy.tables import aligned, printable, size, span
+from argosy.tables import aligned, counted, printable, size, span
 
-__all__ = ("aligned", "as_json", "printable", "size", "span")
+__all__ = ("aligned", "as_json", "counted", "printable", "size", "span")
 
 
 def as_json(document: Any) -> str:

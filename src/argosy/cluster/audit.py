@@ -57,19 +57,26 @@ class Audit:
         self._heed = heed
         self._found = found
         self._asked = asyncio.Event()
+        self._changed = asyncio.Event()
         self._here: set[tuple[int, bool]] = set()
         self._missed: set[int] = set()
         self._volumes: deque[int] = deque()
+        self._emptied: dict[int, bytes] = {}
+        """Volumes that are being emptied, and how far each was looked at."""
 
     def wake(self) -> None:
         """Look now: a rule was changed."""
         self._asked.set()
 
+    def look(self) -> None:
+        """Look now at who is there."""
+        self._changed.set()
+
     async def run(self) -> None:
         """Work until cancelled."""
         pause = self._config.catalogue.upkeep_seconds
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(again(self._watch, asyncio.Event(), pause))
+            tasks.create_task(again(self._watch, self._changed, pause))
             tasks.create_task(again(self._look, self._asked, pause))
             tasks.create_task(self._now_and_then())
 
@@ -102,9 +109,6 @@ class Audit:
             await self._catalogue.hurry()
             self._found()
         self._here = here
-        if not self._surveyor.book.keeps:
-            self._missed.clear()
-            return
         for number, place in found.items():
             missed = self._is_missed(place)
             if missed and number not in self._missed:
@@ -115,9 +119,18 @@ class Audit:
                 log.info("volume %d of %s is back", number, place.node)
                 self._missed.discard(number)
                 self._look_at(number)
+        self._emptied = {
+            number: self._emptied.get(number, b"")
+            for number, place in found.items()
+            if place.membership is Membership.DRAINING and place.online and place.merged
+        }
 
     def _is_missed(self, place: Place) -> bool:
         """Say whether there may be a rule by which a volume isn't reckoned with."""
+        if place.membership is Membership.DRAINING:
+            return True
+        if not self._surveyor.book.keeps:
+            return False
         delay_ns = int(self._surveyor.book.shortest_delay * SECOND_NS)
         overdue = place.away_ns is not None and time.time_ns() - place.away_ns >= delay_ns
         return overdue or place.membership is not Membership.MEMBER
@@ -131,6 +144,7 @@ class Audit:
     async def _look(self) -> None:
         """Look at what waits for it: the volumes first, for there something is lost."""
         await self._look_over_volumes()
+        await self._look_over_emptied()
         if sweeps := self._catalogue.sweeps():
             self._heed()  # by the rules that were set with them
         for directory, asked_ns in sweeps:
@@ -146,6 +160,19 @@ class Audit:
                 more = after != b""
                 await self._find(partial(self._catalogue.stocks, files))
             self._volumes.popleft()
+
+    async def _look_over_emptied(self) -> None:
+        """Look at a page of each volume that is being emptied, for what came there meanwhile.
+
+        An upload that ran when it began, an append, a file put there by hand: nobody else notes them where
+        no rule asks for copies.
+        """
+        for volume, after in self._emptied.items():
+            files, self._emptied[volume] = await asyncio.to_thread(
+                self._catalogue.unnoted, volume, after, PAGE
+            )
+            if files:
+                await self._find(partial(self._catalogue.stocks, files))
 
     async def _sweep(self, directory: int) -> None:
         """Look at all files below a directory, as many directories at a time as have some."""

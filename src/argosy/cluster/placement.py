@@ -49,6 +49,8 @@ class Candidate:
     """When it was last chosen, as a rising number; 0 for never."""
     holds: bool = False
     """It has the replaced version or the first part of the file."""
+    emptied: bool = False
+    """Its volume is being emptied, and takes nothing but what goes on with a file that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> 
         against.append(Reason(0.0, "only {:,} bytes free, {:,} are kept in reserve", room))
     if wanted and (missing := set(wanted.require) - candidate.labels):
         against.append(Reason(0.0, "lacks the label {}", (", ".join(sorted(missing)),)))
+    if candidate.emptied and not candidate.holds:
+        against.append(_EMPTIED)
     share = candidate.free / candidate.total if candidate.total else 0.0
     reasons = [
         Reason(weights.free_share * share, "{:.0%} of the disk is free", (share,)),
@@ -117,6 +121,8 @@ def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> 
         reasons.append(Reason(weights.preferred, "has the preferred label {}", (", ".join(sorted(liked)),)))
     if wanted and (shunned := candidate.labels.intersection(wanted.avoid)):
         reasons.append(Reason(-weights.preferred, "has the avoided label {}", (", ".join(sorted(shunned)),)))
+    if candidate.emptied:
+        reasons.append(Reason(-2 * weights.preferred, "is being emptied"))
     if candidate.holds:
         reasons.append(Reason(weights.preferred, "has the file already"))
     return _score(candidate, against, reasons)
@@ -140,6 +146,7 @@ def _score(candidate: Candidate, against: Iterable[Reason], reasons: Iterable[Re
 
 
 _AWAY = Reason(0.0, "is away")
+_EMPTIED = Reason(0.0, "is being emptied")
 
 
 def _ranked(scores: Iterable[Score]) -> list[Score]:

@@ -102,6 +102,10 @@ class Repair:
         self._heed()
         self._audit.wake()
 
+    def look(self) -> None:
+        """Look now at who is there: a volume is reckoned with no more, or again."""
+        self._audit.look()
+
     def _heed(self) -> None:
         if self._rules.refresh():
             self._rules_changed = True

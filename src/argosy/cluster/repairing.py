@@ -1,8 +1,9 @@
 """What is to be done for a file's copies: one step at a time, by a rule and the volumes there are. Pure.
 
 A copy *counts* if it is good and lies on a volume that is a member, has the labels, and isn't away for longer
-than the rule's delay. Copies are spread over nodes, or over zones and nodes, as far as there are enough: so a
-rule that can't be met to the letter is met as well as can be.
+than the rule's delay. Where nobody said how many are wanted, nothing is done for a file until one of its
+copies is to leave its volume; then one elsewhere is enough. Copies are spread over nodes, or over zones and
+nodes, as far as there are enough: so a rule that can't be met to the letter is met as well as can be.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from argosy.catalogue.keeping import SAFE, Stock
 from argosy.catalogue.model import Membership, Standing
 from argosy.cluster.rules import Rule
 from argosy.config import Repair, Spread
+from argosy.tables import counted as number_of
 
 SECOND_NS = 1_000_000_000
 
@@ -112,12 +114,15 @@ class Scene:
             limits: How large batches are: as many files go the same way before another is taken.
         """
         self.rule = rule
+        self.wanted = rule.copies or 1
+        """So many copies shall count; where nobody has said a number, one, of those that are moved at all."""
         self._places = places
         self._now_ns = now_ns
         self._delay_ns = int(rule.repair_delay_seconds * SECOND_NS)
         self._reserve = reserve_bytes
         self._limits = limits
         self._counted = {number for number, place in places.items() if self._counts(place)}
+        self._alive = {number for number, place in places.items() if self._lives(place)}
         self._targets = {
             number: places[number]
             for number in sorted(self._counted)
@@ -125,7 +130,7 @@ class Scene:
         }
         self._levels = _LEVELS[rule.spread]
         there = [places[number] for number in self._counted]
-        self._enough = [min(rule.copies, len({level(place) for place in there})) for level in self._levels]
+        self._enough = [min(self.wanted, len({level(place) for place in there})) for level in self._levels]
 
     def plan(self, stock: Stock, shunned: Collection[int] = ()) -> Plan:
         """Say what is to be done next for a file.
@@ -134,21 +139,20 @@ class Scene:
             stock: The file and its copies.
             shunned: Volumes whose copy of it turned out to be bad; it isn't copied, and doesn't count.
         """
-        entry = stock.entry
-        if not self.rule.copies or not entry.ver:
-            return CONTENT
         good = self._good(stock, shunned)
+        if not stock.entry.ver or not self._cares(good):
+            return CONTENT
         counted = [place for place in good if place.number in self._counted]
         lacking = self._lacking(counted)
-        if len(counted) < self.rule.copies or lacking:
+        if len(counted) < self.wanted or lacking:
             return self._copy(stock, good, counted, lacking, shunned)
         return self._surplus(good, counted)
 
     def look(self, stock: Stock, shunned: Collection[int] = ()) -> Wait | Content | None:
         """Say whether something is to be done for a file: None if it is, but not what, which costs more."""
-        if not self.rule.copies or not stock.entry.ver:
-            return CONTENT
         good = self._good(stock, shunned)
+        if not stock.entry.ver or not self._cares(good):
+            return CONTENT
         counted = [place for place in good if place.number in self._counted]
         if not self._suffice(counted):
             return None
@@ -156,9 +160,9 @@ class Scene:
         return step if isinstance(step, Wait | Content) else None
 
     def danger(self, stock: Stock, shunned: Collection[int] = ()) -> int:
-        """Say how many copies of a file count; `SAFE` if they are as many as are wanted. See `plan`."""
-        counted = sum(place.number in self._counted for place in self._good(stock, shunned))
-        return SAFE if counted >= self.rule.copies else min(counted, SAFE - 1)
+        """Say how many good copies a file has, wherever; `SAFE` if they are as many as are wanted."""
+        alive = sum(place.number in self._alive for place in self._good(stock, shunned))
+        return SAFE if alive >= self.wanted else min(alive, SAFE - 1)
 
     # --- what counts ----
 
@@ -167,7 +171,21 @@ class Scene:
             return False
         if place.labels is not None and not place.labels.issuperset(self.rule.require):
             return False
+        return self._lives(place)
+
+    def _lives(self, place: Place) -> bool:
+        """Say whether what lies there is reckoned with, be it in the wrong place."""
+        if place.membership in (Membership.LOST, Membership.REMOVED):
+            return False
         return place.away_ns is None or self._now_ns < place.away_ns + self._delay_ns
+
+    def _cares(self, good: Sequence[Place]) -> bool:
+        """Say whether anything is wanted for a file with these copies: a number of them, or that one goes."""
+        return bool(self.rule.copies) or any(self._is_left(place) for place in good)
+
+    def _is_left(self, place: Place) -> bool:
+        """Say whether files go from there even if nobody said how many copies they shall have."""
+        return place.membership is Membership.DRAINING
 
     def _good(self, stock: Stock, shunned: Collection[int]) -> list[Place]:
         return [
@@ -186,7 +204,7 @@ class Scene:
         ]
 
     def _suffice(self, places: Sequence[Place]) -> bool:
-        return len(places) >= self.rule.copies and not self._lacking(places)
+        return len(places) >= self.wanted and not self._lacking(places)
 
     # --- too few ----
 
@@ -209,7 +227,7 @@ class Scene:
         source = min(sources, key=self._load_out)
         taken = {copy.volume for copy in stock.copies}
         had = [{level(place) for place in counted} for level in self._levels]
-        short = len(counted) < self.rule.copies
+        short = len(counted) < self.wanted
         innermost = len(self._levels) - 1
 
         def news(place: Place) -> list[bool]:
@@ -277,7 +295,9 @@ class Scene:
         if bad:
             return f"the copy on {_names(bad)} is bad, and no other volume can take one"
         labelled = f" with the labels {', '.join(self.rule.require)}" if self.rule.require else ""
-        return f"{self.rule.copies} copies are wanted, {len(self._counted)} volumes are there{labelled}"
+        wanted = "1 copy is" if self.wanted == 1 else f"{self.wanted} copies are"
+        there = f"{number_of(len(self._counted), 'volume')} {'is' if len(self._counted) == 1 else 'are'}"
+        return f"{wanted} wanted, {there} there{labelled}"
 
     # --- enough ----
 
@@ -289,8 +309,10 @@ class Scene:
             for place in good
             if place.number not in self._counted
             and (place.online and place.merged and place.membership is not Membership.REMOVED)
+            and (self.rule.copies or self._is_left(place))
         ]
-        spare = sorted(here, key=self._load_in, reverse=True) if len(counted) > self.rule.copies else []
+        surplus = self.rule.copies and len(counted) > self.rule.copies
+        spare = sorted(here, key=self._load_in, reverse=True) if surplus else []
         for place in (*misplaced, *spare):
             rest = [other for other in here if other is not place]
             if self._suffice(rest):

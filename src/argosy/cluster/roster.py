@@ -6,12 +6,12 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from argosy import errors
-from argosy.catalogue.model import Discard, Volume
+from argosy.catalogue.model import Discard, Membership, Volume
 from argosy.cluster.placement import Candidate
 from argosy.cluster.transfers import Transfer
 from argosy.net.peer import Peer
@@ -43,6 +43,7 @@ class LiveVolume:
     free: int = 0
     files: int = 0
     standing: Standing = Standing.MERGING
+    membership: Membership = Membership.MEMBER
     held_losses: int = 0
     acked: int = 0
     """Journal number up to which its changes are in the catalogue."""
@@ -257,13 +258,24 @@ class Roster:
     def attach(self, node: Node, volume: Volume, state: link.VolumeState) -> LiveVolume:
         """Add a volume to a node that joins."""
         live = LiveVolume(
-            volume.number, volume.store_id, total=state.total, free=state.free, acked=volume.acked
+            volume.number,
+            volume.store_id,
+            total=state.total,
+            free=state.free,
+            membership=volume.membership,
+            acked=volume.acked,
         )
         if known := self._by_number.get(volume.number):
             live.turn, live.files = known[1].turn, known[1].files
         node.volumes[volume.store_id] = live
         self._by_number[volume.number] = node, live
         return live
+
+    def enlist(self, numbers: Iterable[int], membership: Membership) -> None:
+        """Heed from now on whether volumes are reckoned with."""
+        for number in numbers:
+            if known := self._by_number.get(number):
+                known[1].membership = membership
 
     def chosen(self, number: int, *, freely: bool) -> None:
         """Note that a volume gets a transfer, so that others have their turn.
@@ -296,6 +308,7 @@ class Roster:
                 free=live.free,
                 turn=live.turn,
                 holds=live.number in (holders or ()),
+                emptied=live.membership is not Membership.MEMBER,
             )
             for node, live in self._by_number.values()
         ]

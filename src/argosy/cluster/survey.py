@@ -99,13 +99,13 @@ class Survey:
         return self._shunned.get(stock.entry.ver, ())
 
     def _scene(self, folder: int) -> Scene | None:
-        """Give what a directory's rule sees; None: the directory is gone, or nobody has said a word."""
+        """Give what a directory's rule sees; None: the directory is gone."""
         if folder not in self._folders:
             try:
                 rule = self._book.rule(self._way_to(folder))
             except errors.NotFound:
                 rule = None
-            self._folders[folder] = self._of(rule) if rule and rule.copies else None
+            self._folders[folder] = self._of(rule) if rule else None
         return self._folders[folder]
 
     def _of(self, rule: Rule) -> Scene:

@@ -76,7 +76,7 @@ def _rules_and_jobs(db: sqlite3.Connection) -> None:
 
 
 def _company_for_uploads(db: sqlite3.Connection) -> None:
-    """Version 6: several volumes take an upload."""
+    """Several volumes take an upload."""
     db.execute(
         "CREATE TABLE companion(upload BIGINT NOT NULL REFERENCES upload(id) ON DELETE CASCADE,"
         " volume INTEGER NOT NULL, node TEXT NOT NULL, epoch BIGINT NOT NULL, received BIGINT NOT NULL,"
@@ -85,11 +85,25 @@ def _company_for_uploads(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX companion_volume ON companion(volume)")
 
 
+def _errands(db: sqlite3.Connection) -> None:
+    """Long jobs of the administrator are kept."""
+    db.execute(
+        "CREATE TABLE errand(name TEXT NOT NULL PRIMARY KEY, begun_ns BIGINT NOT NULL, files BIGINT NOT NULL,"
+        " bytes BIGINT NOT NULL, settings TEXT NOT NULL) WITHOUT ROWID"
+    )
+
+
+def _proof_and_moves(db: sqlite3.Connection) -> None:
+    """Version 6: uploads have company, and what the administrator has ordered is kept."""
+    for change in (_company_for_uploads, _errands):
+        change(db)
+
+
 STEPS: Mapping[int, Step] = {
     2: _users_with_settings,
     3: _links_and_torn_files,
     4: _an_index_of_directories,
     5: _rules_and_jobs,
-    6: _company_for_uploads,
+    6: _proof_and_moves,
 }
 """By the version that a step leads to."""

@@ -97,6 +97,11 @@ TABLES = (
     """CREATE TABLE sweep(
         dir BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE, asked_ns BIGINT NOT NULL
     ) WITHOUT ROWID""",
+    # What the administrator has ordered and that takes long. files, bytes: to be done when it began.
+    """CREATE TABLE errand(
+        name TEXT NOT NULL PRIMARY KEY, begun_ns BIGINT NOT NULL, files BIGINT NOT NULL,
+        bytes BIGINT NOT NULL, settings TEXT NOT NULL
+    ) WITHOUT ROWID""",
     """CREATE TABLE token(
         id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
         used SMALLINT NOT NULL

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy import errors
-from argosy.doors.admin import finding, nodes, presence, status, why
+from argosy.doors.admin import finding, moving, nodes, presence, status, why
 from argosy.doors.admin.office import Document, Office
 from argosy.net.peer import serve_local
 from argosy.wire import link
@@ -26,6 +26,7 @@ ANSWERS: Mapping[type, Answer] = {
     link.AskRemerge: nodes.remerge,
     link.AskWhy: why.why,
     link.AskFind: finding.find,
+    link.AskDrain: moving.drain,
     link.AskWho: presence.who,
     link.AskKick: presence.kick,
     link.AskBans: presence.bans,

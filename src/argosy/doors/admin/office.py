@@ -11,6 +11,7 @@ from typing import Any
 from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, TreePath
+from argosy.cluster.draining import Draining
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster, Standing
 from argosy.config import Master
@@ -33,6 +34,7 @@ class Office:
     visitors: Visitors
     bans: Bans
     repair: Repair
+    draining: Draining
     since: float = field(default_factory=time.monotonic)
     _counted: Counts | None = None
     _count_again: float = 0.0

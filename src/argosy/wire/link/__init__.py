@@ -28,6 +28,7 @@ from argosy.wire.link.files import Checksum, Checksums, Commit, CommitPart, Disc
 from argosy.wire.link.frames import ALIVE, FRAME_LIMIT, Body, Frame, FrameReader, LinkError, encode
 from argosy.wire.link.joining import VERSION, Certificate, Farewell, Hello, Part, VolumeState, Welcome
 from argosy.wire.link.message import Message, No, Ok
+from argosy.wire.link.moving import AskDrain
 from argosy.wire.link.transfers import (
     ARRIVING,
     Base,
@@ -50,6 +51,7 @@ __all__ = [
     "Arrived",
     "AskAuthority",
     "AskBans",
+    "AskDrain",
     "AskFind",
     "AskForget",
     "AskKick",

@@ -10,7 +10,18 @@ import struct
 
 import msgspec
 
-from argosy.wire.link import asking, beat, copying, enrolling, feed, files, joining, message, transfers
+from argosy.wire.link import (
+    asking,
+    beat,
+    copying,
+    enrolling,
+    feed,
+    files,
+    joining,
+    message,
+    moving,
+    transfers,
+)
 
 FRAME_LIMIT = 16 * 1024 * 1024
 """Bytes in one frame. A merge batch of 2,000 files of 255-byte names takes 0.7 MB."""
@@ -27,7 +38,7 @@ class LinkError(Exception):
 
 Body = (
     message.Body | enrolling.Body | joining.Body | transfers.Body | files.Body | feed.Body | beat.Body
-    | asking.Body | copying.Body
+    | asking.Body | copying.Body | moving.Body
 )  # fmt: skip
 
 

@@ -1,0 +1,44 @@
+"""What moves because somebody has ordered it: errands, and how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from argosy.catalogue.ground import Ground
+from argosy.catalogue.keeping import Errand, Left
+from argosy.catalogue.store import moving
+
+
+class Moves(Ground):
+    """The record of what the administrator has ordered and that takes long."""
+
+    async def begin_errand(self, name: str, *, files: int, size: int, settings: str = "{}") -> Errand:
+        """Write an errand down, unless there is one of this name; give the one that there is.
+
+        Args:
+            name: What is done, and with what.
+            files: To be done when it begins.
+            size: Their bytes.
+            settings: How it shall be done, JSON.
+        """
+        errand = Errand(name, self._now(), files, size, settings)
+        return await self._engine.write(moving.begin, errand, durable=True)
+
+    async def end_errand(self, name: str) -> bool:
+        """Strike an errand off; say whether there was one."""
+        return await self._engine.write(moving.end, name, durable=True)
+
+    def errand(self, name: str) -> Errand | None:
+        """Give an errand, if there is one of this name."""
+        return self._engine.read(moving.read, name)
+
+    def left_on(self, volumes: Collection[int]) -> Left:
+        """Count what is still on some volumes. Reads all of their rows: for a thread."""
+        return self._engine.read_together(moving.left_on, sorted(volumes))
+
+    def unnoted(self, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:
+        """Give those of a page of a volume's files for which there is no job, and where the page ends.
+
+        Where it ends is empty if it was the last.
+        """
+        return self._engine.read(moving.unnoted, volume, after, limit)

@@ -1,0 +1,69 @@
+"""What the administrator has ordered and that takes long, and how far it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from argosy.catalogue.keeping import Errand, Left
+
+_ERRAND = "name, begun_ns, files, bytes, settings"
+
+
+def begin(db: sqlite3.Connection, errand: Errand) -> Errand:
+    """Write an errand down; one that is there already stays as it is, and is given."""
+    db.execute(
+        f"INSERT INTO errand({_ERRAND}) VALUES(?, ?, ?, ?, ?) ON CONFLICT(name) DO NOTHING",
+        (errand.name, errand.begun_ns, errand.files, errand.bytes, errand.settings),
+    )
+    return read(db, errand.name) or errand
+
+
+def read(db: sqlite3.Connection, name: str) -> Errand | None:
+    """Give an errand, if there is one of this name."""
+    row = db.execute(f"SELECT {_ERRAND} FROM errand WHERE name = ?", (name,)).fetchone()  # noqa: S608 - constant
+    return Errand(*row) if row else None
+
+
+def end(db: sqlite3.Connection, name: str) -> bool:
+    """Strike an errand off; say whether there was one."""
+    return bool(db.execute("DELETE FROM errand WHERE name = ?", (name,)).rowcount)
+
+
+def left_on(db: sqlite3.Connection, volumes: Sequence[int]) -> Left:
+    """Count what lies on some volumes, what arrives there, and what stands in the way of its leaving."""
+    among = f"IN ({', '.join('?' * len(volumes))})"
+    files, size = db.execute(
+        f"SELECT count(*), coalesce(sum(size), 0) FROM replica WHERE volume {among}",  # noqa: S608 - question marks
+        volumes,
+    ).fetchone()
+    states = dict(
+        db.execute(
+            f"SELECT state, count(*) FROM upload WHERE volume {among} GROUP BY state",  # noqa: S608 - question marks
+            volumes,
+        ).fetchall()
+    )
+    whys = db.execute(
+        "SELECT j.why, count(*), sum(j.bytes) FROM job j WHERE j.why <> ''"  # noqa: S608 - question marks
+        f" AND EXISTS (SELECT 1 FROM replica r WHERE r.file = j.file AND r.volume {among})"
+        " GROUP BY j.why ORDER BY 2 DESC, 1",
+        volumes,
+    ).fetchall()
+    return Left(
+        files=files,
+        bytes=size,
+        arriving=states.get(0, 0),
+        partial=states.get(1, 0),
+        by_why={why: (number, of) for why, number, of in whys},
+    )
+
+
+def unnoted(db: sqlite3.Connection, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:
+    """Give those of a page of a volume's files for which there is no job, and where the page ends."""
+    rows = db.execute(
+        "SELECT r.loc, r.file, EXISTS (SELECT 1 FROM job j WHERE j.file = r.file) FROM replica r"
+        " WHERE r.volume = ? AND r.loc > ? ORDER BY r.loc LIMIT ?",
+        (volume, after, limit),
+    ).fetchall()
+    files = [file for _, file, noted in rows if not noted]
+    return files, rows[-1][0] if len(rows) == limit else b""

@@ -1,0 +1,53 @@
+"""Files move because the administrator has ordered it: begun, taken back, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from argosy.catalogue.keeping import Left
+from argosy.doors.admin.office import Document, Office
+from argosy.wire import link
+
+
+async def drain(office: Office, question: link.AskDrain) -> Document:
+    """Have a node's volumes emptied, or tell how far that is.
+
+    Raises:
+        BadArgument: No node is called so, or it has no such volume.
+    """
+    draining = office.draining
+    volumes = draining.volumes(question.node, question.store_id)
+    if question.do == "begin":
+        await draining.begin(volumes)
+    elif question.do == "cancel":
+        await draining.cancel(volumes)
+    told = await draining.progress(draining.volumes(question.node, question.store_id))
+    return {
+        "node": question.node,
+        "volumes": [
+            {
+                "store_id": volume.store_id,
+                "state": str(volume.membership),
+                "online": office.roster.reaches(volume.number),
+            }
+            for volume in told.volumes
+        ],
+        "done": told.empty,
+        "arriving": told.left.arriving,
+        "partial": told.left.partial,
+        **_figures(told.left, sum(one.files for one in told.begun), sum(one.bytes for one in told.begun)),
+    }
+
+
+def _figures(left: Left, files: int, size: int) -> Document:
+    """Tell how much there is to do; what came after it began counts as if it had been there."""
+    return {
+        "total": {"files": max(files, left.files), "bytes": max(size, left.bytes)},
+        "left": {"files": left.files, "bytes": left.bytes},
+        "obstacles": obstacles(left.by_why),
+    }
+
+
+def obstacles(by_why: Mapping[str, tuple[int, int]]) -> list[Document]:
+    """Tell what stands in the way of how much."""
+    return [{"why": why, "files": files, "bytes": size} for why, (files, size) in by_why.items()]

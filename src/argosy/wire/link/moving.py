@@ -1,0 +1,23 @@
+"""Questions of the administrator that have files moved: "The local socket" of `docs/link-protocol.md`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from argosy.wire.link.message import Message
+
+Do = Literal["begin", "cancel", "look"]
+"""Begin, or go on with what was begun; take it back; or only say how far it is."""
+
+
+class AskDrain(Message, tag="ask-drain"):
+    """Have the files of a node's volumes go elsewhere. Answered by `Report`; safe to repeat."""
+
+    node: str
+    store_id: str = ""
+    """The beginning of the only volume's that is meant; empty: all of the node's."""
+    do: Do = "look"
+
+
+Body = AskDrain
+"""These messages are a frame's body."""
