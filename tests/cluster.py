@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -150,7 +151,13 @@ class Cluster:
     # --- nodes
 
     async def join(
-        self, name: str, files: Mapping[str, bytes] | None = None, *, root: Path | None = None, **keys: object
+        self,
+        name: str,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        root: Path | None = None,
+        seconds: float = SECONDS,
+        **keys: object,
     ) -> Machine:
         """Start a node, whose disk has these files already."""
         home = self.directory / name
@@ -182,10 +189,10 @@ class Cluster:
         lines = [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in keys.items()]
         machine.config.write_text("\n".join(lines))
         machine.start()
-        await self.ready(name)
+        await self.ready(name, seconds)
         return machine
 
-    async def ready(self, name: str) -> None:
+    async def ready(self, name: str, seconds: float = SECONDS) -> None:
         """Wait until a node is here with its list merged."""
 
         def here() -> bool:
@@ -195,7 +202,7 @@ class Cluster:
                 live.standing is Standing.MERGED for live in self.node(name).volumes.values()
             )
 
-        await self.until(here)
+        await self.until(here, seconds)
 
     def node(self, name: str) -> Node:
         return self.roster.nodes[name]
@@ -226,8 +233,10 @@ class Cluster:
         done = await transfer.outcome()
         assert not done.refusal, done
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
+        named_ns = time.time_ns()
         entry, replica, _ = await self.catalogue.commit(upload.id, sealed, epoch=node.epoch)
-        node.tell(link.Commit(live.store_id, [link.CommitPart(upload.id, replica.loc, replica.mtime_ns)]))
+        placement = self.catalogue.placement(replica, named_ns)
+        node.tell(link.Commit(live.store_id, [link.CommitPart(*placement)]))
         return entry
 
     def batch(self, source: str, target: str, *paths: str) -> Batch:

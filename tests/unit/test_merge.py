@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from argosy.catalogue import merge
-from argosy.catalogue.merge import Copy, Holder, Known
-from argosy.catalogue.model import ROOT_ID, Found, Kind, Standing, State
+from argosy.catalogue import merge, steps
+from argosy.catalogue.model import ROOT_ID, Doubt, Found, Kind, Standing, State
+from argosy.catalogue.steps import Copy, Holder, Known
 from argosy.catalogue.store import members, merging, schema
 
 GOOD, SUSPECT = Standing.GOOD, Standing.SUSPECT
@@ -43,6 +43,10 @@ class Shelf:
         self.owed: set[bytes] = set()
         self.ids = itertools.count(1_000_000)
         self.volume = 1
+        self.doubt = Doubt.NONE
+        self.named: dict[int, int] = {}
+        self.stale: dict[tuple[int, bytes], int] = {}
+        self.lapses: set[int] = set()
 
     @property
     def node(self) -> str:
@@ -74,24 +78,36 @@ class Shelf:
         }
 
     def doomed(self, found: Found) -> bool:
-        return found.loc in self.owed
+        return found.loc in self.owed or self.stale.get((self.volume, found.loc)) == found.ver
 
-    def apply(self, step: merge.Step) -> None:
+    def file(self, file: int) -> Holder | None:
+        return self.entries.get(file)
+
+    def named_ns(self, file: int) -> int:
+        return self.named.get(file, 0)
+
+    def lapsed(self, ver: int) -> bool:
+        return ver in self.lapses
+
+    def apply(self, step: steps.Step) -> None:
         match step:
-            case merge.MakeDirectory(parent, name, _):
+            case steps.MakeDirectory(parent, name, _):
                 self._insert(parent, name, Kind.DIRECTORY, State.LIVE, 0, None)
-            case merge.Create(parent, name, state, found):
-                file = self._insert(parent, name, Kind.FILE, state, found.ver, found)
+            case steps.Create(parent, name, state, found, number):
+                assert number not in self.entries
+                file = self._insert(parent, name, Kind.FILE, state, found.ver, found, number)
                 self._put(file, GOOD, found)
-            case merge.Add(file, standing, found):
+                if number:
+                    self.named[file] = found.named_ns
+            case steps.Add(file, standing, found):
                 self._put(file, standing, found)
-            case merge.Move(file, found):
+            case steps.Move(file, found):
                 self._put(file, GOOD, found)
-            case merge.Refresh(file, found):
+            case steps.Refresh(file, found):
                 self.lying[file, self.volume].mtime_ns = found.mtime_ns
-            case merge.Learn(file, found):
+            case steps.Learn(file, found):
                 self.entries[file] = replace(self.entries[file], crc32=found.crc32, digest=found.digest)
-            case merge.Change(file, ver, found):
+            case steps.Change(file, ver, found):
                 self.entries[file] = replace(
                     self.entries[file],
                     ver=ver or next(self.ids),
@@ -100,25 +116,53 @@ class Shelf:
                     digest=found.digest,
                 )
                 self._put(file, GOOD, found)
-            case merge.Drop(file):
+            case steps.Drop(file):
                 del self.lying[file, self.volume]
-            case merge.Promote(file, volume):
+            case steps.Promote(file, volume):
                 at = self.lying[file, volume]
                 at.standing, at.ver = GOOD, next(self.ids)
                 self.entries[file] = replace(
                     self.entries[file], ver=at.ver, size=at.size, crc32=None, digest=None
                 )
-            case merge.Remove(file):
+            case steps.Remove(file):
                 del self.entries[file]
-            case merge.Compare():
-                pass
+            case _:
+                self.apply_in_doubt(step)
+
+    def apply_in_doubt(self, step: steps.Step) -> None:
+        match step:
+            case steps.Stale(found):
+                assert self.known(found.loc) is None
+                self.stale[self.volume, found.loc] = found.ver
+            case steps.Bury(file):
+                for key in [key for key in self.lying if key[0] == file]:
+                    at = self.lying.pop(key)
+                    self.stale[key[1], at.loc] = at.ver
+            case steps.Rename(file, parent, name, named_ns):
+                assert self.child(parent, name) in (None, self.entries[file])
+                old = self.entries[file]
+                state = State.LIVE if old.state is State.CONFLICT else old.state
+                self.entries[file] = replace(old, parent=parent, name=name, state=state)
+                self.named[file] = named_ns
+            case steps.Displace(file, name):
+                assert self.child(self.entries[file].parent, name) is None
+                self.entries[file] = replace(self.entries[file], name=name, state=State.CONFLICT)
+            case _:
+                assert isinstance(step, steps.Owe | steps.Compare)
 
     def _insert(
-        self, parent: int, name: bytes, kind: Kind, state: State, ver: int, found: Found | None
+        self,
+        parent: int,
+        name: bytes,
+        kind: Kind,
+        state: State,
+        ver: int,
+        found: Found | None,
+        number: int = 0,
     ) -> int:
         assert self.child(parent, name) is None
         assert self.entries[parent].kind is Kind.DIRECTORY
-        file = next(self.ids)
+        file = number or next(self.ids)
         sums = (None, None) if found is None else (found.crc32, found.digest)
         size = found.size if found else 0
         ver = 0 if found is None else ver or file
@@ -131,7 +175,7 @@ class Shelf:
         locs = [at.loc for (_, volume), at in self.lying.items() if volume == self.volume]
         assert len(locs) == len(set(locs)), "two files at one place"
 
-    def take(self, volume: int, found: Sequence[Found], expected: Sequence[bytes] = ()) -> list[merge.Step]:
+    def take(self, volume: int, found: Sequence[Found], expected: Sequence[bytes] = ()) -> list[steps.Step]:
         self.volume = volume
         taken = []
         for step in merge.merge(self, found, expected):
@@ -139,7 +183,7 @@ class Shelf:
             taken.append(step)
         return taken
 
-    def merge_whole(self, volume: int, disk: Sequence[Found], cuts: Sequence[int] = ()) -> list[merge.Step]:
+    def merge_whole(self, volume: int, disk: Sequence[Found], cuts: Sequence[int] = ()) -> list[steps.Step]:
         self.volume = volume
         taken = []
         for batch, after, upto in batches(disk, cuts):
@@ -224,8 +268,8 @@ def test_merging_twice_changes_nothing_more(
 ) -> None:
     shelf = lived(history)
     shelf.merge_whole(volume, disk)
-    assert all(isinstance(step, merge.Compare) for step in shelf.merge_whole(volume, disk, cuts))
-    assert all(isinstance(step, merge.Compare) for step in shelf.take(volume, disk))
+    assert all(isinstance(step, steps.Compare) for step in shelf.merge_whole(volume, disk, cuts))
+    assert all(isinstance(step, steps.Compare) for step in shelf.take(volume, disk))
 
 
 @a_while
@@ -357,7 +401,7 @@ def test_an_equal_size_alone_makes_a_suspect_that_somebody_compares() -> None:
     shelf = Shelf()
     shelf.merge_whole(1, [hand_put(b"a")])
     (file,) = [file for file in shelf.entries if file != ROOT_ID]
-    assert shelf.merge_whole(2, [hand_put(b"a", mtime_ns=9)])[-1] == merge.Compare(file)
+    assert shelf.merge_whole(2, [hand_put(b"a", mtime_ns=9)])[-1] == steps.Compare(file)
     assert shelf.outline()[b"a"][2][1] == (2, b"a", "suspect", 3, 9)
 
 
@@ -459,8 +503,8 @@ def test_a_touched_copy_beside_a_good_one_is_compared_first() -> None:
     shelf = Shelf()
     for volume in (1, 2):
         shelf.merge_whole(volume, [hand_put(b"a", digest=b"x" * 16)])
-    steps = shelf.merge_whole(2, [hand_put(b"a", mtime_ns=2)])
-    assert isinstance(steps[-1], merge.Compare)
+    taken = shelf.merge_whole(2, [hand_put(b"a", mtime_ns=2)])
+    assert isinstance(taken[-1], steps.Compare)
     assert shelf.outline()[b"a"][2][1] == (2, b"a", "suspect", 3, 2)
 
 
@@ -484,7 +528,7 @@ def test_a_version_found_on_another_disk_is_a_copy_without_comparing() -> None:
     shelf = Shelf()
     shelf.merge_whole(1, [hand_put(b"a", ver=70)])
     assert shelf.merge_whole(2, [hand_put(b"z", ver=70)]) == [
-        merge.Add(next(e.id for e in shelf.entries.values() if e.ver), GOOD, hand_put(b"z", ver=70))
+        steps.Add(next(e.id for e in shelf.entries.values() if e.ver), GOOD, hand_put(b"z", ver=70))
     ]
 
 

@@ -27,7 +27,7 @@ from argosy.catalogue.moves import Moves
 from argosy.catalogue.nodes import Nodes
 from argosy.catalogue.query import Hits, Mark, Query
 from argosy.catalogue.replicas import Replicas
-from argosy.catalogue.store import jobs, members, search, tree, uploads
+from argosy.catalogue.store import ids, jobs, members, search, tree, uploads
 from argosy.catalogue.store.engine import Connection
 from argosy.catalogue.users import Users
 
@@ -317,5 +317,6 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves):
 
     async def recover(self) -> None:
         """For the master's start: cut every open upload, and take every volume for away: nobody is here."""
+        await self._engine.write(ids.note_lapse, self._mint)
         await self._engine.write(uploads.recover, self._now())
         await self._engine.write(members.all_departed, self._now())

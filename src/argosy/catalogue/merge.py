@@ -2,175 +2,44 @@
 
 The one who asks carries out each step before taking the next, so a step sees what those before it did.
 Nothing that was found is lost: it becomes a file, a copy of one, or is kept aside under a name of its own.
-The one exception is what is about to be deleted anyway.
+The exceptions are what is about to be deleted anyway, and old versions of what is known better. Those are
+told apart only where record and disk disagree on what was (`Doubt`): versions are ids, and these rise with
+time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
-from typing import Protocol
 
 import msgspec
 
 from argosy import errors
 from argosy.catalogue import model
-from argosy.catalogue.model import Found, Kind, Standing, State
-
-# --- what is known ----
-
-
-class Known(msgspec.Struct, frozen=True, gc=False):
-    """A replica on the volume whose list is merged."""
-
-    loc: bytes
-    file: int
-    ver: int
-    standing: Standing
-    size: int
-    mtime_ns: int
-    listed: bool
-    """Whether this volume's list has shown it here. Until it has, a list that was read before can't say
-    that it is gone."""
-    summed: bool
-    """Whether its file's checksums are known."""
-
-
-class Holder(msgspec.Struct, frozen=True, gc=False):
-    """What has a name in the tree."""
-
-    id: int
-    parent: int
-    name: bytes
-    kind: Kind
-    state: State
-    ver: int
-    size: int
-    crc32: int | None
-    digest: bytes | None
-
-
-class Copy(msgspec.Struct, frozen=True, gc=False):
-    """A replica on any volume."""
-
-    loc: bytes
-    standing: Standing
-
-
-class Tree(Protocol):
-    """What merging asks about the catalogue, as it is after the steps so far."""
-
-    @property
-    def volume(self) -> int:
-        """The number of the volume whose list is merged."""
-
-    @property
-    def node(self) -> str:
-        """Its node, for names that say where something was found."""
-
-    def known(self, loc: bytes) -> Known | None:
-        """Find what we believe to lie at a place of this volume."""
-
-    def child(self, parent: int, name: bytes) -> Holder | None:
-        """Find a name in a directory."""
-
-    def entry(self, file: int) -> Holder:
-        """Give what is known of a replica's file."""
-
-    def version(self, ver: int) -> Holder | None:
-        """Find the file whose content this upload became."""
-
-    def copies(self, file: int) -> Mapping[int, Copy]:
-        """Give a file's replicas by volume."""
-
-    def doomed(self, found: Found) -> bool:
-        """Whether a deletion of just this content is owed to the volume."""
-
-
-# --- what shall be done ----
-
-
-class MakeDirectory(msgspec.Struct, frozen=True):
-    """A directory that is missing on the way to a file."""
-
-    parent: int
-    name: bytes
-    mtime_ns: int
-
-
-class Create(msgspec.Struct, frozen=True, gc=False):
-    """A new file with this content and a good replica. As `CONFLICT` it is one that is kept aside."""
-
-    parent: int
-    name: bytes
-    state: State
-    found: Found
-
-
-class Add(msgspec.Struct, frozen=True):
-    """This volume holds a copy of the file; one that was there before is renewed."""
-
-    file: int
-    standing: Standing
-    found: Found
-
-
-class Refresh(msgspec.Struct, frozen=True):
-    """The replica is what it was, and its time on the disk is this."""
-
-    file: int
-    found: Found
-
-
-class Move(msgspec.Struct, frozen=True):
-    """The replica lies elsewhere on the volume now."""
-
-    file: int
-    found: Found
-
-
-class Learn(msgspec.Struct, frozen=True):
-    """The file's checksums, which weren't known."""
-
-    file: int
-    found: Found
-
-
-class Change(msgspec.Struct, frozen=True):
-    """The file has other content, a version of its own, and this is its good replica."""
-
-    file: int
-    ver: int
-    """0: mint one."""
-    found: Found
-
-
-class Drop(msgspec.Struct, frozen=True):
-    """The volume has no copy any more."""
-
-    file: int
-
-
-class Promote(msgspec.Struct, frozen=True):
-    """The last good copy is gone: believe the suspect on this volume."""
-
-    file: int
-    volume: int
-
-
-class Remove(msgspec.Struct, frozen=True):
-    """The file goes: it was kept aside, and its last copy is gone."""
-
-    file: int
-
-
-class Compare(msgspec.Struct, frozen=True):
-    """The file has copies of which nobody knows whether they are alike."""
-
-    file: int
-
-
-Step = MakeDirectory | Create | Add | Refresh | Move | Learn | Change | Drop | Promote | Remove | Compare
+from argosy.catalogue.model import Doubt, Found, Kind, Standing, State
+from argosy.catalogue.steps import (
+    Add,
+    Bury,
+    Change,
+    Compare,
+    Copy,
+    Create,
+    Displace,
+    Drop,
+    Holder,
+    Known,
+    Learn,
+    MakeDirectory,
+    Move,
+    Owe,
+    Promote,
+    Refresh,
+    Remove,
+    Rename,
+    Stale,
+    Step,
+    Tree,
+)
 
 
 class _Folder(msgspec.Struct, frozen=True):
@@ -193,7 +62,7 @@ def merge(tree: Tree, found: Sequence[Found], expected: Iterable[bytes] = ()) ->
     Yields:
         Steps. Merging the same batch again after them yields none but `Compare`.
     """
-    present = {file.loc for file in found if not file.gone}
+    present = {file.loc: file.ver for file in found if not file.gone}
     merging = _Merging(tree, present)
     for file in found:
         if not file.gone:
@@ -226,9 +95,10 @@ def lose(tree: Tree, file: int) -> Iterator[Step]:
 class _Merging:
     """One batch under way."""
 
-    def __init__(self, tree: Tree, present: Collection[bytes]) -> None:
+    def __init__(self, tree: Tree, present: Mapping[bytes, int]) -> None:
         self._tree = tree
         self._present = present
+        self._doubt = tree.doubt
         self._folders: dict[bytes, _Folder] = {b"": _Folder(model.ROOT_ID, reached=True)}
 
     def take_new(self, found: Found) -> Create | None:
@@ -254,20 +124,98 @@ class _Merging:
         if known is not None:
             if _same(known, found):
                 yield from self._confirm(known, found)
-            elif known.listed and not tree.doomed(found):
+                yield from self._call(known.file, found)
+                return
+            if not known.listed or tree.doomed(found):
+                return
+            if self._doubt is Doubt.NONE or not found.ver:
                 yield from self._change(tree.entry(known.file), found)
-            return
+                return
+            yield from lose(tree, known.file)
         if tree.doomed(found):
             return
         owner = tree.version(found.ver) if found.ver else None
         if owner is not None:
             here = tree.copies(owner.id).get(tree.volume)
-            if here is None or (here.standing is Standing.GOOD and here.loc not in self._present):
+            if here is None or (here.standing is Standing.GOOD and not self._shown(here.loc, found.ver)):
                 yield Add(owner.id, Standing.GOOD, found) if here is None else Move(owner.id, found)
                 yield from _learn(owner, found)
+                yield from self._call(owner.id, found)
                 return
-            found = msgspec.structs.replace(found, ver=0)  # a version is one file's
+            found = msgspec.structs.replace(found, ver=0, file=0, named_ns=0)  # a version is one file's
+        elif found.ver and self._doubt is not Doubt.NONE and (yield from self._doubted(found)):
+            return
         yield from self._place(found)
+
+    def _shown(self, loc: bytes, ver: int) -> bool:
+        """Whether the batch has the file that was known at a place there still."""
+        there = self._present.get(loc)
+        return there is not None and (self._doubt is Doubt.NONE or there in (ver, 0))
+
+    # --- where record and disk disagree ----
+
+    def _doubted(self, found: Found) -> Generator[Step, None, bool]:
+        """Take a version that nobody knows, if it is another one of a known file, or an old state's.
+
+        False: it is neither.
+        """
+        tree = self._tree
+        holder = tree.file(found.file) if found.file else None
+        if holder is not None and holder.kind is Kind.FILE and holder.ver:
+            if found.ver < holder.ver:
+                yield Stale(found)
+            else:
+                yield Bury(holder.id)
+                yield Change(holder.id, found.ver, found)
+            yield from self._call(holder.id, found)
+            return True
+        if self._doubt is Doubt.BEHIND and not tree.lapsed(found.ver):
+            yield Stale(found)
+            return True
+        return False
+
+    def _call(self, file: int, found: Found) -> Iterator[Step]:
+        """Give a file the name that the node was told of, if that is a later one than ours."""
+        if self._doubt is not Doubt.AHEAD or not found.named_ns:
+            return
+        entry = self._tree.entry(file)
+        directory, _, name = _path(found).rpartition(b"/")
+        folder = self._folders.get(directory)
+        if folder is None:
+            folder = yield from self._reach(directory, found.mtime_ns)
+        if not folder.reached or not _allowed(folder.at, name):
+            return
+        newer = found.named_ns > self._tree.named_ns(file)
+        if (entry.parent, entry.name) == (folder.at, name):
+            if newer:
+                yield Rename(file, folder.at, name, found.named_ns)
+        elif not newer:
+            yield Owe(file)
+        elif (yield from self._make_way(folder.at, name, found)):
+            yield Rename(file, folder.at, name, found.named_ns)
+            yield Owe(file)
+
+    def _make_way(self, parent: int, name: bytes, found: Found) -> Generator[Step, None, bool]:
+        """Have an older file give up its name; whether the name is free now."""
+        holder = self._tree.child(parent, name)
+        if holder is None:
+            return True
+        settled = holder.kind is Kind.FILE and holder.state in (State.LIVE, State.CONFLICT)
+        if not settled or not self._is_newer(found, holder):
+            return False
+        yield Displace(holder.id, aside_name(self._tree, parent, name))
+        if not self._tree.copies(holder.id):
+            yield Remove(holder.id)
+        return True
+
+    def _is_newer(self, found: Found, holder: Holder) -> bool:
+        """Say which of two files had the name they share later: by when they were told it, or by version."""
+        named = self._tree.named_ns(holder.id)
+        if found.named_ns and named:
+            return found.named_ns > named
+        return found.ver > holder.ver
+
+    # --- where they agree ----
 
     def _confirm(self, known: Known, found: Found) -> Iterator[Step]:
         """Take what the list says of a replica that is what it was."""
@@ -310,7 +258,7 @@ class _Merging:
 
     def _place(self, found: Found) -> Iterator[Step]:
         """Put a file that nobody knew at its path or, where that is taken, aside."""
-        directory, _, name = found.loc.rpartition(b"/")
+        directory, _, name = _path(found).rpartition(b"/")
         folder = self._folders.get(directory)
         if folder is None:
             folder = yield from self._reach(directory, found.mtime_ns)
@@ -319,7 +267,7 @@ class _Merging:
             return
         holder = self._tree.child(folder.at, name)
         if holder is None:
-            yield Create(folder.at, name, State.LIVE, found)
+            yield Create(folder.at, name, State.LIVE, found, self._id_for(found))
         elif holder.kind is not Kind.FILE or holder.state in (State.UPLOADING, State.PARTIAL):
             yield from self._keep_aside(folder.at, name, found)
         else:
@@ -329,7 +277,12 @@ class _Merging:
         """Hold a file against the one that has its path."""
         copies = self._tree.copies(holder.id)
         alike = _alike(holder, found)
-        if self._tree.volume in copies:  # one copy on a volume: this is another file
+        if self._doubt is Doubt.AHEAD and found.ver and not alike:
+            if (yield from self._make_way(holder.parent, holder.name, found)):
+                yield Create(holder.parent, holder.name, State.LIVE, found, self._id_for(found))
+            else:
+                yield from self._keep_aside(holder.parent, holder.name, found)
+        elif self._tree.volume in copies:  # one copy on a volume: this is another file
             yield from self._keep_aside(holder.parent, holder.name, found)
         elif alike:
             yield Add(holder.id, Standing.GOOD, found)
@@ -345,10 +298,16 @@ class _Merging:
         """Give the version that changed content comes with, if no other file has it."""
         return found.ver if found.ver and self._tree.version(found.ver) is None else 0
 
+    def _id_for(self, found: Found) -> int:
+        """Give the FileId that a file had, if this record has lost it; else 0."""
+        lost = self._doubt is Doubt.AHEAD and found.file and self._tree.file(found.file) is None
+        return found.file if lost else 0
+
     def _keep_aside(self, parent: int, name: bytes, found: Found) -> Iterator[Step]:
         if found.ver != (ver := self._version_for(found)):
             found = msgspec.structs.replace(found, ver=ver)
-        yield Create(parent, aside_name(self._tree, parent, name), State.CONFLICT, found)
+        free = aside_name(self._tree, parent, name)
+        yield Create(parent, free, State.CONFLICT, found, self._id_for(found))
 
     def _nearest(self, directory: bytes) -> int:
         """Give the deepest directory there is on the way, without making any."""
@@ -417,6 +376,11 @@ def _allowed(parent: int, name: bytes) -> bool:
     except errors.NameNotAllowed:
         return False
     return parent != model.ROOT_ID or name != model.RESERVED
+
+
+def _path(found: Found) -> bytes:
+    """Give the path that a file was told to have, or the one where it lies."""
+    return found.path or found.loc
 
 
 def _same(known: Known, found: Found) -> bool:

@@ -127,6 +127,16 @@ class Membership(StrEnum):
     """It is never reckoned with again."""
 
 
+class Doubt(StrEnum):
+    """Whether a volume and the record agree on what was, until the volume's whole list is merged."""
+
+    NONE = "none"
+    AHEAD = "ahead"
+    """The disk knows more than the record: that one is older, or new."""
+    BEHIND = "behind"
+    """The disk is in an older state than the record knows it: a backup was put back, or it is a copy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Volume:
     """A root directory of a node, as the catalogue knows it."""
@@ -141,6 +151,9 @@ class Volume:
     away_ns: int | None = None
     """Since when no link reaches it; None: it is here."""
     membership: Membership = Membership.MEMBER
+    generation: int = 0
+    """What the disk shall remember of this attachment; an older state of the disk knows a smaller one."""
+    doubt: Doubt = Doubt.NONE
 
 
 PartName = tuple[int, int]
@@ -222,14 +235,29 @@ class Settlement:
     size: int
     to: bytes
     mtime_ns: int
+    named_ns: int = 0
+    path: bytes = b""
+    """The file's path at `named_ns`, where `to` isn't that."""
+
+
+class Placement(NamedTuple):
+    """Where an upload that is committed shall lie, and whose content it is."""
+
+    upload: int
+    loc: bytes
+    mtime_ns: int
+    file: int
+    named_ns: int
+    """When its file was known to be called `path`, or `loc` where that is empty."""
+    path: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of the parts that a volume came back with."""
 
-    commit: tuple[tuple[int, bytes, int], ...] = ()
-    """Upload, loc, mtime_ns of what the catalogue has committed."""
+    commit: tuple[Placement, ...] = ()
+    """What the catalogue has committed."""
     forget: tuple[int, ...] = ()
     """Uploads that nobody will go on with."""
     copies: tuple[tuple[int, int], ...] = ()
@@ -250,6 +278,12 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     crc32: int | None = None
     digest: bytes | None = None
     gone: bool = False
+    file: int = 0
+    """Whose content it is, as the node was told; 0: it was told nothing."""
+    named_ns: int = 0
+    """When the node was told the file's name; 0: never."""
+    path: bytes = b""
+    """That name, where it isn't `loc`."""
 
 
 @dataclass(slots=True)
@@ -260,6 +294,8 @@ class MergeReport:
     added: int = 0
     dropped: int = 0
     changed: int = 0
+    stale: int = 0
+    """Old versions that are to be deleted, for newer ones or deletions are known."""
     conflicts: list[str] = field(default_factory=list)
     """Tree paths of the entries under which conflicts were kept aside, shown as text."""
     compare: list[int] = field(default_factory=list)
@@ -271,6 +307,7 @@ class MergeReport:
         self.added += other.added
         self.dropped += other.dropped
         self.changed += other.changed
+        self.stale += other.stale
         self.conflicts += other.conflicts
         self.compare += other.compare
 
@@ -284,6 +321,18 @@ class NodeRecord:
     boot: str
     revoked: bool
     seen_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """Something that the administrator should know of."""
+
+    topic: str
+    """By it the same matter is known when it comes up again."""
+    first_ns: int
+    last_ns: int
+    times: int
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Collection
 
 from argosy.catalogue.ground import SECOND_NS, Ground
-from argosy.catalogue.model import Membership, NodeRecord, Volume
-from argosy.catalogue.store import members
+from argosy.catalogue.model import Doubt, Matter, Membership, NodeRecord, Volume
+from argosy.catalogue.store import matters, members
 
 
 class Nodes(Ground):
@@ -45,9 +45,40 @@ class Nodes(Ground):
         """
         await self._engine.write(lambda db: members.revoke(db, node, revoked=revoked), durable=True)
 
-    async def attach(self, store_id: str, node: str) -> Volume:
-        """Say that a volume is at a node; it is made at first sight, and moves with its disk."""
-        return await self._engine.write(members.attach, store_id, node, durable=True)
+    async def attach(self, store_id: str, node: str, *, seq: int = 0, generation: int = 0) -> Volume:
+        """Say that a volume is at a node; it is made at first sight, and moves with its disk.
+
+        Args:
+            store_id: The disk's.
+            node: Where it is.
+            seq: Its newest journal number; 0: no master has ever taken anything from it.
+            generation: Which attachment it remembers; 0: none.
+        """
+        return await self._engine.write(
+            lambda db: members.attach(db, store_id, node, seq=seq, generation=generation), durable=True
+        )
+
+    async def remembered(self, volume: int, generation: int) -> None:
+        """Note that a disk has written down which attachment this is."""
+        await self._engine.write(members.remembered, volume, generation, durable=True)
+
+    def doubt(self, volume: int) -> Doubt:
+        """Say whether a volume and the record agree on what was."""
+        return self._engine.read(members.doubt, volume)
+
+    # --- matters ----
+
+    async def note_matter(self, topic: str, sentence: str) -> None:
+        """Keep something for the administrator, who wasn't asking; said again it is counted."""
+        await self._engine.write(matters.note, topic, sentence, self._now())
+
+    def matters(self) -> list[Matter]:
+        """List what the administrator should know of, the newest first."""
+        return self._engine.read(matters.matters)
+
+    async def settle_matter(self, topic: str) -> int:
+        """Forget a matter that is dealt with, or all with an empty topic; how many went."""
+        return await self._engine.write(matters.settle, topic)
 
     async def departed(self, numbers: Collection[int]) -> None:
         """Note that volumes are away from now on, if they weren't before."""

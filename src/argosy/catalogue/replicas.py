@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
 from argosy.catalogue.ground import SECOND_NS, Ground
 from argosy.catalogue.model import (
+    RESERVED,
     Counts,
     Discard,
     Found,
     MergeReport,
     PartName,
+    Placement,
     Replica,
     Sealed,
     Settlement,
     TreePath,
     Verdict,
 )
-from argosy.catalogue.store import copying, merging, replicas, settling, tree, uploads
+from argosy.catalogue.store import comparing, copying, merging, replicas, settling, tree, uploads
+from argosy.errors import NotFound
 
 SETTLE_AGAIN = 4
 """Rounds of upkeep until a move that was handed out, and of which nothing was heard, is asked for again."""
@@ -54,6 +58,19 @@ class Replicas(Ground):
         page = self._engine.read(replicas.suspects, self._suspects_after, limit)
         self._suspects_after = page[-1] if len(page) == limit else 0
         return page
+
+    def placement(self, replica: Replica, named_ns: int) -> Placement:
+        """Say where a replica that was just committed shall lie, and what its node shall remember of it.
+
+        Args:
+            replica: What `commit` gave.
+            named_ns: A time before that: later renames are told as such.
+        """
+        path = b""
+        if replica.loc.startswith(RESERVED):
+            with contextlib.suppress(NotFound):  # deleted meanwhile: its tombstone is on the way
+                path = b"/".join(self._engine.read_together(tree.path_of, replica.file))
+        return Placement(replica.ver, replica.loc, replica.mtime_ns, replica.file, named_ns, path)
 
     # --- joining ----
 
@@ -169,7 +186,7 @@ class Replicas(Ground):
         """
         now_ns = self._now()
         return await self._engine.write(
-            lambda db: merging.compared(
+            lambda db: comparing.compared(
                 db, file, digests, ver=ver, mint=self._mint, now_ns=now_ns, wants=self.wants
             )
         )

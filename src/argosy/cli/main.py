@@ -23,6 +23,7 @@ MODULES = {
     "rules": ("rule",),
     "moving": ("drain",),
     "reports": ("nodes", "status", "why"),
+    "matters": ("matters",),
     "presence": ("who", "kick", "bans", "unban"),
     "find": ("find",),
     "gateway": ("nfs",),

@@ -115,11 +115,13 @@ def status_text(document: Document) -> str:
         ("conflicts", document["conflicts"]),
         ("suspects", document["suspects"]),
         ("to delete", document["tombstones"]),
+        *([("matters", f"{len(document['matters'])}; argosy matters")] if document.get("matters") else []),
         *_copies(document["copies"]),
     ]
     text = "\n".join(f"{name:<10} {tables.printable(value)}" for name, value in lines)
     named = [("damaged", path) for path in document["damaged_paths"]]
     named += [("conflict", path) for path in document["conflict_paths"]]
+    named += [("matter", one["sentence"]) for one in document.get("matters", ())]
     named += [("copies", f"{_files(one)}: {one['why']}") for one in document["copies"]["obstacles"]]
     return "\n".join([text, *(f"  {what:<8} {tables.printable(path)}" for what, path in named)])
 

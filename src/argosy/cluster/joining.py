@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Found, Membership, Volume
+from argosy.catalogue.model import Doubt, Found, Membership, Volume
 from argosy.cluster import copying
 from argosy.cluster.roster import LiveVolume, Node, Roster, Standing, as_doomed
 from argosy.config import Master, split_address
@@ -26,6 +27,10 @@ log = logging.getLogger("argosy.joining")
 
 VERDICTS = 1_000
 """Tombstones, commits or parts in one order: some 100 KB."""
+
+
+AGAIN_SECONDS = 600.0
+"""The same matter is told again after so long at the soonest."""
 
 
 class LinkServer:
@@ -57,6 +62,7 @@ class LinkServer:
         """Held while a node is taken in."""
         self._tasks: asyncio.TaskGroup | None = None
         self._peers: set[Peer] = set()
+        self._told: dict[str, float] = {}
 
     async def serve(self, opened: Callable[[str], None]) -> None:
         """Take links until cancelled.
@@ -93,6 +99,15 @@ class LinkServer:
         for node in self.roster:
             node.tell(link.Certificate(*self.data_certificate()))
 
+    async def tell(self, topic: str, sentence: str) -> None:
+        """Tell the administrator of a matter, in the log and in the record; not each time a node dials."""
+        now = time.monotonic()
+        if now - self._told.get(topic, -AGAIN_SECONDS) < AGAIN_SECONDS:
+            return
+        self._told[topic] = now
+        log.error("%s", sentence)
+        await self.catalogue.note_matter(topic, sentence)
+
     def _connected(self, peer: Peer) -> None:
         assert self._tasks is not None, "the server runs"
         self._tasks.create_task(self._converse(peer))
@@ -128,6 +143,8 @@ class Guest:
         """The node said that it lives and only hangs up."""
         self._awaited: dict[str, int] = {}
         """By store id: the journal number at which a volume's file list is merged."""
+        self._whole: set[str] = set()
+        """Store ids of volumes whose whole list has come over this link."""
 
     def answer(self, message: link.Body) -> link.Body | Coroutine[None, None, link.Body | None] | None:
         """Answer one message; what only has to be noted is answered at once.
@@ -235,14 +252,25 @@ class Guest:
             Exists: A node of this name, or with one of its volumes, is connected.
         """
         server, settings = self._server, self._server.config.link
-        self._check_free(name, hello.boot)
-        for state in hello.volumes:
-            if (owner := server.roster.owner(state.store_id)) and owner.name != name:
-                raise errors.Exists(f"volume {state.store_id} is on {owner.name}, which is connected")
+        try:
+            self._check_free(name, hello.boot)
+            self._check_volumes(name, hello)
+        except errors.Exists as refused:
+            where = self._peer.remote[0]
+            await server.tell(
+                f"double:{name}:{where}",
+                f"{name}, dialling from {where}, is turned away: {refused.subject}. Is its disk or machine"
+                " a copy? Give a new machine a name of its own, and delete .argosy/ in a copied root",
+            )
+            raise
         before = self._catalogue.volumes()
         epoch = await self._catalogue.register(name, hello.boot)
-        volumes = [await self._catalogue.attach(state.store_id, name) for state in hello.volumes]
+        volumes = [
+            await self._catalogue.attach(state.store_id, name, seq=state.seq, generation=state.generation)
+            for state in hello.volumes
+        ]
         await self._notice_lost(name, before, {state.store_id for state in hello.volumes})
+        await self._notice_changed(name, before, volumes)
         node = server.roster.nodes.setdefault(name, Node(name))
         running = {node.transfers[ticket].upload for ticket in hello.running if ticket in node.transfers}
         for volume, state in zip(volumes, hello.volumes, strict=True):
@@ -272,6 +300,29 @@ class Guest:
             key=key,
         )
 
+    def _check_volumes(self, name: str, hello: link.Hello) -> None:
+        for state in hello.volumes:
+            if (owner := self._server.roster.owner(state.store_id)) and owner.name != name:
+                raise errors.Exists(f"volume {state.store_id} is on {owner.name}, which is connected")
+
+    async def _notice_changed(self, name: str, before: Sequence[Volume], volumes: Sequence[Volume]) -> None:
+        """Tell of disks that came from another node, and of those in an old state."""
+        nodes = {volume.number: volume.node for volume in before}
+        for volume in volumes:
+            store_id, was = volume.store_id, nodes.get(volume.number, name)
+            if was != name:
+                await self._server.tell(
+                    f"moved:{store_id}:{name}",
+                    f"volume {store_id} was on {was} and is on {name} now, with its files",
+                )
+            if volume.doubt is Doubt.BEHIND:
+                await self._server.tell(
+                    f"old:{store_id}",
+                    f"volume {store_id} on {name} is in an older state than it was: its disk was put back"
+                    " from a backup, or is a copy. What it lacks is copied from elsewhere, where there are"
+                    " copies; versions that were replaced or deleted since go to its trash",
+                )
+
     async def _notice_lost(self, name: str, before: Sequence[Volume], present: set[str]) -> None:
         """A disk that was replaced is lost at once; one that merely isn't there may come back."""
         fresh = present - {volume.store_id for volume in before}
@@ -283,7 +334,11 @@ class Guest:
         ]
         if gone and len(gone) <= len(fresh):
             for volume in gone:
-                log.error("%s: volume %s is lost, another disk is in its place", name, volume.store_id)
+                await self._server.tell(
+                    f"lost:{volume.store_id}",
+                    f"{name}: volume {volume.store_id} is lost, another disk is in its place. If it won't"
+                    f" come back: argosy nodes strike {volume.store_id}",
+                )
             await self._catalogue.enlist([volume.number for volume in gone], Membership.LOST)
 
     async def _catch_up(self, node: Node, lives: list[tuple[LiveVolume, int, link.VolumeState]]) -> None:
@@ -292,7 +347,10 @@ class Guest:
             for live, _, state in lives:
                 await self._settle_past(node, live, state)
             for live, acked, state in lives:
-                whole = acked > state.seq  # the node's journal was lost
+                # Or the node's journal was lost.
+                whole = acked > state.seq or self._catalogue.doubt(live.number) is not Doubt.NONE
+                if whole:
+                    await self._catalogue.expect_whole(live.number)
                 await node.ask(link.Feed(live.store_id, acked, whole))
                 if whole or not acked:
                     # May take long: the node answers when the scan of the whole disk is over.
@@ -302,7 +360,7 @@ class Guest:
                     )
                     assert isinstance(scanned, link.Scanned)
                     state.seq = scanned.seq
-                if live.acked >= state.seq:
+                if live.store_id in self._whole or (live.acked >= state.seq and not whole):
                     self._merged(node, live)
                 else:
                     self._awaited[live.store_id] = state.seq
@@ -314,6 +372,9 @@ class Guest:
             self._peer.close()
 
     async def _settle_past(self, node: Node, live: LiveVolume, state: link.VolumeState) -> None:
+        with contextlib.suppress(errors.Unsupported):  # an older node
+            await node.ask(link.Remember(live.store_id, live.generation))
+            await self._catalogue.remembered(live.number, live.generation)
         while tombs := self._catalogue.tombs(live.number, VERDICTS):
             await node.ask(link.Discard(live.store_id, [as_doomed(tomb) for tomb in tombs]))
             await self._catalogue.buried(live.number, tombs)
@@ -342,6 +403,9 @@ class Guest:
                     crc32=file.crc32,
                     digest=file.digest,
                     gone=file.gone,
+                    file=file.file,
+                    named_ns=file.named_ns,
+                    path=file.path,
                 )
                 for group in batch.groups
                 for file in group.files
@@ -354,6 +418,9 @@ class Guest:
         for path in report.conflicts:
             log.warning("%s: other contents for a path that is taken, kept aside as %s", node.name, path)
         live.acked = batch.seq
+        live.stale += report.stale
+        if batch.whole and batch.upto is None:
+            self._whole.add(batch.store_id)
         awaited = self._awaited.get(batch.store_id)
         if awaited is not None and batch.seq >= awaited and (not batch.whole or batch.upto is None):
             self._merged(node, live)
@@ -363,6 +430,11 @@ class Guest:
         self._awaited.pop(live.store_id, None)
         if live.standing is Standing.MERGING:
             live.standing = Standing.MERGED
+            if live.stale:
+                log.warning(
+                    "%s: %d old versions of volume %s go to its trash", node.name, live.stale, live.store_id
+                )
+                live.stale = 0
             log.info("%s: volume %s is merged", node.name, live.store_id)
 
 

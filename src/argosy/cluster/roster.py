@@ -49,6 +49,10 @@ class LiveVolume:
     """Journal number up to which its changes are in the catalogue."""
     cut_copies: dict[int, tuple[int, float]] = field(default_factory=dict)
     """Parts of copies that may be gone on with: by version, the bytes, and since when (monotonic clock)."""
+    generation: int = 0
+    """What the disk shall remember of this attachment."""
+    stale: int = 0
+    """Old versions that its list has shown, and that are owed their deletion."""
     turn: int = 0
     """When it was last chosen for a transfer, as a rising number."""
 
@@ -265,6 +269,7 @@ class Roster:
             membership=volume.membership,
             acked=volume.acked,
         )
+        live.generation = volume.generation
         if known := self._by_number.get(volume.number):
             live.turn, live.files = known[1].turn, known[1].files
         node.volumes[volume.store_id] = live

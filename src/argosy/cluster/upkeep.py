@@ -90,7 +90,10 @@ class Upkeep:
                 try:
                     node, live = self._roster.place(debt.volume)
                     await node.ask(
-                        link.Settle(live.store_id, debt.loc, debt.ver, debt.size, debt.to, debt.mtime_ns)
+                        link.Settle(
+                            *(live.store_id, debt.loc, debt.ver, debt.size, debt.to, debt.mtime_ns),
+                            *(debt.file, debt.named_ns, debt.path),
+                        )
                     )
                 except errors.Unavailable:
                     continue

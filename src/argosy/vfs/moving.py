@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from argosy import errors
@@ -187,6 +188,7 @@ class Storing:
             await self._cut(None if done.size == UNKNOWN else done.size)
             raise refusal(done.refusal or errors.TransferCut.__name__, done.subject)
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
+        named_ns = time.time_ns()
         try:
             # Others were stored meanwhile, so it may not fit any more.
             with self._vfs.ledger.promised(self._limits, self._place, self._before, Use(1, done.size)):
@@ -203,7 +205,7 @@ class Storing:
         self.node.tell(
             link.Commit(
                 self.live.store_id,
-                [link.CommitPart(self._upload.id, replica.loc, replica.mtime_ns)],
+                [link.CommitPart(*self._vfs.catalogue.placement(replica, named_ns))],
             )
         )
         if discards:

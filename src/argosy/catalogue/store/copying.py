@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from argosy.catalogue.model import Entry, Sealed, Standing, Verdict
+from argosy.catalogue.model import Entry, Placement, Sealed, Standing, Verdict
 from argosy.catalogue.store import companions, replicas, tree, uploads
 
 
@@ -35,7 +35,7 @@ def add(
         Unavailable: The node was registered anew since: these bytes count no more. It will tell of them.
     """
     uploads.check_epoch(db, volume, node, epoch)
-    commit: list[tuple[int, bytes, int]] = []
+    commit: list[Placement] = []
     forget: list[int] = []
     for ver, sealed in copies:
         where = _add(db, volume, ver, sealed, node=node, now_ns=now_ns)
@@ -43,21 +43,23 @@ def add(
             if not companions.takes(db, ver, volume):  # of an upload: as that ends, so will its part
                 forget.append(ver)
         else:
-            commit.append((ver, *where))
+            commit.append(where)
     return Verdict(tuple(commit), tuple(forget))
 
 
 def _add(
     db: sqlite3.Connection, volume: int, ver: int, sealed: Sealed, *, node: str, now_ns: int
-) -> tuple[bytes, int] | None:
-    """Say where a copy shall lie, and its time; None: it is of no use."""
+) -> Placement | None:
+    """Say where a copy shall lie; None: it is of no use."""
     file = uploads.holder_of(db, ver)
     if file is None:
         return None
     for replica in replicas.of(db, file):
         if replica.volume == volume:
             is_this = (replica.ver, replica.standing) == (ver, Standing.GOOD)
-            return (replica.loc, replica.mtime_ns) if is_this else None
+            if not is_this:
+                return None
+            return uploads.placement(db, ver, (replica.loc, replica.mtime_ns, file), now_ns)
     if db.execute("SELECT 1 FROM tomb WHERE volume = ? AND ver = ?", (volume, ver)).fetchone():
         return None  # a copy that was here before is still to be deleted, and this one would go with it
     entry = tree.by_id(db, file)
@@ -68,7 +70,7 @@ def _add(
         (sealed.crc32, sealed.digest, file),
     )
     replica = uploads.place(db, entry, volume=volume, node=node, now_ns=now_ns)
-    return replica.loc, replica.mtime_ns
+    return uploads.placement(db, ver, (replica.loc, replica.mtime_ns, file), now_ns)
 
 
 def _is_alike(entry: Entry, sealed: Sealed) -> bool:

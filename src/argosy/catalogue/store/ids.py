@@ -43,16 +43,44 @@ class Mint:
 
     def resume(self, db: sqlite3.Connection) -> None:
         """Begin above every id that is written anywhere: a clock that was set back repeats none."""
-        highest = [
-            db.execute("SELECT coalesce(max(id), 1) FROM ent").fetchone()[0],
-            db.execute("SELECT coalesce(max(ver), 1) FROM ent WHERE ver <> 0").fetchone()[0],
-            db.execute("SELECT coalesce(max(id), 1) FROM upload").fetchone()[0],
-            db.execute("SELECT coalesce(max(ver), 1) FROM tomb").fetchone()[0],
-            db.execute("SELECT coalesce(max(value), 1) FROM meta WHERE key = 'minted'").fetchone()[0],
-        ]
-        self._last = max(self._last, *highest)
+        minted = db.execute("SELECT coalesce(max(value), 1) FROM meta WHERE key = 'minted'").fetchone()[0]
+        self._last = max(self._last, _highest(db), minted)
         db.execute(
             "INSERT INTO meta(key, value) VALUES('minted', ?)"
             " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
             (self(),),
         )
+
+
+def time_of(number: int) -> int:
+    """Say when an id was minted, in nanoseconds since 1970."""
+    return ((number >> RANDOM_BITS) + EPOCH_MS) * 1_000_000
+
+
+def note_lapse(db: sqlite3.Connection, mint: Mint) -> None:
+    """For a master's start: what was minted between the newest id that is known and now, we may not know.
+
+    Mostly nothing was. But a record that was put back from a backup, by whatever means, has lost what came
+    after it, and what the disks hold of that is news, not an old state.
+    """
+    db.execute(
+        "INSERT INTO lapse(after, upto) VALUES(?, ?)"
+        " ON CONFLICT(after) DO UPDATE SET upto = max(lapse.upto, excluded.upto)",
+        (_highest(db), mint()),
+    )
+
+
+def lapsed(db: sqlite3.Connection, number: int) -> bool:
+    """Whether an id may have been minted by a state of this record that was lost."""
+    found = db.execute("SELECT 1 FROM lapse WHERE after < ? AND upto >= ? LIMIT 1", (number, number))
+    return found.fetchone() is not None
+
+
+def _highest(db: sqlite3.Connection) -> int:
+    """Give the newest id that is written anywhere."""
+    tables = (("id", "ent"), ("ver", "ent WHERE ver <> 0"), ("id", "upload"), ("ver", "tomb"))
+    highest: list[int] = [
+        db.execute(f"SELECT coalesce(max({what}), 1) FROM {table}").fetchone()[0]  # noqa: S608 - constants
+        for what, table in tables
+    ]
+    return max(highest)

@@ -9,12 +9,18 @@ from collections.abc import Collection
 from typing import Any
 
 from argosy import errors
-from argosy.catalogue.model import Membership, NodeRecord, Volume
+from argosy.catalogue.model import Doubt, Membership, NodeRecord, Volume
 
 MEMBERSHIPS = (Membership.MEMBER, Membership.DRAINING, Membership.LOST, Membership.REMOVED)
 """What the numbers in the table mean, by place."""
 
-_VOLUME = "number, store_id, node, acked, away_ns, standing"
+DOUBTS = (Doubt.NONE, Doubt.AHEAD, Doubt.BEHIND)
+"""Likewise."""
+
+LEAP = 1 << 20
+"""Epochs and generations that are left out when a backup is put back: the lost record may have used them."""
+
+_VOLUME = "number, store_id, node, acked, away_ns, standing, pending, doubt"
 
 
 def add_token(db: sqlite3.Connection, token: str, secret: str, expires_ns: int, now_ns: int) -> None:
@@ -89,22 +95,60 @@ def nodes(db: sqlite3.Connection) -> list[NodeRecord]:
     ]
 
 
-def attach(db: sqlite3.Connection, store_id: str, node: str) -> Volume:
-    """Say that a volume is at a node; it is made at first sight, and moves with its disk."""
+def attach(db: sqlite3.Connection, store_id: str, node: str, *, seq: int = 0, generation: int = 0) -> Volume:
+    """Say that a volume is at a node; it is made at first sight, and moves with its disk.
+
+    Args:
+        db: Inside a transaction.
+        store_id: The disk's.
+        node: Where it is.
+        seq: Its newest journal number; 0: no master has ever taken anything from it.
+        generation: Which attachment it remembers; 0: none.
+    """
+    last = db.execute(
+        "SELECT generation, pending, doubt FROM volume WHERE store_id = ?", (store_id,)
+    ).fetchone()
+    known, pending, doubt = last or (0, 0, DOUBTS.index(Doubt.AHEAD if seq else Doubt.NONE))
+    if generation > max(known, pending):
+        doubt = DOUBTS.index(Doubt.AHEAD)
+    elif generation < known:
+        doubt = DOUBTS.index(Doubt.BEHIND)
+    following = max(generation, known, pending) + 1
     db.execute(
-        "INSERT INTO volume(number, store_id, node, acked)"
-        " SELECT coalesce(max(number), 0) + 1, ?, ?, 0 FROM volume WHERE true"
+        "INSERT INTO volume(number, store_id, node, acked, pending, doubt)"
+        " SELECT coalesce(max(number), 0) + 1, ?, ?, 0, ?, ? FROM volume WHERE true"
         " ON CONFLICT(store_id) DO UPDATE SET node = excluded.node, away_ns = NULL,"
+        " pending = excluded.pending, doubt = excluded.doubt,"
         " standing = CASE WHEN volume.standing = 2 THEN 0 ELSE volume.standing END",
-        (store_id, node),
+        (store_id, node, following, doubt),
     )
     row = db.execute(f"SELECT {_VOLUME} FROM volume WHERE store_id = ?", (store_id,)).fetchone()  # noqa: S608
     return _to_volume(row)
 
 
+def remembered(db: sqlite3.Connection, number: int, generation: int) -> None:
+    """Note that a disk has written down which attachment this is: older states of it are known by that."""
+    db.execute("UPDATE volume SET generation = ? WHERE number = ?", (generation, number))
+
+
+def doubt(db: sqlite3.Connection, number: int) -> Doubt:
+    """Say whether a volume and the record agree on what was."""
+    (code,) = db.execute("SELECT doubt FROM volume WHERE number = ?", (number,)).fetchone()
+    return DOUBTS[code]
+
+
+def restored(db: sqlite3.Connection) -> None:
+    """After a backup was put back: every disk may know more, and no epoch comes a second time."""
+    db.execute("UPDATE node SET epoch = epoch + ?, boot = ''", (LEAP,))
+    db.execute(
+        "UPDATE volume SET doubt = ?, pending = max(generation, pending) + ?",
+        (DOUBTS.index(Doubt.AHEAD), LEAP),
+    )
+
+
 def _to_volume(row: Any) -> Volume:
-    number, store_id, node, acked, away_ns, standing = row
-    return Volume(number, store_id, node, acked, away_ns, MEMBERSHIPS[standing])
+    number, store_id, node, acked, away_ns, standing, pending, doubted = row
+    return Volume(number, store_id, node, acked, away_ns, MEMBERSHIPS[standing], pending, DOUBTS[doubted])
 
 
 def departed(db: sqlite3.Connection, numbers: Collection[int], now_ns: int) -> None:

@@ -11,12 +11,14 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import msgspec
+
 from argosy.catalogue import merge as merging
-from argosy.catalogue import model
+from argosy.catalogue import model, steps
 from argosy.catalogue.keeping import Wants
-from argosy.catalogue.merge import Copy, Holder, Known, Step
-from argosy.catalogue.model import Found, Kind, MergeReport, Standing, State
-from argosy.catalogue.store import bulk, jobs, replicas, tree
+from argosy.catalogue.model import Doubt, Found, Kind, MergeReport, Standing, State
+from argosy.catalogue.steps import Copy, Holder, Known, Step
+from argosy.catalogue.store import bulk, ids, jobs, members, replicas, tree
 from argosy.catalogue.store.replicas import STANDINGS
 from argosy.catalogue.store.tree import KINDS, STATE_CODES, STATES
 
@@ -31,6 +33,8 @@ _ADOPTED = ("argosy", "argosy")
 
 _REPLICA = "volume, loc, file, ver, standing, size, mtime_ns, listed"
 
+_ENTRY = f"{tree.COLUMNS}, named_ns"
+
 _HOLDERS = "SELECT e.id, e.parent, e.name, e.kind, e.state, e.ver, e.size, e.crc32, e.digest FROM ent e WHERE"
 _KNOWN = (
     "SELECT r.loc, r.file, r.ver, r.standing, r.size, r.mtime_ns, r.listed,"
@@ -42,6 +46,11 @@ _KNOWN = (
 def _to_holder(row: Any) -> Holder:
     file, parent, name, kind, state, ver, size, crc32, digest = row
     return Holder(file, parent, name, KINDS[kind], STATES[state], ver, size, crc32, digest)
+
+
+def _is(held: Any, file: int) -> bool:
+    """Whether what is remembered of a name, an entry or the row of a new one, is this file."""
+    return held is not None and (held[0] if type(held) is tuple else held.id) == file
 
 
 def _to_known(row: Any) -> Known:
@@ -65,7 +74,11 @@ def merge(
     found = [_within_limits(file) for file in changes]
     expected = page.prefetch(found, between)
     page.carry_out(merging.merge(page, found, expected))
-    db.execute("UPDATE volume SET acked = ? WHERE number = ?", (seq, volume))
+    over = between is not None and between[1] is None
+    db.execute(
+        "UPDATE volume SET acked = ?, doubt = CASE WHEN ? THEN 0 ELSE doubt END WHERE number = ?",
+        (seq, over, volume),
+    )
     return page.report
 
 
@@ -88,56 +101,11 @@ def _within_limits(found: Found) -> Found:
         return found
     mtime_ns = max(-BIGGEST, min(found.mtime_ns, BIGGEST))
     ver = found.ver if 0 <= found.ver <= BIGGEST else 0
-    return Found(found.loc, found.size, mtime_ns, ver, found.crc32, found.digest, found.gone)
-
-
-def compared(
-    db: sqlite3.Connection,
-    file: int,
-    digests: Mapping[int, tuple[int | None, bytes]],
-    *,
-    ver: int | None,
-    mint: Callable[[], int],
-    now_ns: int,
-    wants: Wants | None = None,
-) -> str | None:
-    """Draw the conclusion from a comparison of a file's copies; give the path of one kept aside."""
-    row = db.execute("SELECT ver, parent, name, digest FROM ent WHERE id = ?", (file,)).fetchone()
-    if row is None or (ver and ver != row[0]):
-        return None
-    ver, parent, name, digest = row
-    copies = [copy for copy in replicas.of(db, file) if copy.volume in digests]
-    good = [digests[copy.volume] for copy in copies if copy.standing is Standing.GOOD]
-    if not good:
-        return None
-    crc32, digest = next((sums for sums in good if sums[1] == digest), good[0])
-    db.execute(
-        "UPDATE ent SET crc32 = coalesce(crc32, ?), digest = ? WHERE id = ? AND digest IS NULL",
-        (crc32, digest, file),
-    )
-    aside = None
-    for copy in copies:
-        if copy.standing is Standing.GOOD:
-            continue
-        if digests[copy.volume][1] == digest:
-            db.execute(
-                "UPDATE replica SET standing = 0, ver = ? WHERE file = ? AND volume = ?",
-                (ver, file, copy.volume),
-            )
-            replicas.owe(db, file, directory=False, now_ns=now_ns)
-            continue
-        page = Page(db, copy.volume, mint=mint, now_ns=now_ns, wants=wants)
-        found = Found(copy.loc, copy.size, copy.mtime_ns, 0, *digests[copy.volume])
-        free = merging.aside_name(page, parent, name)
-        apart = (merging.Drop(file), merging.Create(parent, free, State.CONFLICT, found))
-        page.carry_out(iter(apart))
-        aside = page.report.conflicts[0]
-    jobs.note(db, [file], wants, now_ns)
-    return aside
+    return msgspec.structs.replace(found, mtime_ns=mtime_ns, ver=ver)
 
 
 class Page:
-    """What one batch can touch. It is a `merge.Tree`, and carries steps out."""
+    """What one batch can touch. It is a `steps.Tree`, and carries steps out."""
 
     def __init__(
         self,
@@ -150,6 +118,7 @@ class Page:
     ) -> None:
         (self.node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
         self.volume = volume
+        self.doubt = members.doubt(db, volume)
         self.report = MergeReport()
         self._db = db
         self._mint = mint
@@ -160,6 +129,7 @@ class Page:
         self._children: dict[tuple[int, bytes], Any] = {}
         self._names: dict[int, tuple[int, bytes]] = {}
         self._versions: dict[int, Holder | None] = {}
+        self._files: dict[int, Holder | None] = {}  # by FileId, as nodes told them; in doubt alone
         self._copies: dict[int, dict[int, Copy]] = {}
         self._doomed: set[tuple[bytes, int, int]] = set()
         self._doomed_versions: set[int] = set()
@@ -187,7 +157,7 @@ class Page:
             self._hold_children(parent, [name])
         held = self._children[key]
         if type(held) is tuple:  # a row that has just been written: seldom asked for, so not unpacked before
-            held = _to_holder((*held[:7], *held[-2:]))
+            held = _to_holder((*held[:7], *held[12:14]))
             self._hold(held)
         return held
 
@@ -219,6 +189,22 @@ class Page:
             return found.ver in self._doomed_versions
         return (found.loc, found.size, found.mtime_ns) in self._doomed
 
+    def file(self, file: int) -> Holder | None:
+        """Find what has a FileId."""
+        if file not in self._files:
+            row = self._ask(f"{_HOLDERS} e.id = ?", file).fetchone()
+            self._files[file] = None if row is None else _to_holder(row)
+        return self._files[file]
+
+    def named_ns(self, file: int) -> int:
+        """Say since when an entry has its path, as far as that is known; else 0."""
+        self._flush()
+        return tree.named_ns(self._db, file)
+
+    def lapsed(self, ver: int) -> bool:
+        """Whether a version may have been brought while another state of this catalogue counted."""
+        return ids.lapsed(self._db, ver)
+
     # --- reading in advance ----
 
     def prefetch(self, found: Sequence[Found], between: tuple[bytes, bytes | None] | None) -> list[bytes]:
@@ -241,8 +227,17 @@ class Page:
         self._hold_tombs(found)
         strangers = [file for file in found if not file.gone and known[file.loc] is None]
         self._hold_versions([file.ver for file in strangers if file.ver])
-        self._hold_paths([file.loc for file in strangers if not file.ver or self._versions[file.ver] is None])
+        lost = [file for file in strangers if not file.ver or self._versions[file.ver] is None]
+        self._hold_paths([file.path or file.loc for file in lost])
+        if self.doubt is not Doubt.NONE:
+            self._hold_files([file.file for file in lost if file.file])
         return expected
+
+    def _hold_files(self, files: Sequence[int]) -> None:
+        self._files = dict.fromkeys(files)
+        rows = list(self._chunked(f"{_HOLDERS} e.id IN", (), files))
+        self._files.update((row[0], _to_holder(row)) for row in rows)
+        self._hold_copies([row[0] for row in rows])
 
     def _holds_between(self, locs: Sequence[bytes]) -> bool:
         """Whether anything lies among these locs: at a volume's first merge nothing does."""
@@ -333,9 +328,9 @@ class Page:
 
     # --- carrying out ----
 
-    def carry_out(self, steps: Iterator[Step]) -> None:
+    def carry_out(self, decided: Iterator[Step]) -> None:
         """Carry out step after step; each sees those before it."""
-        for step in steps:
+        for step in decided:
             self._carriers[type(step)](self, step)
         self._flush()
         self._db.executemany(
@@ -346,34 +341,37 @@ class Page:
     def _flush(self) -> None:
         """Write the rows that wait."""
         if self._new_entries:
-            bulk.insert(self._db, "ent", tree.COLUMNS, self._new_entries)
+            bulk.insert(self._db, "ent", _ENTRY, self._new_entries)
             self._new_entries = []
         if self._new_replicas:
             bulk.insert(self._db, "replica", _REPLICA, self._new_replicas)
             self._new_replicas = []
 
-    def _make_directory(self, step: merging.MakeDirectory) -> None:
+    def _make_directory(self, step: steps.MakeDirectory) -> None:
         number, parent, name = self._mint(), step.parent, step.name
         self._fresh.add(number)
         self._new_entries.append(
-            (number, parent, name, 0, 0, 0, 0, step.mtime_ns, self._now_ns, *_ADOPTED, 0o755, None, None)
+            (number, parent, name, 0, 0, 0, 0, step.mtime_ns, self._now_ns, *_ADOPTED, 0o755, None, None, 0)
         )
         self._hold(Holder(number, parent, name, Kind.DIRECTORY, State.LIVE, 0, 0, None, None))
 
-    def _create(self, step: merging.Create) -> None:
+    def _create(self, step: steps.Create) -> None:
         found, parent, name = step.found, step.parent, step.name
-        number = self._mint()
+        number = step.file or self._mint()
         ver = found.ver or number
         code = STATE_CODES[step.state]
+        created_ns = ids.time_of(number) if step.file else self._now_ns
         row = (
-            number, parent, name, 1, code, ver, found.size, found.mtime_ns, self._now_ns,
-            *_ADOPTED, 0o644, found.crc32, found.digest,
+            number, parent, name, 1, code, ver, found.size, found.mtime_ns, created_ns,
+            *_ADOPTED, 0o644, found.crc32, found.digest, found.named_ns if step.file else 0,
         )  # fmt: skip
         self._new_entries.append(row)
         self._children[parent, name] = row
         self._grown.add(parent)
         if found.ver:
             self._versions.pop(ver, None)
+        if found.file:
+            self._files.pop(number, None)
         self._write_replica(number, ver, Standing.GOOD, found)
         if step.state is State.LIVE:
             self.report.created += 1
@@ -389,7 +387,9 @@ class Page:
         self._copies.pop(file, None)
         if self._wants:
             self._touched.add(file)
-        if loc.startswith(model.RESERVED):  # there because its place was taken: it may be free by now
+        if (
+            loc.startswith(model.RESERVED) or found.path
+        ):  # there because its place was taken: it may be free by now
             self._flush()
             replicas.owe(self._db, file, directory=False, now_ns=self._now_ns)
 
@@ -403,19 +403,19 @@ class Page:
         if file in self._copies:
             self._copies[file].pop(self.volume, None)
 
-    def _add(self, step: merging.Add) -> None:
+    def _add(self, step: steps.Add) -> None:
         if self.volume in self.copies(step.file):
             self._drop_replica(step.file)
         ver = self.entry(step.file).ver if step.standing is Standing.GOOD else 0
         self._write_replica(step.file, ver, step.standing, step.found)
         self.report.added += 1
 
-    def _move(self, step: merging.Move) -> None:
+    def _move(self, step: steps.Move) -> None:
         self._drop_replica(step.file)
         self._write_replica(step.file, self.entry(step.file).ver, Standing.GOOD, step.found)
         self.report.changed += 1
 
-    def _refresh(self, step: merging.Refresh) -> None:
+    def _refresh(self, step: steps.Refresh) -> None:
         found = step.found
         known = self.known(found.loc)
         assert known is not None
@@ -429,14 +429,14 @@ class Page:
             summed=known.summed,
         )
 
-    def _learn(self, step: merging.Learn) -> None:
+    def _learn(self, step: steps.Learn) -> None:
         self._ask(
             "UPDATE ent SET crc32 = ?, digest = ? WHERE id = ?",
             *(step.found.crc32, step.found.digest, step.file),
         )
         self._forget_entry(step.file)
 
-    def _change(self, step: merging.Change) -> None:
+    def _change(self, step: steps.Change) -> None:
         found = step.found
         ver = step.ver or self._mint()
         self._ask(
@@ -448,11 +448,11 @@ class Page:
         self._write_replica(step.file, ver, Standing.GOOD, found)
         self.report.changed += 1
 
-    def _drop(self, step: merging.Drop) -> None:
+    def _drop(self, step: steps.Drop) -> None:
         self._drop_replica(step.file)
         self.report.dropped += 1
 
-    def _promote(self, step: merging.Promote) -> None:
+    def _promote(self, step: steps.Promote) -> None:
         ver = self._mint()
         self._ask(
             "UPDATE replica SET standing = 0, ver = ? WHERE file = ? AND volume = ?",
@@ -467,7 +467,7 @@ class Page:
         self._forget_entry(step.file)
         self.report.changed += 1
 
-    def _remove(self, step: merging.Remove) -> None:
+    def _remove(self, step: steps.Remove) -> None:
         # An upload that overwrites it right now gives it a content again.
         self._ask(
             "DELETE FROM ent WHERE id = ? AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.file = ent.id)",
@@ -475,7 +475,51 @@ class Page:
         )
         self._forget_entry(step.file)
 
-    def _compare(self, step: merging.Compare) -> None:
+    def _stale(self, step: steps.Stale) -> None:
+        found = step.found
+        discard = model.Discard(self.volume, found.loc, found.ver, found.size, found.mtime_ns)
+        replicas.bury_found(self._db, discard, found.file, self._now_ns)
+        self._doomed_versions.add(found.ver)
+        self.report.stale += 1
+
+    def _bury(self, step: steps.Bury) -> None:
+        self._flush()
+        replicas.bury(self._db, step.file, self._now_ns)
+        self._copies.pop(step.file, None)
+        for loc in [loc for loc, known in self._known.items() if known and known.file == step.file]:
+            self._known[loc] = None
+
+    def _rename(self, step: steps.Rename) -> None:
+        self._ask(
+            "UPDATE ent SET parent = ?, name = ?, named_ns = ?,"
+            " state = CASE state WHEN 3 THEN 0 ELSE state END WHERE id = ?",
+            *(step.parent, step.name, step.named_ns, step.file),
+        )
+        self._moved(step.file, step.parent, step.name)
+
+    def _displace(self, step: steps.Displace) -> None:
+        entry = self.entry(step.file)
+        self._ask(
+            "UPDATE ent SET name = ?, state = ? WHERE id = ?",
+            *(step.name, STATE_CODES[State.CONFLICT], step.file),
+        )
+        self._moved(step.file, entry.parent, step.name)
+        replicas.owe(self._db, step.file, directory=False, now_ns=self._now_ns)
+        self.report.conflicts.append(model.shown(tree.path_of(self._db, step.file)))
+
+    def _moved(self, file: int, parent: int, name: bytes) -> None:
+        """An entry has another name: what is remembered of the old one and the new one is over."""
+        for key in [key for key, held in self._children.items() if _is(held, file)]:
+            self._children[key] = None
+        self._forget_entry(file)
+        self._children.pop((parent, name), None)
+        self._fresh.discard(parent)
+
+    def _owe(self, step: steps.Owe) -> None:
+        self._flush()
+        replicas.owe(self._db, step.file, directory=False, now_ns=self._now_ns)
+
+    def _compare(self, step: steps.Compare) -> None:
         self.report.compare.append(step.file)
 
     def _forget_entry(self, file: int) -> None:
@@ -484,17 +528,23 @@ class Page:
         if key is not None:
             self._children.pop(key, None)
         self._versions.clear()
+        self._files.clear()
 
     _carriers: ClassVar[Mapping[type, Callable[[Page, Any], None]]] = {
-        merging.MakeDirectory: _make_directory,
-        merging.Create: _create,
-        merging.Add: _add,
-        merging.Move: _move,
-        merging.Refresh: _refresh,
-        merging.Learn: _learn,
-        merging.Change: _change,
-        merging.Drop: _drop,
-        merging.Promote: _promote,
-        merging.Remove: _remove,
-        merging.Compare: _compare,
+        steps.MakeDirectory: _make_directory,
+        steps.Create: _create,
+        steps.Add: _add,
+        steps.Move: _move,
+        steps.Refresh: _refresh,
+        steps.Learn: _learn,
+        steps.Change: _change,
+        steps.Drop: _drop,
+        steps.Promote: _promote,
+        steps.Remove: _remove,
+        steps.Compare: _compare,
+        steps.Stale: _stale,
+        steps.Bury: _bury,
+        steps.Rename: _rename,
+        steps.Displace: _displace,
+        steps.Owe: _owe,
     }

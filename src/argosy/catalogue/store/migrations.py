@@ -93,9 +93,22 @@ def _errands(db: sqlite3.Connection) -> None:
     )
 
 
+def _stale_disks(db: sqlite3.Connection) -> None:
+    """Disks remember their attachments, so that an old state of one is known as such."""
+    db.execute("ALTER TABLE ent ADD COLUMN named_ns BIGINT NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE volume ADD COLUMN generation BIGINT NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE volume ADD COLUMN pending BIGINT NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE volume ADD COLUMN doubt SMALLINT NOT NULL DEFAULT 0")
+    db.execute("CREATE TABLE lapse(after BIGINT NOT NULL PRIMARY KEY, upto BIGINT NOT NULL) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE matter(topic TEXT NOT NULL PRIMARY KEY, first_ns BIGINT NOT NULL,"
+        " last_ns BIGINT NOT NULL, times BIGINT NOT NULL, sentence TEXT NOT NULL) WITHOUT ROWID"
+    )
+
+
 def _proof_and_moves(db: sqlite3.Connection) -> None:
     """Version 6: uploads have company, and what the administrator has ordered is kept."""
-    for change in (_company_for_uploads, _errands):
+    for change in (_company_for_uploads, _errands, _stale_disks):
         change(db)
 
 

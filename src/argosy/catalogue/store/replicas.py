@@ -101,13 +101,18 @@ def bury(db: sqlite3.Connection, file: int, now_ns: int) -> list[Discard]:
 
 def bury_one(db: sqlite3.Connection, file: int, discard: Discard, now_ns: int) -> Discard:
     """Turn one replica of a file into a tombstone, and give the deletion that is owed."""
+    bury_found(db, discard, file, now_ns)
+    db.execute("DELETE FROM replica WHERE file = ? AND volume = ?", (file, discard.volume))
+    return discard
+
+
+def bury_found(db: sqlite3.Connection, discard: Discard, file: int, now_ns: int) -> None:
+    """Owe a volume the deletion of what lies there and is no replica."""
     db.execute(
         "INSERT INTO tomb(volume, loc, ver, size, mtime_ns, file, due_ns) VALUES(?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(volume, loc, ver) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns",
         (discard.volume, discard.loc, discard.ver, discard.size, discard.mtime_ns, file, now_ns),
     )
-    db.execute("DELETE FROM replica WHERE file = ? AND volume = ?", (file, discard.volume))
-    return discard
 
 
 def owe(db: sqlite3.Connection, file: int, *, directory: bool, now_ns: int) -> None:

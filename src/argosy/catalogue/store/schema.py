@@ -20,11 +20,13 @@ TABLES = (
         key TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL
     ) WITHOUT ROWID""",
     # kind: 0 directory, 1 file, 2 link. state: 0 live, 1 uploading, 2 partial, 3 conflict.
+    # named_ns: when it got its name, where it was renamed, or a node told of it; else 0.
     """CREATE TABLE ent(
         id INTEGER NOT NULL PRIMARY KEY, parent BIGINT NOT NULL REFERENCES ent(id), name BLOB NOT NULL,
         kind SMALLINT NOT NULL, state SMALLINT NOT NULL, ver BIGINT NOT NULL, size BIGINT NOT NULL,
         mtime_ns BIGINT NOT NULL, created_ns BIGINT NOT NULL, owner TEXT NOT NULL, grp TEXT NOT NULL,
         mode INTEGER NOT NULL, crc32 BIGINT, digest BLOB, target BLOB,
+        named_ns BIGINT NOT NULL DEFAULT 0,
         UNIQUE(parent, name)
     )""",
     "CREATE INDEX ent_ver ON ent(ver) WHERE ver <> 0",
@@ -36,9 +38,13 @@ TABLES = (
     ) WITHOUT ROWID""",
     # away_ns: since when no link reaches it; NULL: it is here.
     # standing: 0 member, 1 draining, 2 lost, 3 removed.
+    # generation: which attachment the disk has last remembered; pending: which it was told to remember.
+    # doubt: until its whole list is merged. 0 none, 1 the disk knows more than we, 2 it is an old state.
     """CREATE TABLE volume(
         number INTEGER NOT NULL PRIMARY KEY, store_id TEXT NOT NULL UNIQUE, node TEXT NOT NULL,
-        acked BIGINT NOT NULL, away_ns BIGINT, standing SMALLINT NOT NULL DEFAULT 0
+        acked BIGINT NOT NULL, away_ns BIGINT, standing SMALLINT NOT NULL DEFAULT 0,
+        generation BIGINT NOT NULL DEFAULT 0, pending BIGINT NOT NULL DEFAULT 0,
+        doubt SMALLINT NOT NULL DEFAULT 0
     )""",
     # standing: 0 good, 1 suspect. listed: 0 until the volume's own list has shown the file at this loc;
     # a list that was read before can't make it vanish. Clustered by loc, the order in which lists come.
@@ -105,6 +111,15 @@ TABLES = (
     """CREATE TABLE token(
         id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
         used SMALLINT NOT NULL
+    ) WITHOUT ROWID""",
+    # Spans of ids, after < id <= upto, of which another state of this record may have minted some.
+    """CREATE TABLE lapse(
+        after BIGINT NOT NULL PRIMARY KEY, upto BIGINT NOT NULL
+    ) WITHOUT ROWID""",
+    # What the administrator should know of. topic: each is told once, and counted.
+    """CREATE TABLE matter(
+        topic TEXT NOT NULL PRIMARY KEY, first_ns BIGINT NOT NULL, last_ns BIGINT NOT NULL,
+        times BIGINT NOT NULL, sentence TEXT NOT NULL
     ) WITHOUT ROWID""",
     # groups and settings: JSON, so that a new setting needs no step.
     """CREATE TABLE account(

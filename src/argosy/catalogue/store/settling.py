@@ -42,7 +42,7 @@ def settlements(
     ).fetchall()
     found: list[Settlement] = []
     for (file,) in due:
-        owed = _owed(db, file)
+        owed = _owed(db, file, now_ns)
         if not owed:
             db.execute("DELETE FROM settle WHERE file = ?", (file,))
             continue
@@ -51,22 +51,25 @@ def settlements(
     return found
 
 
-def _owed(db: sqlite3.Connection, file: int) -> list[Settlement]:
+def _owed(db: sqlite3.Connection, file: int, now_ns: int) -> list[Settlement]:
     """Say where each good replica of a file should be and isn't."""
     try:
         entry = tree.by_id(db, file)
         loc = b"/".join(tree.path_of(db, file))
     except errors.NotFound:
         return []
-    return [
-        Settlement(
-            *(file, replica.volume, replica.node, replica.loc, replica.ver, replica.size),
-            *(_way_out(db, replica, loc), entry.mtime_ns),
-        )
-        for replica in replicas.of(db, file)
-        if replica.standing is model.Standing.GOOD
-        and (replica.loc != loc or replica.mtime_ns != entry.mtime_ns)
-    ]
+    owed = []
+    for replica in replicas.of(db, file):
+        there = replica.loc == loc and replica.mtime_ns == entry.mtime_ns
+        if replica.standing is model.Standing.GOOD and not there:
+            to = _way_out(db, replica, loc)
+            owed.append(
+                Settlement(
+                    *(file, replica.volume, replica.node, replica.loc, replica.ver, replica.size),
+                    *(to, entry.mtime_ns, now_ns, b"" if to == loc else loc),
+                )
+            )
+    return owed
 
 
 def _way_out(db: sqlite3.Connection, replica: model.Replica, loc: bytes) -> bytes:
@@ -143,7 +146,7 @@ def settled(
             " WHERE volume = ? AND file = ? AND ver = ?",
             (settlement.to, settlement.to, settlement.mtime_ns, *where, settlement.ver),
         )
-        if not _owed(db, settlement.file):
+        if not _owed(db, settlement.file, now_ns):
             db.execute("DELETE FROM settle WHERE file = ?", (settlement.file,))
 
 

@@ -402,8 +402,8 @@ def rename(db: sqlite3.Connection, source: TreePath, target: TreePath, now_ns: i
     removal = _make_way(db, entry, target, child(db, parent.id, target[-1]), now_ns)
     state = State.LIVE if entry.state is State.CONFLICT else entry.state  # a name of its own settles it
     db.execute(
-        "UPDATE ent SET parent = ?, name = ?, state = ? WHERE id = ?",
-        (parent.id, target[-1], STATE_CODES[state], entry.id),
+        "UPDATE ent SET parent = ?, name = ?, state = ?, named_ns = ? WHERE id = ?",
+        (parent.id, target[-1], STATE_CODES[state], now_ns, entry.id),
     )
     touch(db, entry.parent, now_ns)
     touch(db, parent.id, now_ns)
@@ -437,6 +437,15 @@ def _lies_below(db: sqlite3.Connection, folder: int, above: int) -> bool:
             return True
         (at,) = db.execute("SELECT parent FROM ent WHERE id = ?", (at,)).fetchone()
     return False
+
+
+def named_ns(db: sqlite3.Connection, file: int) -> int:
+    """Say since when an entry has the path that it has, as far as that is known; else 0."""
+    newest = at = 0
+    while at != ROOT_ID:
+        parent, named = db.execute("SELECT parent, named_ns FROM ent WHERE id = ?", (at or file,)).fetchone()
+        newest, at = max(newest, named), parent
+    return newest
 
 
 def set_attributes(db: sqlite3.Connection, path: TreePath, wish: Attributes, now_ns: int) -> None:

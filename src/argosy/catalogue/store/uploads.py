@@ -20,6 +20,7 @@ from argosy.catalogue.model import (
     Entry,
     Kind,
     PartName,
+    Placement,
     Replica,
     Sealed,
     Standing,
@@ -381,13 +382,13 @@ def verdict(
 ) -> Verdict:
     """Say what becomes of the parts that a volume came back with, as things are now: see `reconcile`."""
     (node,) = db.execute("SELECT node FROM volume WHERE number = ?", (volume,)).fetchone()
-    commit: list[tuple[int, bytes, int]] = []
+    commit: list[Placement] = []
     forget: list[int] = []
     copies: list[tuple[int, int]] = []
     for number, received, sealed in parts:
         at = _volume_of(db, number)
         if sealed and (where := _committed(db, volume, node, number, now_ns)) is not None:
-            commit.append((number, *where))
+            commit.append(where)
         elif at is None and (wanted := _is_copy_wanted(db, volume, number)) is not None:
             if wanted and not sealed:
                 copies.append((number, received))
@@ -427,17 +428,15 @@ def _volume_of(db: sqlite3.Connection, number: int) -> int | None:
     return None if row is None else row[0]
 
 
-def _committed(
-    db: sqlite3.Connection, volume: int, node: str, number: int, now_ns: int
-) -> tuple[bytes, int] | None:
-    """Say where a sealed part belongs, and its time, if the catalogue has committed it."""
+def _committed(db: sqlite3.Connection, volume: int, node: str, number: int, now_ns: int) -> Placement | None:
+    """Say where a sealed part belongs, if the catalogue has committed it."""
     row = db.execute(
-        "SELECT r.loc, r.mtime_ns FROM replica r JOIN ent e ON e.id = r.file AND e.ver = r.ver"
+        "SELECT r.loc, r.mtime_ns, r.file FROM replica r JOIN ent e ON e.id = r.file AND e.ver = r.ver"
         " WHERE r.volume = ? AND e.ver = ?",
         (volume, number),
     ).fetchone()
     if row is not None:
-        return row[0], row[1]
+        return placement(db, number, row, now_ns)
     file = holder_of(db, number)
     if file is None:
         return None
@@ -446,7 +445,21 @@ def _committed(
     if any(replica.volume == volume for replica in replicas.of(db, file)):
         return None
     replica = place(db, entry, volume=volume, node=node, now_ns=now_ns)
-    return replica.loc, replica.mtime_ns
+    return placement(db, number, (replica.loc, replica.mtime_ns, file), now_ns)
+
+
+def placement(db: sqlite3.Connection, number: int, where: tuple[bytes, int, int], now_ns: int) -> Placement:
+    """Say where an upload shall lie, and what a node shall remember of its file.
+
+    Args:
+        db: The database.
+        number: The upload.
+        where: Its loc, its time there, and its file.
+        now_ns: As of when the file is called as it is.
+    """
+    loc, mtime_ns, file = where
+    path = b"/".join(tree.path_of(db, file))
+    return Placement(number, loc, mtime_ns, file, now_ns, b"" if path == loc else path)
 
 
 def placed(db: sqlite3.Connection, volume: int, numbers: Iterable[int]) -> None:

@@ -37,6 +37,10 @@ async def status(office: Office, _: link.AskStatus) -> Document:
         "conflict_paths": [text(path) for path in office.catalogue.conflicts(SHOWN)],
         "suspects": counts.suspects,
         "tombstones": counts.tombstones,
+        "matters": [
+            {"topic": matter.topic, "last": matter.last_ns / 1e9, "sentence": matter.sentence}
+            for matter in office.catalogue.matters()[:SHOWN]
+        ],
         "copies": _copies(await office.repair.report()),
         "nodes": {state: states.count(state) for state in ("ready", "merging", "away")},
     }

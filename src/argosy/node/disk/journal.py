@@ -27,7 +27,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file(
     loc BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ver INTEGER NOT NULL,
-    crc32 INTEGER, digest BLOB, seq INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
+    crc32 INTEGER, digest BLOB, seq INTEGER NOT NULL, gone INTEGER NOT NULL,
+    file INTEGER NOT NULL DEFAULT 0, named_ns INTEGER NOT NULL DEFAULT 0, path BLOB NOT NULL DEFAULT x'')
+    WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_seq ON file(seq);
 CREATE INDEX IF NOT EXISTS file_gone ON file(seq) WHERE gone = 1;
 CREATE INDEX IF NOT EXISTS file_ver ON file(ver) WHERE ver > 0;
@@ -41,10 +43,18 @@ CREATE TABLE IF NOT EXISTS extension(
     mtime_ns INTEGER NOT NULL, ver INTEGER NOT NULL, crc32 INTEGER, digest BLOB);
 """
 
-_SELECT = "SELECT loc, size, mtime_ns, ver, crc32, digest, seq, gone FROM file "
+_LATER = (
+    "file INTEGER NOT NULL DEFAULT 0",
+    "named_ns INTEGER NOT NULL DEFAULT 0",
+    "path BLOB NOT NULL DEFAULT x''",
+)
+"""Columns of `file` that journals of before haven't."""
+
+_COLUMNS = "loc, size, mtime_ns, ver, crc32, digest, seq, gone, file, named_ns, path"
+_SELECT = f"SELECT {_COLUMNS} FROM file "  # noqa: S608 - constant
 _GLANCE = "SELECT ver, size, mtime_ns FROM file WHERE loc = ? AND gone = 0"
-_INSERT = "INSERT OR REPLACE INTO file(loc, size, mtime_ns, ver, crc32, digest, seq, gone) VALUES "
-_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT OR REPLACE INTO file({_COLUMNS}) VALUES "  # noqa: S608 - constant
+_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _TOGETHER = 32
 """Rows in one statement: it lets other threads run at each step, and steps once for all of them."""
@@ -61,10 +71,15 @@ class Row(NamedTuple):
     digest: bytes | None = None
     seq: int = 0
     gone: int = 0
+    file: int = 0
+    """Whose content it is, as a master said; 0: none did."""
+    named_ns: int = 0
+    """At this time that file was called `path`, or `loc` where that is empty."""
+    path: bytes = b""
 
 
 _ROW: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
-"""Makes a row of eight values, three times as fast as `_make`: a scan has hundreds of thousands."""
+"""Makes a row of its values, three times as fast as `_make`: a scan has hundreds of thousands."""
 
 
 class PartRow(NamedTuple):
@@ -105,6 +120,10 @@ class Journal:
         self._durable = True
         self._together = False
         self._db.executescript(_SCHEMA)
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(file)")}
+        for column in _LATER:
+            if column.partition(" ")[0] not in columns:
+                self._db.execute(f"ALTER TABLE file ADD COLUMN {column}")
         self._glances = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
         self._glances.execute("PRAGMA query_only = ON")
         self._listeners: list[Callable[[], None]] = []
@@ -205,7 +224,7 @@ class Journal:
         with self.lock:
             first = self.seq + 1
             numbers = repeat(first) if together else count(first)
-            numbered = [(*row[:6], number, row[7]) for row, number in zip(rows, numbers, strict=False)]
+            numbered = [(*row[:6], number, *row[7:]) for row, number in zip(rows, numbers, strict=False)]
             seq = numbered[-1][6] if numbered else self.seq
             with self._transaction(durable=durable):
                 before = self._count(rows)

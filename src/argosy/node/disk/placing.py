@@ -70,11 +70,11 @@ class Placing:
         if row is None or not row.sealed or self._root.file(part_loc(order.upload)) is None:
             self._commit_again(order, row)
             return
-        self._root.set_time(part_loc(order.upload), order.mtime_ns)
+        self._root.set_time(part_loc(order.upload), order.mtime_ns, file=order.file)
         if order.upload in self._extensions and self._extensions.close(order.upload, order.loc):
-            self._journal_commit(order.loc, row)
+            self._journal_commit(order.loc, row, order)
         else:
-            self._journal_commit(self._place(order), row)
+            self._journal_commit(self._place(order), row, order)
 
     def discard(self, doomed: link.Doomed) -> None:
         """Move a file to the trash if it is the version meant; one that is appended to, later."""
@@ -127,13 +127,15 @@ class Placing:
                 if isinstance(error, NotADirectory):
                     raise Exists(order.to) from error
                 raise
-        self._root.set_time(order.to, order.mtime_ns)
+        self._root.set_time(order.to, order.mtime_ns, file=order.file)
+        if order.named_ns:
+            row = row._replace(file=order.file, named_ns=order.named_ns, path=order.path)
         self._journal_move(row, order.to, order.ver)
         self._root.remove_empty_parents(row.loc)
 
     # --- putting in place
 
-    def _journal_commit(self, loc: bytes, part: PartRow) -> None:
+    def _journal_commit(self, loc: bytes, part: PartRow, order: link.CommitPart | None = None) -> None:
         if part.flush:
             self._unflushed[loc.rpartition(b"/")[0]] = loc
         found = self._root.file(loc)
@@ -141,6 +143,9 @@ class Placing:
             row = Row(loc, part.size, part.mtime_ns, part.upload, gone=1)
         else:
             row = Row(loc, found.st_size, found.st_mtime_ns, part.upload, part.crc32, part.digest)
+        if order:
+            path = order.path or (b"" if loc == order.loc else order.loc)
+            row = row._replace(file=order.file, named_ns=order.named_ns, path=path)
         self._touch(loc)
         self._journal.write([row], drop=part.upload)
         if part.upload in self._extensions:
@@ -182,7 +187,7 @@ class Placing:
     def _commit_again(self, order: link.CommitPart, row: PartRow | None) -> None:
         """The part isn't there: it is in place already, or it is lost and the master has to hear of it."""
         if row and (placed := self._placed(row, order.loc, order.mtime_ns)):
-            self._journal_commit(placed, row)
+            self._journal_commit(placed, row, order)
             return
         if self._journal.find_version(order.upload):
             return
@@ -206,7 +211,7 @@ class Placing:
 
     def _journal_move(self, row: Row, to: bytes, ver: int) -> None:
         if now := self._root.file(to):
-            there = Row(to, now.st_size, now.st_mtime_ns, ver, row.crc32, row.digest)
+            there = row._replace(loc=to, size=now.st_size, mtime_ns=now.st_mtime_ns, ver=ver)
             gone = [] if row.loc == to else [row._replace(gone=1)]
             self._touch(row.loc, to)
             self._journal.write([there, *gone], together=True, moved=row.loc)

@@ -28,10 +28,12 @@ OURS = b".argosy"
 _STAGING, _UNPLACED = OURS + b"/staging", OURS + b"/unplaced"
 _TRASH, _QUARANTINE = OURS + b"/trash", OURS + b"/quarantine"
 _ID, _LOCK = OURS + b"/volume.id", OURS + b"/lock"
+_GENERATION = OURS + b"/generation"
 _UNPLACED_LOC = re.compile(re.escape(_UNPLACED) + rb"/[0-9a-f]{16}")
 
 _MARK_VER, _MARK_AS_OF = "user.argosy.ver", "user.argosy.as-of"
 _MARK_CRC32, _MARK_XXH3 = "user.argosy.crc32", "user.argosy.xxh3"
+_MARK_FILE = "user.argosy.file"
 
 _FICLONE = 0x40049409
 """ioctl_ficlone(2): share the blocks of another file."""
@@ -69,6 +71,7 @@ class Mark(NamedTuple):
     ver: int
     crc32: int | None
     digest: bytes | None
+    file: int = 0
 
 
 def prepare(root: Path) -> str:
@@ -168,6 +171,30 @@ class Root:
         except (OSError, ConfigError):
             pass
         raise Failed(f"root {os.fsdecode(self.path)} has lost its store id")
+
+    @property
+    def generation(self) -> int:
+        """Which attachment to a master the disk remembers; 0: none."""
+        try:
+            with open(self.path + b"/" + _GENERATION, "rb") as file:
+                text = file.read(32).strip()
+        except FileNotFoundError:
+            return 0
+        return int(text) if text.isdigit() else 0
+
+    def remember(self, generation: int) -> None:
+        """Write down which attachment this is; it outlasts a power cut.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        fresh = self.path + b"/" + _GENERATION + b".new"
+        with open(fresh, "wb") as file:
+            file.write(b"%d\n" % generation)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, self.path + b"/" + _GENERATION)
+        self.flush_directory(_GENERATION)
 
     def space(self) -> tuple[int, int]:
         """Give the disk's size and the room for us, in bytes."""
@@ -303,8 +330,8 @@ class Root:
         except (FileNotFoundError, NotFound, NotADirectory):
             pass
 
-    def set_time(self, loc: bytes, mtime_ns: int) -> None:
-        """Give a file a time, and the mark of an upload on it the same."""
+    def set_time(self, loc: bytes, mtime_ns: int, *, file: int = 0) -> None:
+        """Give a file a time, and the mark of an upload on it the same; and say in it whose content it is."""
         descriptor = self.open(loc)
         try:
             os.utime(descriptor, ns=(mtime_ns, mtime_ns))
@@ -312,6 +339,8 @@ class Root:
                 os.getxattr(descriptor, _MARK_VER)
                 found = os.fstat(descriptor)
                 os.setxattr(descriptor, _MARK_AS_OF, b"%d %d" % (found.st_size, found.st_mtime_ns))
+                if file:
+                    os.setxattr(descriptor, _MARK_FILE, b"%016x" % file)
         finally:
             os.close(descriptor)
 
@@ -443,7 +472,7 @@ def mark(descriptor: int, ver: int, crc32: int | None, digest: bytes | None) -> 
 
 def unmark(descriptor: int) -> None:
     """Take the marks of an upload off a file."""
-    for name in (_MARK_VER, _MARK_CRC32, _MARK_XXH3, _MARK_AS_OF):
+    for name in (_MARK_VER, _MARK_CRC32, _MARK_XXH3, _MARK_AS_OF, _MARK_FILE):
         with contextlib.suppress(OSError):
             os.removexattr(descriptor, name)
 
@@ -466,6 +495,7 @@ def read_mark(path: bytes, size: int, mtime_ns: int) -> Mark | None:
             int(texts[_MARK_VER], 16),
             int(crc32, 16) if crc32 else None,
             bytes.fromhex(digest) if digest else None,
+            int(texts.get(_MARK_FILE, "0"), 16),
         )
     except (OSError, ValueError):
         return None

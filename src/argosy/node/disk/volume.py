@@ -79,7 +79,19 @@ class Volume:
                 )
                 for row in self.journal.parts()
             ]
-            return link.VolumeState(self.store_id, self.journal.reported, total, free, parts)
+            seq, generation = self.journal.reported, self.root.generation
+            return link.VolumeState(self.store_id, seq, total, free, parts, generation)
+
+    def remember(self, generation: int) -> None:
+        """Write down on the disk which attachment this is.
+
+        Raises:
+            Failed: The disk refuses.
+        """
+        try:
+            self.root.remember(generation)
+        except OSError as error:
+            raise roots.refusal(error) from error
 
     def space(self) -> link.Space:
         """Give the volume's figures."""
@@ -399,7 +411,7 @@ class Volume:
             known = self.journal.find_version(mark.ver)
             if known and known.loc != found.loc and self.root.file(known.loc):
                 return found  # a copy, attributes and all
-        return found._replace(ver=mark.ver, crc32=mark.crc32, digest=mark.digest)
+        return found._replace(ver=mark.ver, crc32=mark.crc32, digest=mark.digest, file=mark.file)
 
     @contextlib.contextmanager
     def _one_refused(self, what: str, loc: bytes) -> Iterator[None]:

@@ -17,12 +17,12 @@ def grouped(rows: Iterable[Row]) -> list[link.Group]:
     groups: list[link.Group] = []
     files: list[link.File] = []
     current: bytes | None = None
-    for loc, size, mtime_ns, ver, crc32, digest, _, gone in rows:
+    for loc, size, mtime_ns, ver, crc32, digest, _, gone, file, named_ns, path in rows:
         directory, _, name = loc.rpartition(b"/")
         if directory != current:
             files, current = [], directory
             groups.append(link.Group(directory, files))
-        files.append(link.File(name, size, mtime_ns, ver, crc32, digest, bool(gone)))
+        files.append(link.File(name, size, mtime_ns, ver, crc32, digest, bool(gone), file, named_ns, path))
     return groups
 
 

@@ -125,6 +125,9 @@ class Session:
             case link.Discard():
                 station = self._station(order.store_id)
                 await station.order(partial(station.volume.discard, order.files))
+            case link.Remember():
+                station = self._station(order.store_id)
+                await station.order(partial(station.volume.remember, order.generation))
             case link.Settle():
                 station = self._station(order.store_id)
                 await station.order(partial(station.volume.settle, order))

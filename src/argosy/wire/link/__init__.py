@@ -26,7 +26,16 @@ from argosy.wire.link.enrolling import AskAuthority, Authority, Enrol, Enrolled,
 from argosy.wire.link.feed import Changes, Feed, File, Group, Held, Merged, Scan, Scanned
 from argosy.wire.link.files import Checksum, Checksums, Commit, CommitPart, Discard, Doomed, Forget, Settle
 from argosy.wire.link.frames import ALIVE, FRAME_LIMIT, Body, Frame, FrameReader, LinkError, encode
-from argosy.wire.link.joining import VERSION, Certificate, Farewell, Hello, Part, VolumeState, Welcome
+from argosy.wire.link.joining import (
+    VERSION,
+    Certificate,
+    Farewell,
+    Hello,
+    Part,
+    Remember,
+    VolumeState,
+    Welcome,
+)
 from argosy.wire.link.message import Message, No, Ok
 from argosy.wire.link.moving import AskDrain
 from argosy.wire.link.transfers import (
@@ -106,6 +115,7 @@ __all__ = [
     "Part",
     "Ports",
     "Receive",
+    "Remember",
     "Renew",
     "Report",
     "Running",

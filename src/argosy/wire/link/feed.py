@@ -27,6 +27,10 @@ class File(Message, tag="f", gc=False):
     crc32: int | None = None
     digest: bytes | None = None
     gone: bool = False
+    file: int = 0
+    """What the node was told of it by `CommitPart` or `Settle`; 0: nothing."""
+    named_ns: int = 0
+    path: bytes = b""
 
 
 class Group(Message, tag="g"):

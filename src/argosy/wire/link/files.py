@@ -14,6 +14,12 @@ class CommitPart(Message, tag="commit-part"):
     upload: int
     loc: bytes
     mtime_ns: int
+    file: int = 0
+    """Whose content it is. The node remembers it, as the next two, for a master that has lost its record."""
+    named_ns: int = 0
+    """At this time the file was called `path`."""
+    path: bytes = b""
+    """Empty: as `loc`."""
 
 
 class Commit(Message, tag="commit"):
@@ -58,6 +64,11 @@ class Settle(Message, tag="settle"):
     size: int
     to: bytes
     mtime_ns: int
+    file: int = 0
+    """As in `CommitPart`."""
+    named_ns: int = 0
+    path: bytes = b""
+    """Empty: as `to`."""
 
 
 class Checksum(Message, tag="checksum"):

@@ -25,6 +25,15 @@ class VolumeState(Message, tag="volume"):
     total: int
     free: int
     parts: list[Part]
+    generation: int = 0
+    """What the disk was told to `Remember` last; an older state of it says less than the master expects."""
+
+
+class Remember(Message, tag="remember"):
+    """Write down on the disk which attachment this is, flushed. Answered by `Ok`."""
+
+    store_id: str
+    generation: int
 
 
 class Hello(Message, tag="hello"):
@@ -73,5 +82,5 @@ class Farewell(Message, tag="farewell"):
     """A note of the node's: it hangs up now, and lives; what moves goes on."""
 
 
-Body = Hello | Welcome | Certificate | Farewell
+Body = Hello | Remember | Welcome | Certificate | Farewell
 """Those of these messages that are a frame's body; the others are parts of them."""
