@@ -27,6 +27,7 @@ from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
 from argosy.cluster.rules import Rules
 from argosy.cluster.transfers import Transfer
 from argosy.cluster.upkeep import Upkeep
+from argosy.cluster.verifying import Verifier
 from argosy.net import pki
 from argosy.net.pki import Authority
 from argosy.node.disk import roots
@@ -105,6 +106,7 @@ class Cluster:
         self.copier = Copier(self.config, self.catalogue, self.roster)
         self._services: list[asyncio.Task[None]] = []
         self.repair: Repair
+        self.verifier: Verifier
 
     async def open(self) -> None:
         """Start the master; again: another one, that knows what is in the catalogue."""
@@ -113,11 +115,17 @@ class Cluster:
         server = LinkServer(self.config, self.catalogue, self.roster, self.authority, lambda: (b"", b""))
         upkeep = Upkeep(self.config, self.catalogue, self.roster)
         rules = Rules(self.config.sections, self.catalogue.wishes)
-        self.repair = Repair(self.config, self.catalogue, self.roster, rules, self.copier, owed=upkeep.wake)
+        self.verifier = Verifier(self.config, self.catalogue, self.roster, owed=upkeep.wake)
+        self.repair = Repair(
+            *(self.config, self.catalogue, self.roster, rules, self.copier),
+            owed=upkeep.wake,
+            doubted=self.verifier.doubt,
+        )
         self._services = [
             asyncio.create_task(self.repair.run()),
             asyncio.create_task(server.serve(lambda at: setattr(self, "address", at))),
             asyncio.create_task(upkeep.run()),
+            asyncio.create_task(self.verifier.run()),
         ]
         await self.until(lambda: self.address)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from argosy import config
 from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.proof import Observed
 
 
 @contextlib.asynccontextmanager
@@ -25,3 +26,14 @@ async def opened(
         yield catalogue
     finally:
         await catalogue.close()
+
+
+def seen(
+    catalogue: Catalogue, file: int, sums: Mapping[int, tuple[int | None, bytes | None]]
+) -> dict[int, Observed]:
+    """What reading a file's copies on some volumes has shown."""
+    return {
+        copy.volume: Observed(copy.volume, copy.loc, 0, copy.size, *sums[copy.volume])
+        for copy in catalogue.replicas(file)
+        if copy.volume in sums
+    }

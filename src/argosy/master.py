@@ -19,6 +19,7 @@ from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster
 from argosy.cluster.rules import Rules
 from argosy.cluster.upkeep import Upkeep
+from argosy.cluster.verifying import Verifier
 from argosy.config import Master, split_address
 from argosy.doors.admin.door import AdminDoor
 from argosy.doors.admin.office import Office
@@ -75,7 +76,8 @@ async def serve(config: Master) -> None:
         upkeep = Upkeep(config, catalogue, roster)
         rules = Rules(config.sections, catalogue.wishes)
         copier = Copier(config, catalogue, roster)
-        repair = Repair(config, catalogue, roster, rules, copier, owed=upkeep.wake)
+        verifier = Verifier(config, catalogue, roster, owed=upkeep.wake)
+        repair = Repair(config, catalogue, roster, rules, copier, owed=upkeep.wake, doubted=verifier.doubt)
         vfs = Vfs(config, catalogue, roster, owed=upkeep.wake, rules=rules, searchers=searchers)
         carriage = Carriage(
             config=config.ftp,
@@ -112,6 +114,7 @@ async def serve(config: Master) -> None:
             tasks.create_task(AdminDoor(office).serve())
             tasks.create_task(upkeep.run())
             tasks.create_task(repair.run())
+            tasks.create_task(verifier.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
             tasks.create_task(vfs.ledger.run(config.quota.count_seconds))

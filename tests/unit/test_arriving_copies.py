@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from argosy import errors
 from argosy.node.data.arrival import Arrival
 from argosy.node.data.gather import RESUME_BYTES, gather
-from argosy.node.data.summing import Sums
 from argosy.node.data.supply import supply
 from argosy.node.data.transfer import Progress
+from argosy.node.disk.checksums import Sums
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
 from volumes import reopened

@@ -36,6 +36,7 @@ TABLES: dict[str, type[config.Table]] = {
     "`[quota]`": config.Quota,
     "`[placement]`": config.Placement,
     "`[repair]`": config.Repair,
+    "`[findings]`": config.Findings,
     "`[search]`": config.Search,
     "`[sections.NAME]`": config.Section,
     "The node's file": config.Node,

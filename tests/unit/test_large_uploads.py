@@ -16,7 +16,8 @@ import xxhash
 
 from argosy import errors
 from argosy.node.data import transfer
-from argosy.node.data.summing import Follower, Summing, Sums, core_to_spare
+from argosy.node.data.summing import Follower, core_to_spare
+from argosy.node.disk.checksums import Summing, Sums
 
 MIB = 1 << 20
 

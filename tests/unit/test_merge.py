@@ -57,7 +57,8 @@ class Shelf:
             if volume == self.volume and at.loc == loc:
                 entry = self.entries[file]
                 summed = entry.crc32 is not None or entry.digest is not None
-                return Known(loc, file, at.ver, at.standing, at.size, at.mtime_ns, listed=True, summed=summed)
+                told = (loc, file, at.ver, at.standing, at.size, at.mtime_ns)
+                return Known(*told, listed=True, summed=summed, digest=entry.digest)
         return None
 
     def child(self, parent: int, name: bytes) -> Holder | None:
@@ -102,7 +103,7 @@ class Shelf:
             case steps.Add(file, standing, found):
                 self._put(file, standing, found)
             case steps.Move(file, found):
-                self._put(file, GOOD, found)
+                self._put(file, self.lying[file, self.volume].standing, found)
             case steps.Refresh(file, found):
                 self.lying[file, self.volume].mtime_ns = found.mtime_ns
             case steps.Learn(file, found):
@@ -131,6 +132,8 @@ class Shelf:
 
     def apply_in_doubt(self, step: steps.Step) -> None:
         match step:
+            case steps.Mistrust(file):
+                self.lying[file, self.volume].standing = SUSPECT
             case steps.Stale(found):
                 assert self.known(found.loc) is None
                 self.stale[self.volume, found.loc] = found.ver
@@ -170,7 +173,7 @@ class Shelf:
         return file
 
     def _put(self, file: int, standing: Standing, found: Found) -> None:
-        ver = self.entries[file].ver if standing is GOOD else 0
+        ver = 0 if standing is SUSPECT else self.entries[file].ver
         self.lying[file, self.volume] = Lying(found.loc, ver, standing, found.size, found.mtime_ns)
         locs = [at.loc for (_, volume), at in self.lying.items() if volume == self.volume]
         assert len(locs) == len(set(locs)), "two files at one place"
@@ -307,7 +310,8 @@ def test_a_good_copy_is_the_files_content_and_a_suspect_stands_beside_one(
     for entry in shelf.entries.values():
         at = [at for (file, _), at in shelf.lying.items() if file == entry.id]
         assert all(a.ver == entry.ver and a.size == entry.size for a in at if a.standing is GOOD)
-        assert not at or any(a.standing is GOOD for a in at)
+        doubted = [a for a in at if a.standing is SUSPECT and a.ver == entry.ver]
+        assert not at or doubted or any(a.standing is GOOD for a in at)
         assert at or entry.state is not State.CONFLICT
 
 

@@ -130,7 +130,7 @@ async def test_a_suspect_that_is_equal_becomes_good(catalogue: Catalogue) -> Non
     file = catalogue.find((b"x",)).id
     assert report.compare == catalogue.suspects() == [file]
     assert catalogue.holders(model.ROOT_ID, b"", b"z") == {file: ["n1"]}
-    assert await catalogue.compared(file, {1: (7, D), 2: (7, D)}) is None
+    assert await catalogue.compared(file, record.seen(catalogue, file, {1: (7, D), 2: (7, D)})) is None
     entry = catalogue.by_id(file)
     assert (entry.crc32, entry.digest) == (7, D)
     assert {replica.standing for replica in catalogue.replicas(file)} == {Standing.GOOD}
@@ -143,7 +143,10 @@ async def test_a_suspect_that_differs_is_kept_aside_with_its_content(catalogue: 
     await catalogue.merge(1, [Found(b"d/x", 3, 1)], seq=1, whole=False)
     await catalogue.merge(2, [Found(b"d/x", 3, 2)], seq=1, whole=False)
     file = catalogue.find((b"d", b"x")).id
-    assert await catalogue.compared(file, {1: (7, D), 2: (8, E)}) == "/d/x.conflict-n2"
+    assert (
+        await catalogue.compared(file, record.seen(catalogue, file, {1: (7, D), 2: (8, E)}))
+        == "/d/x.conflict-n2"
+    )
     aside = catalogue.find((b"d", b"x.conflict-n2"))
     assert (aside.state, aside.digest) == (State.CONFLICT, E)
     assert [replica.loc for replica in catalogue.replicas(aside.id)] == [b"d/x"]
@@ -155,9 +158,13 @@ async def test_a_comparison_of_an_older_version_says_nothing(catalogue: Catalogu
     await catalogue.merge(1, [Found(b"x", 3, 1)], seq=1, whole=False)
     await catalogue.merge(2, [Found(b"x", 3, 2)], seq=1, whole=False)
     entry = catalogue.find((b"x",))
-    await catalogue.compared(entry.id, {1: (7, D), 2: (7, D)}, ver=entry.ver - 1)
+    await catalogue.compared(
+        entry.id, record.seen(catalogue, entry.id, {1: (7, D), 2: (7, D)}), ver=entry.ver - 1
+    )
     assert catalogue.suspects() == [entry.id]
-    await catalogue.compared(entry.id, {2: (7, D)}, ver=entry.ver)  # nothing good to compare with
+    await catalogue.compared(
+        entry.id, record.seen(catalogue, entry.id, {2: (7, D)}), ver=entry.ver
+    )  # nothing good to compare with
     assert catalogue.suspects() == [entry.id]
 
 

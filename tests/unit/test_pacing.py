@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.cluster.pacing import divide, wanted
-from argosy.node.data.pace import STEP_SECONDS, Pace
+from argosy.node.disk.pace import STEP_SECONDS, Pace
 
 limits = st.integers(1, 10**10)
 wants = st.lists(st.floats(0, 1e11) | st.just(math.inf), min_size=1, max_size=50)

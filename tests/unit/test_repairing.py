@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from hypothesis import given
@@ -35,8 +36,10 @@ def copy(volume: int, *, standing: Standing = Standing.GOOD, ver: int = VER) -> 
     return Replica(ENTRY.id, volume, f"n{volume}", ver, standing, b"f", SIZE, 1)
 
 
-def stock(*volumes: int) -> Stock:
-    return Stock(ENTRY, tuple(copy(volume) for volume in volumes))
+def stock(*volumes: int, bad: Collection[int] = ()) -> Stock:
+    standings = [Standing.BAD if volume in bad else Standing.GOOD for volume in volumes]
+    copies = [copy(at, standing=how) for at, how in zip(volumes, standings, strict=True)]
+    return Stock(ENTRY, tuple(copies))
 
 
 def nodes(count: int) -> dict[int, Place]:
@@ -157,7 +160,7 @@ def test_preferred_nodes_come_first_and_avoided_ones_last() -> None:
 def test_what_stands_in_the_way_is_said() -> None:
     places = nodes(2)
     assert scene(places).plan(stock()) == Unmet("no good copy is left")
-    assert scene(places).plan(stock(1), shunned={1}) == Unmet("the only copy that is here is bad")
+    assert scene(places).plan(stock(1, bad={1})) == Unmet("the only copy that is here is bad")
     places[2].free = 0
     assert scene(places).plan(stock(1)) == Unmet("no room on n2")
     places[2] = away(places[2], 5)
@@ -176,13 +179,13 @@ def test_bad_and_outdated_copies_are_neither_counted_nor_copied_nor_overwritten(
 def test_a_copy_that_is_known_to_be_bad_stands_for_no_good_one() -> None:
     for rule in (TWO, Rule(copies=1)):
         for bad in (1, 2, 3):
-            step = scene(nodes(3), rule).plan(stock(1, 2, 3), shunned={bad})
+            step = scene(nodes(3), rule).plan(stock(1, 2, 3, bad={bad}))
             assert not isinstance(step, Drop) or bad not in (step.volume, *step.keep)
-        assert scene(nodes(2), Rule(copies=1)).plan(stock(1, 2), shunned={1}) == CONTENT
-    assert scene(nodes(3)).plan(stock(1, 2), shunned={1}) == Copy(2, 3)
-    assert scene(nodes(3)).danger(stock(1, 2), shunned={1}) == 1
+        assert scene(nodes(2), Rule(copies=1)).plan(stock(1, 2, bad={1})) == CONTENT
+    assert scene(nodes(3)).plan(stock(1, 2, bad={1})) == Copy(2, 3)
+    assert scene(nodes(3)).danger(stock(1, 2, bad={1})) == 1
     told = Unmet("the copy on n1 is bad, and no other volume can take one")
-    assert scene(nodes(2)).plan(stock(1, 2), shunned={1}) == told
+    assert scene(nodes(2)).plan(stock(1, 2, bad={1})) == told
 
 
 def test_as_many_files_as_a_batch_holds_go_the_same_way_and_then_another_has_its_turn() -> None:

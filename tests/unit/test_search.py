@@ -99,7 +99,9 @@ async def test_who_has_a_copy_is_told(catalogue: Catalogue) -> None:
     await catalogue.merge(2, [Found(b"top", 9, 1, 0, None, None)], seq=2, whole=False)
     (top,) = await hits(catalogue, Query(names=(b"top",)))
     assert top.nodes == ("n1",)  # the second copy hasn't been compared yet
-    await catalogue.compared(top.entry.id, {1: (7, b"d" * 16), 2: (7, b"d" * 16)})
+    await catalogue.compared(
+        top.entry.id, record.seen(catalogue, top.entry.id, {1: (7, b"d" * 16), 2: (7, b"d" * 16)})
+    )
     (top,) = await hits(catalogue, Query(names=(b"top",)))
     assert top.nodes == ("n1", "n2")
 

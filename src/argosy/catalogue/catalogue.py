@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from argosy.catalogue.findings import Findings
 from argosy.catalogue.jobs import Jobs
 from argosy.catalogue.model import (
     Attributes,
@@ -32,7 +33,7 @@ from argosy.catalogue.store.engine import Connection
 from argosy.catalogue.users import Users
 
 
-class Catalogue(Nodes, Replicas, Users, Jobs, Moves):
+class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings):
     """The record of the tree, the replicas, the nodes and the accounts. See `Ground` for how it is made."""
 
     # --- reading ----

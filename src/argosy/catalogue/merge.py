@@ -30,6 +30,7 @@ from argosy.catalogue.steps import (
     Known,
     Learn,
     MakeDirectory,
+    Mistrust,
     Move,
     Owe,
     Promote,
@@ -87,8 +88,10 @@ def lose(tree: Tree, file: int) -> Iterator[Step]:
         if tree.entry(file).state is State.CONFLICT:
             yield Remove(file)
     elif not _has_good(left):
-        yield Promote(file, min(left))
-        if len(left) > 1:
+        suspects = [volume for volume, copy in left.items() if copy.standing is Standing.SUSPECT]
+        if suspects:
+            yield Promote(file, min(suspects))
+        if len(suspects) > 1:
             yield Compare(file)
 
 
@@ -137,8 +140,12 @@ class _Merging:
         owner = tree.version(found.ver) if found.ver else None
         if owner is not None:
             here = tree.copies(owner.id).get(tree.volume)
-            if here is None or (here.standing is Standing.GOOD and not self._shown(here.loc, found.ver)):
+            if here is None or (
+                here.standing is not Standing.SUSPECT and not self._shown(here.loc, found.ver)
+            ):
                 yield Add(owner.id, Standing.GOOD, found) if here is None else Move(owner.id, found)
+                if here is None or here.standing is Standing.GOOD:
+                    yield from _mistrust(owner.id, owner.digest, found)
                 yield from _learn(owner, found)
                 yield from self._call(owner.id, found)
                 return
@@ -224,13 +231,17 @@ class _Merging:
             return
         if not known.listed or known.mtime_ns != found.mtime_ns:
             yield Refresh(known.file, found)
+        if known.standing is Standing.BAD:
+            return
+        yield from _mistrust(known.file, known.digest, found)
         if not known.summed and (found.crc32 is not None or found.digest is not None):
             yield from _learn(self._tree.entry(known.file), found)
 
     def _weigh(self, entry: Holder, found: Found, known: Known) -> Iterator[Step]:
         """Look whether by now a suspect can be told from the good copies."""
         alike = _alike(entry, found)
-        if alike is not None:
+        claims = known.ver != 0 and known.ver == entry.ver  # then it is read before anything is made of it
+        if alike or (alike is False and not claims):
             yield from self._change(entry, found)
             return
         if not known.listed or known.mtime_ns != found.mtime_ns:
@@ -406,6 +417,13 @@ def _learn(entry: Holder, found: Found) -> Iterator[Step]:
     news = found.crc32 is not None or found.digest is not None
     if news and entry.crc32 is None and entry.digest is None:
         yield Learn(entry.id, found)
+
+
+def _mistrust(file: int, digest: bytes | None, found: Found) -> Iterator[Step]:
+    """Believe a copy no longer that has the file's version and another checksum."""
+    if digest is not None and found.digest is not None and digest != found.digest:
+        yield Mistrust(file)
+        yield Compare(file)
 
 
 def _has_good(copies: Mapping[int, Copy]) -> bool:

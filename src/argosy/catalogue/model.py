@@ -97,7 +97,10 @@ class Standing(StrEnum):
 
     GOOD = "good"
     SUSPECT = "suspect"
-    """Found on a disk under a path that has a good copy elsewhere; contents not compared yet."""
+    """Found on a disk under a path that has a good copy elsewhere; contents not compared yet. Or its volume's
+    list tells of another checksum than the entry has."""
+    BAD = "bad"
+    """It was read, and its bytes aren't what they should be, or can't be read. Never served nor copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,8 @@ class Discard:
     ver: int
     size: int
     mtime_ns: int
+    finding: int = 0
+    """What was found of it, if it is to be kept in the quarantine; 0: it goes to the trash."""
 
 
 @dataclass(frozen=True, slots=True)

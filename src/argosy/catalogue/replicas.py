@@ -20,8 +20,13 @@ from argosy.catalogue.model import (
     TreePath,
     Verdict,
 )
-from argosy.catalogue.store import comparing, copying, merging, replicas, settling, tree, uploads
+from argosy.catalogue.proof import Observed
+from argosy.catalogue.store import comparing, copying, findings, merging, replicas, settling, tree, uploads
+from argosy.catalogue.store.engine import Connection
 from argosy.errors import NotFound
+
+REFUSED_MOST_NS = 3600 * SECOND_NS
+"""A deletion that a node refused is asked for again after this at the latest."""
 
 SETTLE_AGAIN = 4
 """Rounds of upkeep until a move that was handed out, and of which nothing was heard, is asked for again."""
@@ -75,12 +80,35 @@ class Replicas(Ground):
     # --- joining ----
 
     def tombs(self, volume: int, limit: int = 1000) -> list[Discard]:
-        """List deletions that a volume is still owed, in order of loc."""
-        return self._engine.read(replicas.tombs, volume, limit)
+        """List deletions that a volume is still owed, in order of loc, but for those that were put off."""
+        return self._engine.read(replicas.tombs, volume, limit, self._now())
 
-    async def buried(self, volume: int, done: Sequence[Discard]) -> None:
-        """Drop the tombstones of deletions that the volume has carried out."""
-        await self._engine.write(replicas.buried, volume, done)
+    async def buried(self, volume: int, done: Sequence[Discard], *, absent: Sequence[Discard] = ()) -> None:
+        """Drop the tombstones of deletions that a volume has carried out.
+
+        Args:
+            volume: Which.
+            done: They were.
+            absent: Bad copies that weren't there any more.
+        """
+        now_ns = self._now()
+
+        def bury(db: Connection) -> None:
+            replicas.buried(db, volume, [*done, *absent])
+            findings.moved(db, done, absent, now_ns, self.wants)
+
+        await self._engine.write(bury)
+        if absent or any(discard.finding for discard in done):
+            self._tell_noted()
+
+    async def put_off(self, left: Sequence[Discard]) -> None:
+        """Note deletions that a node refused: they are asked for again later and later."""
+        first_ns = int(self._table.upkeep_seconds * SECOND_NS)
+        await self._engine.write(replicas.refused, left, self._now(), first_ns, REFUSED_MOST_NS)
+
+    async def retry_tombs(self, volume: int) -> None:
+        """Have all that a volume is owed tried now, for it has just joined."""
+        await self._engine.write(replicas.retry, volume)
 
     async def reconcile(
         self, volume: int, parts: Sequence[tuple[int, int, bool]], running: Collection[int]
@@ -172,22 +200,23 @@ class Replicas(Ground):
         )
 
     async def compared(
-        self, file: int, digests: Mapping[int, tuple[int | None, bytes]], *, ver: int | None = None
+        self, file: int, seen: Mapping[int, Observed], *, ver: int | None = None
     ) -> str | None:
         """Draw the conclusion from a comparison of a file's copies.
 
-        Suspects that equal a good copy become good, and the entry learns its checksums. A suspect that
-        differs becomes a file of its own, kept aside; its path is given, shown as text.
+        Suspects that have the content of the entry become good, and the entry learns its checksums, if it had
+        none, of a good copy. A suspect that differs becomes a file of its own, kept aside; its path is given,
+        shown as text. A copy that should have the content and hasn't is bad.
 
         Args:
             file: Whose copies.
-            digests: CRC-32, if known, and XXH3-128 of the copy on each volume that was read.
+            seen: What was read, by volume.
             ver: The version that was compared; when the file has another by now, nothing happens.
         """
         now_ns = self._now()
         return await self._engine.write(
             lambda db: comparing.compared(
-                db, file, digests, ver=ver, mint=self._mint, now_ns=now_ns, wants=self.wants
+                db, file, seen, ver=ver, mint=self._mint, now_ns=now_ns, wants=self.wants
             )
         )
 

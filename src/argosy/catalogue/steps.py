@@ -26,6 +26,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     that it is gone."""
     summed: bool
     """Whether its file's checksums are known."""
+    digest: bytes | None = None
+    """The one of them by which contents are told apart."""
 
 
 class Holder(msgspec.Struct, frozen=True, gc=False):
@@ -154,6 +156,12 @@ class Change(msgspec.Struct, frozen=True):
     found: Found
 
 
+class Mistrust(msgspec.Struct, frozen=True):
+    """This volume's copy is a suspect until it has been read: its list tells of another checksum."""
+
+    file: int
+
+
 class Drop(msgspec.Struct, frozen=True):
     """The volume has no copy any more."""
 
@@ -214,6 +222,6 @@ class Owe(msgspec.Struct, frozen=True):
 
 
 Step = (
-    MakeDirectory | Create | Add | Refresh | Move | Learn | Change | Drop | Promote | Remove | Compare
-    | Stale | Bury | Rename | Displace | Owe
+    MakeDirectory | Create | Add | Refresh | Move | Learn | Change | Mistrust | Drop | Promote | Remove
+    | Compare | Stale | Bury | Rename | Displace | Owe
 )  # fmt: skip

@@ -89,7 +89,6 @@ class Audit:
             nonlocal patience
             if self._surveyor.book.keeps and await self._catalogue.sweep_all(patience):
                 patience = pause
-                self._surveyor.shunned.clear()
                 self.wake()
 
         await again(ask, asyncio.Event(), min(pause, LOOK_SECONDS))

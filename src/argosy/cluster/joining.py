@@ -15,8 +15,8 @@ from pathlib import Path
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Doubt, Found, Membership, Volume
-from argosy.cluster import copying
-from argosy.cluster.roster import LiveVolume, Node, Roster, Standing, as_doomed
+from argosy.cluster import burying, copying
+from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
 from argosy.config import Master, split_address
 from argosy.net import tls
 from argosy.net.peer import Peer
@@ -26,7 +26,7 @@ from argosy.wire import link
 log = logging.getLogger("argosy.joining")
 
 VERDICTS = 1_000
-"""Tombstones, commits or parts in one order: some 100 KB."""
+"""Commits or parts in one order: some 100 KB."""
 
 
 AGAIN_SECONDS = 600.0
@@ -375,9 +375,8 @@ class Guest:
         with contextlib.suppress(errors.Unsupported):  # an older node
             await node.ask(link.Remember(live.store_id, live.generation))
             await self._catalogue.remembered(live.number, live.generation)
-        while tombs := self._catalogue.tombs(live.number, VERDICTS):
-            await node.ask(link.Discard(live.store_id, [as_doomed(tomb) for tomb in tombs]))
-            await self._catalogue.buried(live.number, tombs)
+        await self._catalogue.retry_tombs(live.number)
+        await burying.bury(self._catalogue, node, live)
         verdict = await self._catalogue.verdict(live.number, _parts(state))
         for start in range(0, len(verdict.commit), VERDICTS):
             commits = [link.CommitPart(*part) for part in verdict.commit[start : start + VERDICTS]]

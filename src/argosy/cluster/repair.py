@@ -18,7 +18,7 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Job, Stock, Surplus, Wanting
 from argosy.cluster.audit import Audit
-from argosy.cluster.copying import Batch, Copier, Item, Outcome
+from argosy.cluster.copying import Batch, Copier, Item
 from argosy.cluster.progress import Report, Speed
 from argosy.cluster.repairing import SECOND_NS, Content, Copy, Drop, Unmet, Wait
 from argosy.cluster.roster import Roster
@@ -34,9 +34,6 @@ LOOKED_AT = 1_000
 
 MOST_LOOKED_AT = 4_000
 """And at the most: a round takes a fraction of a second, and what is more urgent may come meanwhile."""
-
-SHUNNED = 100_000
-"""Bad copies that are remembered; beyond, all are tried once more."""
 
 
 @dataclass(slots=True)
@@ -64,6 +61,7 @@ class Repair:
         copier: Copier,
         *,
         owed: Callable[[], None],
+        doubted: Callable[[int, int], None],
     ) -> None:
         """Put it together.
 
@@ -74,6 +72,7 @@ class Repair:
             rules: What is wanted.
             copier: Has batches copied.
             owed: Told when a disk has something to delete.
+            doubted: Told the file and volume of a copy from which none could be made: it may be bad.
         """
         self._table = config.repair
         self._pause = config.catalogue.upkeep_seconds
@@ -81,6 +80,7 @@ class Repair:
         self._rules = rules
         self._copier = copier
         self._owed = owed
+        self._doubted = doubted
         self._surveyor = Surveyor(config, catalogue, roster, rules, room=self._room)
         self._audit = Audit(config, catalogue, self._surveyor, heed=self._heed, found=self.wake)
         self._woken = asyncio.Event()
@@ -217,7 +217,9 @@ class Repair:
                 for job, outcome in zip(jobs, outcomes, strict=True)
                 if outcome.refusal is not None
             ]
-            self._shun(batch.source, outcomes)
+            for outcome in outcomes:
+                if isinstance(outcome.refusal, errors.Damaged):
+                    self._doubted(outcome.file, batch.source)
             if later:
                 log.info("%d of %d files weren't copied: %s", len(later), len(jobs), later[0][1].why)
                 await self._catalogue.conclude([], later)
@@ -232,15 +234,6 @@ class Repair:
     def _after_failure(self, job: Job, refusal: errors.Refused) -> Job:
         why = str(type(refusal)())  # not about which file: reasons are grouped
         return put_off(job, until_ns=time.time_ns() + self._pause_ns(job), why=f"the last try failed: {why}")
-
-    def _shun(self, source: int, outcomes: Sequence[Outcome]) -> None:
-        shunned = self._surveyor.shunned
-        for outcome in outcomes:
-            if isinstance(outcome.refusal, errors.Damaged):
-                if len(shunned) >= SHUNNED:
-                    shunned.clear()
-                shunned[outcome.ver] = shunned.get(outcome.ver, frozenset()) | {source}
-                log.warning("volume %d has no good copy of file %x any more", source, outcome.file)
 
     # --- told ----
 

@@ -132,25 +132,20 @@ class Scene:
         there = [places[number] for number in self._counted]
         self._enough = [min(self.wanted, len({level(place) for place in there})) for level in self._levels]
 
-    def plan(self, stock: Stock, shunned: Collection[int] = ()) -> Plan:
-        """Say what is to be done next for a file.
-
-        Args:
-            stock: The file and its copies.
-            shunned: Volumes whose copy of it turned out to be bad; it isn't copied, and doesn't count.
-        """
-        good = self._good(stock, shunned)
+    def plan(self, stock: Stock) -> Plan:
+        """Say what is to be done next for a file."""
+        good = self._good(stock)
         if not stock.entry.ver or not self._cares(good):
             return CONTENT
         counted = [place for place in good if place.number in self._counted]
         lacking = self._lacking(counted)
         if len(counted) < self.wanted or lacking:
-            return self._copy(stock, good, counted, lacking, shunned)
+            return self._copy(stock, good, counted, lacking)
         return self._surplus(good, counted)
 
-    def look(self, stock: Stock, shunned: Collection[int] = ()) -> Wait | Content | None:
+    def look(self, stock: Stock) -> Wait | Content | None:
         """Say whether something is to be done for a file: None if it is, but not what, which costs more."""
-        good = self._good(stock, shunned)
+        good = self._good(stock)
         if not stock.entry.ver or not self._cares(good):
             return CONTENT
         counted = [place for place in good if place.number in self._counted]
@@ -159,9 +154,9 @@ class Scene:
         step = self._surplus(good, counted)
         return step if isinstance(step, Wait | Content) else None
 
-    def danger(self, stock: Stock, shunned: Collection[int] = ()) -> int:
+    def danger(self, stock: Stock) -> int:
         """Say how many good copies a file has, wherever; `SAFE` if they are as many as are wanted."""
-        alive = sum(place.number in self._alive for place in self._good(stock, shunned))
+        alive = sum(place.number in self._alive for place in self._good(stock))
         return SAFE if alive >= self.wanted else min(alive, SAFE - 1)
 
     # --- what counts ----
@@ -187,12 +182,12 @@ class Scene:
         """Say whether files go from there even if nobody said how many copies they shall have."""
         return place.membership is Membership.DRAINING
 
-    def _good(self, stock: Stock, shunned: Collection[int]) -> list[Place]:
+    def _good(self, stock: Stock) -> list[Place]:
         return [
             self._places[copy.volume]
             for copy in stock.copies
             if (copy.standing is Standing.GOOD and copy.ver == stock.entry.ver)
-            and (copy.volume in self._places and copy.volume not in shunned)
+            and copy.volume in self._places
         ]
 
     def _lacking(self, places: Sequence[Place]) -> list[int]:
@@ -214,9 +209,12 @@ class Scene:
         good: Sequence[Place],
         counted: Sequence[Place],
         lacking: Sequence[int],
-        shunned: Collection[int],
     ) -> Plan:
-        bad = [self._places[number] for number in shunned if number in self._places]
+        bad = [
+            self._places[copy.volume]
+            for copy in stock.copies
+            if copy.standing is Standing.BAD and copy.volume in self._places
+        ]
         sources = [place for place in good if place.online]
         if not sources:
             if any(place.online for place in bad):

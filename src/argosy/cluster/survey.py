@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -45,8 +45,6 @@ class Survey:
         book: Book,
         places: Mapping[int, Place],
         way_to: Callable[[int], Way],
-        *,
-        shunned: Mapping[int, Collection[int]],
     ) -> None:
         """Put it together.
 
@@ -55,14 +53,12 @@ class Survey:
             book: The rules.
             places: The volumes; what is planned is noted in them.
             way_to: Gives the directories down to one.
-            shunned: By version, volumes whose copy turned out to be bad.
         """
         self.now_ns = time.time_ns()
         self.places = places
         self._config = config
         self._book = book
         self._way_to = way_to
-        self._shunned = shunned
         self._scenes: dict[Rule, Scene] = {}
         self._folders: dict[int, Scene | None] = {}
 
@@ -71,8 +67,7 @@ class Survey:
         scene = self._scene(stock.entry.parent)
         if scene is None:
             return CONTENT, 0
-        bad = self._bad(stock)
-        return scene.plan(stock, bad), scene.danger(stock, bad)
+        return scene.plan(stock), scene.danger(stock)
 
     def promise(self, step: Copy, stock: Stock) -> None:
         """Reckon with a copy from now on."""
@@ -88,15 +83,11 @@ class Survey:
         found = []
         for stock in stocks:
             scene = self._scene(stock.entry.parent)
-            bad = self._bad(stock)
-            step = scene.look(stock, bad) if scene else CONTENT
+            step = scene.look(stock) if scene else CONTENT
             if scene and not isinstance(step, Content):
                 due_ns = step.until_ns if step else self.now_ns
-                found.append(Job(stock.entry.id, scene.danger(stock, bad), stock.entry.size, due_ns))
+                found.append(Job(stock.entry.id, scene.danger(stock), stock.entry.size, due_ns))
         return found
-
-    def _bad(self, stock: Stock) -> Collection[int]:
-        return self._shunned.get(stock.entry.ver, ())
 
     def _scene(self, folder: int) -> Scene | None:
         """Give what a directory's rule sees; None: the directory is gone."""
@@ -153,8 +144,6 @@ class Surveyor:
             room: Says how many batches may begin at a node now.
         """
         self.traffic = Traffic()
-        self.shunned: dict[int, frozenset[int]] = {}
-        """By version, volumes whose copy turned out to be bad; forgotten before all files are looked at."""
         self._config = config
         self._catalogue = catalogue
         self._roster = roster
@@ -169,7 +158,7 @@ class Surveyor:
     def survey(self) -> Survey:
         """Look now."""
         found = self.places(self._catalogue.volumes())
-        return Survey(self._config, self.book, found, self._catalogue.way_to, shunned=self.shunned)
+        return Survey(self._config, self.book, found, self._catalogue.way_to)
 
     def places(self, volumes: Iterable[Volume]) -> dict[int, Place]:
         """Give volumes that the catalogue knows, with what the roster knows of them."""

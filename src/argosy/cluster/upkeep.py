@@ -1,4 +1,4 @@
-"""What the master does by itself: debts to disks, contents to compare, uploads and nodes given up."""
+"""What the master does by itself: debts to disks, uploads and nodes given up."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.cluster import copying
-from argosy.cluster.roster import Roster, as_doomed
+from argosy.cluster import burying, copying
+from argosy.cluster.roster import Roster
 from argosy.config import Master
 from argosy.wire import link
 
@@ -49,10 +49,10 @@ class Upkeep:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._rounds(self._give_up_lost, self._settle, self._bury))
-            tasks.create_task(self._rounds(self._compare, self._expire, woken=False))
+            tasks.create_task(self._rounds(self._expire, woken=False))
 
     async def _rounds(self, *chores: Callable[[], Awaitable[None]], woken: bool = True) -> None:
-        """Do some chores again and again; one that reads whole files doesn't delay the others."""
+        """Do some chores again and again; some don't delay the others."""
         pause = self._config.catalogue.upkeep_seconds
         while True:
             for chore in chores:
@@ -109,9 +109,7 @@ class Upkeep:
         """Pay the deletions that couldn't be done at once."""
         for node in self._roster:
             for live in list(node.volumes.values()) if node.online else []:
-                while tombs := self._catalogue.tombs(live.number, AT_ONCE):
-                    await node.ask(link.Discard(live.store_id, [as_doomed(tomb) for tomb in tombs]))
-                    await self._catalogue.buried(live.number, tombs)
+                await burying.bury(self._catalogue, node, live)
 
     async def _expire(self) -> None:
         """Let go of uploads that were cut and that nobody resumed."""
@@ -119,26 +117,3 @@ class Upkeep:
         for volume, upload in await self._catalogue.forget_expired(time.time_ns() - patience_ns):
             self._roster.forget(volume, [upload])
         await copying.forget_expired(self._catalogue, self._roster, self._config.repair.part_seconds)
-
-    async def _compare(self) -> None:
-        """Have copies read that were found under the same name, and judge by their contents."""
-        for file in self._catalogue.suspects(AT_ONCE):
-            try:
-                await self._compare_file(file)
-            except errors.Refused as refused:
-                log.info("comparing waits: %s", refused)
-
-    async def _compare_file(self, file: int) -> None:
-        digests = {}
-        ver = self._catalogue.by_id(file).ver
-        for replica in self._catalogue.replicas(file):
-            node, live = self._roster.place(replica.volume)
-            answer = await node.ask(
-                link.Checksum(live.store_id, replica.loc, replica.ver, replica.size, ["crc32", "xxh3"]),
-                self._config.link.checksum_seconds,
-            )
-            assert isinstance(answer, link.Checksums)
-            values = answer.values
-            digests[replica.volume] = int(values["crc32"], 16), bytes.fromhex(values["xxh3"])
-        if shown := await self._catalogue.compared(file, digests, ver=ver):
-            log.warning("other contents for a path that is taken, kept aside as %s", shown)

@@ -231,6 +231,21 @@ class Repair(Table, frozen=True, kw_only=True):
     """The longest of those pauses. They end when a node joins or a rule is changed."""
 
 
+class Findings(Table, frozen=True, kw_only=True):
+    """`[findings]`: copies whose bytes aren't what they should be."""
+
+    quarantine_seconds: float = 30 * 86_400.0
+    """How long a bad copy is kept in its disk's quarantine, if there is a good one elsewhere."""
+    quarantine_bytes: int = 10 * 1024 * 1024 * 1024
+    """How much of it is kept on a volume; then the oldest goes, if there is a good one; 0: any amount."""
+    recheck_seconds: float = 3_600.0
+    """How often a bad copy that is the last one is read once more."""
+    kept_seconds: float = 365 * 86_400.0
+    """How long it is remembered what was found, once nothing is to be done about it."""
+    verify_at_once: int = 4
+    """Copies that `argosy verify` has a volume asked for at once; it reads them one after the other."""
+
+
 class Paths(Table, frozen=True, kw_only=True):
     """`[paths]`: what is kept where."""
 
@@ -251,6 +266,7 @@ class Master(Table, frozen=True, kw_only=True):
     quota: Quota = Quota()
     placement: Placement = Placement()
     repair: Repair = Repair()
+    findings: Findings = Findings()
     search: Search = Search()
     sections: dict[str, Section] = msgspec.field(default_factory=dict)
 
@@ -291,6 +307,7 @@ def load_master(path: Path) -> Master:
     _check_repair(master.repair)
     if link.redial_seconds <= 0:
         raise ConfigError("link.redial_seconds: want more than 0")
+    _check_findings(master.findings)
     if link.lost_seconds <= link.beat_seconds:
         raise ConfigError("link.lost_seconds: want more than link.beat_seconds")
     if bool(ftp.certificate) != bool(ftp.key):
@@ -316,6 +333,13 @@ def load_master(path: Path) -> Master:
             key=str(at / ftp.key) if ftp.key else "",
         ),
     )
+
+
+def _check_findings(findings: Findings) -> None:
+    if min(findings.quarantine_seconds, findings.quarantine_bytes, findings.kept_seconds) < 0:
+        raise ConfigError("findings: quarantine_seconds, quarantine_bytes and kept_seconds want 0 or more")
+    if findings.recheck_seconds <= 0 or findings.verify_at_once < 1:
+        raise ConfigError("findings: recheck_seconds wants more than 0, verify_at_once at least 1")
 
 
 def _check_repair(repair: Repair) -> None:

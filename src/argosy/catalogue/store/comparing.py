@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from argosy.catalogue import merge, steps
 from argosy.catalogue.keeping import Wants
 from argosy.catalogue.model import Found, Standing, State
-from argosy.catalogue.store import jobs, replicas
+from argosy.catalogue.proof import Observed
+from argosy.catalogue.store import findings, jobs, replicas
 from argosy.catalogue.store.merging import Page
 
 
 def compared(
     db: sqlite3.Connection,
     file: int,
-    digests: Mapping[int, tuple[int | None, bytes]],
+    seen: Mapping[int, Observed],
     *,
     ver: int | None,
     mint: Callable[[], int],
@@ -27,20 +28,18 @@ def compared(
     if row is None or (ver and ver != row[0]):
         return None
     ver, parent, name, digest = row
-    copies = [copy for copy in replicas.of(db, file) if copy.volume in digests]
-    good = [digests[copy.volume] for copy in copies if copy.standing is Standing.GOOD]
-    if not good:
-        return None
-    crc32, digest = next((sums for sums in good if sums[1] == digest), good[0])
-    db.execute(
-        "UPDATE ent SET crc32 = coalesce(crc32, ?), digest = ? WHERE id = ? AND digest IS NULL",
-        (crc32, digest, file),
-    )
+    copies = [copy for copy in replicas.of(db, file) if copy.volume in seen]
+    claiming = [seen[copy.volume] for copy in copies if copy.ver == ver]
+    findings.judge(db, claiming, "compared", mint=mint, now_ns=now_ns, wants=wants)
+    if digest is None:
+        (digest,) = db.execute("SELECT digest FROM ent WHERE id = ?", (file,)).fetchone()
+    strangers = [copy for copy in copies if copy.standing is Standing.SUSPECT and copy.ver != ver]
     aside = None
-    for copy in copies:
-        if copy.standing is Standing.GOOD:
+    for copy in strangers:
+        sums = seen[copy.volume]
+        if digest is None or sums.digest is None:
             continue
-        if digests[copy.volume][1] == digest:
+        if sums.digest == digest:
             db.execute(
                 "UPDATE replica SET standing = 0, ver = ? WHERE file = ? AND volume = ?",
                 (ver, file, copy.volume),
@@ -48,7 +47,7 @@ def compared(
             replicas.owe(db, file, directory=False, now_ns=now_ns)
             continue
         page = Page(db, copy.volume, mint=mint, now_ns=now_ns, wants=wants)
-        found = Found(copy.loc, copy.size, copy.mtime_ns, 0, *digests[copy.volume])
+        found = Found(copy.loc, copy.size, copy.mtime_ns, 0, sums.crc32, sums.digest)
         free = merge.aside_name(page, parent, name)
         apart = (steps.Drop(file), steps.Create(parent, free, State.CONFLICT, found))
         page.carry_out(iter(apart))

@@ -78,7 +78,13 @@ def lapsed(db: sqlite3.Connection, number: int) -> bool:
 
 def _highest(db: sqlite3.Connection) -> int:
     """Give the newest id that is written anywhere."""
-    tables = (("id", "ent"), ("ver", "ent WHERE ver <> 0"), ("id", "upload"), ("ver", "tomb"))
+    tables = (
+        ("id", "ent"),
+        ("ver", "ent WHERE ver <> 0"),
+        ("id", "upload"),
+        ("ver", "tomb"),
+        ("id", "finding"),
+    )
     highest: list[int] = [
         db.execute(f"SELECT coalesce(max({what}), 1) FROM {table}").fetchone()[0]  # noqa: S608 - constants
         for what, table in tables

@@ -38,7 +38,7 @@ _ENTRY = f"{tree.COLUMNS}, named_ns"
 _HOLDERS = "SELECT e.id, e.parent, e.name, e.kind, e.state, e.ver, e.size, e.crc32, e.digest FROM ent e WHERE"
 _KNOWN = (
     "SELECT r.loc, r.file, r.ver, r.standing, r.size, r.mtime_ns, r.listed,"
-    " e.crc32 IS NOT NULL OR e.digest IS NOT NULL"
+    " e.crc32 IS NOT NULL OR e.digest IS NOT NULL, e.digest"
     " FROM replica r JOIN ent e ON e.id = r.file WHERE r.volume = ?"
 )
 
@@ -54,8 +54,8 @@ def _is(held: Any, file: int) -> bool:
 
 
 def _to_known(row: Any) -> Known:
-    loc, file, ver, standing, size, mtime_ns, listed, summed = row
-    return Known(loc, file, ver, STANDINGS[standing], size, mtime_ns, bool(listed), bool(summed))
+    loc, file, ver, standing, size, mtime_ns, listed, summed, digest = row
+    return Known(loc, file, ver, STANDINGS[standing], size, mtime_ns, bool(listed), bool(summed), digest)
 
 
 def merge(
@@ -381,7 +381,7 @@ class Page:
 
     def _write_replica(self, file: int, ver: int, standing: Standing, found: Found) -> None:
         loc = found.loc
-        code = replicas.GOOD if standing is Standing.GOOD else replicas.SUSPECT
+        code = STANDINGS.index(standing)
         self._new_replicas.append((self.volume, loc, file, ver, code, found.size, found.mtime_ns, 1))
         self._known.pop(loc, None)
         self._copies.pop(file, None)
@@ -411,8 +411,9 @@ class Page:
         self.report.added += 1
 
     def _move(self, step: steps.Move) -> None:
+        standing = self.copies(step.file)[self.volume].standing
         self._drop_replica(step.file)
-        self._write_replica(step.file, self.entry(step.file).ver, Standing.GOOD, step.found)
+        self._write_replica(step.file, self.entry(step.file).ver, standing, step.found)
         self.report.changed += 1
 
     def _refresh(self, step: steps.Refresh) -> None:
@@ -427,6 +428,7 @@ class Page:
             *(known.loc, known.file, known.ver, known.standing, known.size, found.mtime_ns),
             listed=True,
             summed=known.summed,
+            digest=known.digest,
         )
 
     def _learn(self, step: steps.Learn) -> None:
@@ -447,6 +449,15 @@ class Page:
         self._drop_replica(step.file)
         self._write_replica(step.file, ver, Standing.GOOD, found)
         self.report.changed += 1
+
+    def _mistrust(self, step: steps.Mistrust) -> None:
+        row = self._ask(
+            "UPDATE replica SET standing = 1 WHERE file = ? AND volume = ? RETURNING loc",
+            *(step.file, self.volume),
+        ).fetchone()
+        self._known.pop(row[0], None)
+        self._copies.pop(step.file, None)
+        self._touched.add(step.file)
 
     def _drop(self, step: steps.Drop) -> None:
         self._drop_replica(step.file)
@@ -538,6 +549,7 @@ class Page:
         steps.Refresh: _refresh,
         steps.Learn: _learn,
         steps.Change: _change,
+        steps.Mistrust: _mistrust,
         steps.Drop: _drop,
         steps.Promote: _promote,
         steps.Remove: _remove,

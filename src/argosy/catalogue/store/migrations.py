@@ -106,9 +106,23 @@ def _stale_disks(db: sqlite3.Connection) -> None:
     )
 
 
+def _findings(db: sqlite3.Connection) -> None:
+    """What was found of copies is kept, and deletions that are refused are put off."""
+    db.execute("ALTER TABLE tomb ADD COLUMN finding BIGINT NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE tomb ADD COLUMN tries INTEGER NOT NULL DEFAULT 0")
+    db.execute(
+        "CREATE TABLE finding(id INTEGER NOT NULL PRIMARY KEY, found_ns BIGINT NOT NULL, node TEXT NOT NULL,"
+        " volume INTEGER NOT NULL, loc BLOB NOT NULL, path BLOB NOT NULL, file BIGINT NOT NULL,"
+        " ver BIGINT NOT NULL, size BIGINT NOT NULL, cause TEXT NOT NULL, trouble TEXT NOT NULL,"
+        " wanted_crc32 BIGINT, wanted_digest BLOB, found_crc32 BIGINT, found_digest BLOB,"
+        " became SMALLINT NOT NULL, became_ns BIGINT NOT NULL)"
+    )
+    db.execute("CREATE INDEX finding_open ON finding(file, volume) WHERE became < 3")
+
+
 def _proof_and_moves(db: sqlite3.Connection) -> None:
     """Version 6: uploads have company, and what the administrator has ordered is kept."""
-    for change in (_company_for_uploads, _errands, _stale_disks):
+    for change in (_company_for_uploads, _errands, _stale_disks, _findings):
         change(db)
 
 

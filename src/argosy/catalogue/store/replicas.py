@@ -8,13 +8,13 @@ from typing import Any
 
 from argosy.catalogue.model import Counts, Discard, Replica, Standing
 
-STANDINGS = (Standing.GOOD, Standing.SUSPECT)
+STANDINGS = (Standing.GOOD, Standing.SUSPECT, Standing.BAD)
 """What the numbers in the table mean, by place."""
 
 CHUNK = 256
 """Values in one `IN`: few enough for every engine."""
 
-GOOD, SUSPECT = range(len(STANDINGS))
+GOOD, SUSPECT, BAD = range(len(STANDINGS))
 
 SELECT = (
     "SELECT r.file, r.volume, v.node, r.ver, r.standing, r.loc, r.size, r.mtime_ns"
@@ -109,9 +109,14 @@ def bury_one(db: sqlite3.Connection, file: int, discard: Discard, now_ns: int) -
 def bury_found(db: sqlite3.Connection, discard: Discard, file: int, now_ns: int) -> None:
     """Owe a volume the deletion of what lies there and is no replica."""
     db.execute(
-        "INSERT INTO tomb(volume, loc, ver, size, mtime_ns, file, due_ns) VALUES(?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT(volume, loc, ver) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns",
-        (discard.volume, discard.loc, discard.ver, discard.size, discard.mtime_ns, file, now_ns),
+        "INSERT INTO tomb(volume, loc, ver, size, mtime_ns, file, due_ns, finding)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(volume, loc, ver) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+        " due_ns = excluded.due_ns, finding = excluded.finding",
+        (
+            *(discard.volume, discard.loc, discard.ver, discard.size, discard.mtime_ns),
+            *(file, now_ns, discard.finding),
+        ),
     )
 
 
@@ -124,27 +129,61 @@ def owe(db: sqlite3.Connection, file: int, *, directory: bool, now_ns: int) -> N
     )
 
 
-def tombs(db: sqlite3.Connection, volume: int, limit: int) -> list[Discard]:
-    """List deletions that a volume is still owed."""
+def tombs(db: sqlite3.Connection, volume: int, limit: int, now_ns: int) -> list[Discard]:
+    """List deletions that a volume is still owed, but for those that were put off."""
     rows = db.execute(
-        "SELECT volume, loc, ver, size, mtime_ns FROM tomb WHERE volume = ? ORDER BY loc, ver LIMIT ?",
-        (volume, limit),
+        "SELECT volume, loc, ver, size, mtime_ns, finding FROM tomb WHERE volume = ? AND due_ns <= ?"
+        " ORDER BY loc, ver LIMIT ?",
+        (volume, now_ns, limit),
     )
     return [Discard(*row) for row in rows.fetchall()]
 
 
+_TOMB = "volume = ? AND loc = ? AND ver = ? AND size = ? AND mtime_ns = ?"
+
+
+def _tomb(volume: int, discard: Discard) -> tuple[object, ...]:
+    return volume, discard.loc, discard.ver, discard.size, discard.mtime_ns
+
+
 def buried(db: sqlite3.Connection, volume: int, done: Sequence[Discard]) -> None:
     """Drop the tombstones of deletions that the volume has carried out."""
+    db.executemany(f"DELETE FROM tomb WHERE {_TOMB}", [_tomb(volume, discard) for discard in done])  # noqa: S608
+
+
+def refused(
+    db: sqlite3.Connection, left: Sequence[Discard], now_ns: int, first_ns: int, most_ns: int
+) -> None:
+    """Put deletions off that nodes refused, each time twice as long.
+
+    Args:
+        db: In a transaction.
+        left: The deletions.
+        now_ns: The time.
+        first_ns: The first pause.
+        most_ns: The longest.
+    """
+    pause = "CASE WHEN tries < 30 THEN ? << tries ELSE ? END"
     db.executemany(
-        "DELETE FROM tomb WHERE volume = ? AND loc = ? AND ver = ? AND size = ? AND mtime_ns = ?",
-        [(volume, discard.loc, discard.ver, discard.size, discard.mtime_ns) for discard in done],
+        f"UPDATE tomb SET due_ns = ? + CASE WHEN {pause} < ? THEN {pause} ELSE ? END, tries = tries + 1"  # noqa: S608
+        f" WHERE {_TOMB}",
+        [
+            (now_ns, first_ns, most_ns, most_ns, first_ns, most_ns, most_ns, *_tomb(one.volume, one))
+            for one in left
+        ],
     )
+
+
+def retry(db: sqlite3.Connection, volume: int) -> None:
+    """Have all that a volume is owed tried now: its disk may be another one, or mounted again."""
+    db.execute("UPDATE tomb SET due_ns = 0, tries = 0 WHERE volume = ? AND tries <> 0", (volume,))
 
 
 def suspects(db: sqlite3.Connection, after: int, limit: int) -> list[int]:
     """List files with a copy whose content nobody has compared, in order of FileIds from behind `after`."""
     rows = db.execute(
-        "SELECT DISTINCT file FROM replica WHERE standing <> 0 AND file > ? ORDER BY file LIMIT ?",
+        "SELECT DISTINCT file FROM replica WHERE standing <> 0 AND standing = 1 AND file > ?"
+        " ORDER BY file LIMIT ?",
         (after, limit),
     )
     return [file for (file,) in rows.fetchall()]
@@ -178,7 +217,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         damaged=_count(db, _DAMAGED),
         partial=states.get(2, 0),
         conflicts=states.get(3, 0),
-        suspects=_count(db, "replica WHERE standing <> 0"),
+        suspects=_count(db, "replica WHERE standing <> 0 AND standing = 1"),
         tombstones=_count(db, "tomb"),
         by_volume={
             volume: (number, held)

@@ -46,8 +46,8 @@ TABLES = (
         generation BIGINT NOT NULL DEFAULT 0, pending BIGINT NOT NULL DEFAULT 0,
         doubt SMALLINT NOT NULL DEFAULT 0
     )""",
-    # standing: 0 good, 1 suspect. listed: 0 until the volume's own list has shown the file at this loc;
-    # a list that was read before can't make it vanish. Clustered by loc, the order in which lists come.
+    # standing: 0 good, 1 suspect, 2 bad. listed: 0 until the volume's own list has shown the file at this
+    # loc; a list that was read before can't make it vanish. Clustered by loc, the order in which lists come.
     """CREATE TABLE replica(
         volume INTEGER NOT NULL REFERENCES volume(number), loc BLOB NOT NULL,
         file BIGINT NOT NULL REFERENCES ent(id), ver BIGINT NOT NULL, standing SMALLINT NOT NULL,
@@ -57,9 +57,12 @@ TABLES = (
     "CREATE UNIQUE INDEX replica_file ON replica(file, volume)",
     "CREATE INDEX replica_ver ON replica(ver) WHERE listed = 0",
     "CREATE INDEX replica_standing ON replica(file) WHERE standing <> 0",
+    # finding: 0, or what was found of a bad copy: it is kept in the quarantine, not in the trash. tries: how
+    # often the node refused it.
     """CREATE TABLE tomb(
         volume INTEGER NOT NULL REFERENCES volume(number), loc BLOB NOT NULL, ver BIGINT NOT NULL,
         size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, file BIGINT NOT NULL, due_ns BIGINT NOT NULL,
+        finding BIGINT NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY(volume, loc, ver)
     ) WITHOUT ROWID""",
     "CREATE INDEX tomb_ver ON tomb(volume, ver)",
@@ -108,6 +111,17 @@ TABLES = (
         name TEXT NOT NULL PRIMARY KEY, begun_ns BIGINT NOT NULL, files BIGINT NOT NULL,
         bytes BIGINT NOT NULL, settings TEXT NOT NULL
     ) WITHOUT ROWID""",
+    # Copies whose bytes weren't what they should be, or couldn't be read. path: as it was then. cause: where
+    # that turned up. trouble: empty, "missing" or "unreadable". became: 0 found, 1 owed, 2 quarantined,
+    # 3 purged, 4 gone, 5 healed, 6 overtaken. file may be gone since.
+    """CREATE TABLE finding(
+        id INTEGER NOT NULL PRIMARY KEY, found_ns BIGINT NOT NULL, node TEXT NOT NULL,
+        volume INTEGER NOT NULL, loc BLOB NOT NULL, path BLOB NOT NULL, file BIGINT NOT NULL,
+        ver BIGINT NOT NULL, size BIGINT NOT NULL, cause TEXT NOT NULL, trouble TEXT NOT NULL,
+        wanted_crc32 BIGINT, wanted_digest BLOB, found_crc32 BIGINT, found_digest BLOB,
+        became SMALLINT NOT NULL, became_ns BIGINT NOT NULL
+    )""",
+    "CREATE INDEX finding_open ON finding(file, volume) WHERE became < 3",
     """CREATE TABLE token(
         id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
         used SMALLINT NOT NULL

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from argosy.errors import OverQuota, TransferCut
-from argosy.node.data.summing import Sums
 from argosy.node.data.transfer import Progress
+from argosy.node.disk.checksums import Sums
 
 
 class Arrival:

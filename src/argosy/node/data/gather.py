@@ -18,9 +18,9 @@ from typing import NamedTuple
 from argosy.errors import BadArgument, Busy, Damaged, Failed, NoSpace, Refused, TransferCut
 from argosy.net.peer import refusal
 from argosy.node.data.arrival import Arrival
-from argosy.node.data.summing import Summing, Sums
 from argosy.node.data.transfer import Progress, cut_by, write
 from argosy.node.disk import roots
+from argosy.node.disk.checksums import Summing, Sums
 from argosy.node.disk.journal import PartRow
 from argosy.node.disk.volume import Volume, finish
 from argosy.wire import link

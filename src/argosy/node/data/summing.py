@@ -1,4 +1,4 @@
-"""Checksums of what arrives: added up block by block, or by a thread that follows a file as it grows."""
+"""Checksums of what arrives by splice: added up by a thread that follows the file as it grows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import os
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import NamedTuple, Self
-
-import xxhash
-from isal import isal_zlib
+from typing import Self
 
 from argosy.errors import Damaged, Failed
+from argosy.node.disk.checksums import Summing
 
 _STEP_BYTES = 1 << 20
 """The follower is woken for so much: seldom enough to cost nothing, and still in the processor's cache."""
@@ -38,30 +36,6 @@ def core_to_spare() -> Iterator[bool]:
     finally:
         if claimed:
             _CORES.release()
-
-
-class Sums(NamedTuple):
-    """Checksums of what arrived; None where it didn't begin at the file's start."""
-
-    crc32: int | None
-    digest: bytes | None
-
-
-class Summing:
-    """CRC-32 and XXH3-128, under way."""
-
-    def __init__(self) -> None:
-        self._crc32 = 0
-        self._digest = xxhash.xxh3_128()
-
-    def add(self, block: bytes | memoryview) -> None:
-        """Add the next bytes."""
-        self._crc32 = isal_zlib.crc32(block, self._crc32)
-        self._digest.update(block)
-
-    def sums(self) -> Sums:
-        """Give the sums of all bytes so far."""
-        return Sums(self._crc32, self._digest.digest())
 
 
 class Follower:

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from argosy.errors import Changed, Damaged, Failed, Refused
 from argosy.node.data.arrival import Arrival
-from argosy.node.data.summing import Sums
 from argosy.node.data.transfer import Progress, send_all
+from argosy.node.disk.checksums import Sums
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
 from argosy.wire.link import pieces

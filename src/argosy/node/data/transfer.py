@@ -19,9 +19,10 @@ from typing import Protocol
 from argosy.errors import Damaged, Failed, TransferCut
 from argosy.net import pipe
 from argosy.node.data.lines import FromWire, ToWire
-from argosy.node.data.pace import Pace
-from argosy.node.data.summing import Follower, Summing, Sums, core_to_spare
+from argosy.node.data.summing import Follower, core_to_spare
 from argosy.node.disk import roots
+from argosy.node.disk.checksums import Summing, Sums
+from argosy.node.disk.pace import Pace
 
 _SENDFILE_BYTES = 4 << 20
 """Asked of one `sendfile`: between two we count, and the kernel keeps the socket full by itself."""

@@ -1,11 +1,11 @@
-"""Checksums of files that lie here, by request."""
+"""Checksums: of all that a file holds, added up block by block; or those that somebody asks for."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 import xxhash
 from isal import isal_zlib
@@ -25,6 +25,30 @@ class Sum(Protocol):
     def hexdigest(self) -> str:
         """Give the sum of all."""
         ...
+
+
+class Sums(NamedTuple):
+    """A file's checksums; None where nobody knows them."""
+
+    crc32: int | None
+    digest: bytes | None
+
+
+class Summing:
+    """CRC-32 and XXH3-128, under way."""
+
+    def __init__(self) -> None:
+        self._crc32 = 0
+        self._digest = xxhash.xxh3_128()
+
+    def add(self, block: bytes | memoryview) -> None:
+        """Add the next bytes."""
+        self._crc32 = isal_zlib.crc32(block, self._crc32)
+        self._digest.update(block)
+
+    def sums(self) -> Sums:
+        """Give the sums of all bytes so far."""
+        return Sums(self._crc32, self._digest.digest())
 
 
 class _Crc32:
@@ -49,24 +73,33 @@ def _sum(algorithm: str) -> Sum:
     raise Unsupported(algorithm)
 
 
-def checksums(descriptor: int, algorithms: Iterable[str], *, offset: int, length: int) -> Mapping[str, str]:
-    """Read a file and sum it up.
+def checksums(blocks: Iterable[memoryview], algorithms: Iterable[str]) -> Mapping[str, str]:
+    """Sum bytes up.
 
     Args:
-        descriptor: The file.
+        blocks: The bytes; each is good until the next is asked for.
         algorithms: Of `crc32`, `xxh3` (of 128 bits), `md5`, `sha1`, `sha256`, `sha512`.
-        offset: The first byte that counts.
-        length: How many count.
 
     Returns:
         Hex digits by algorithm.
 
     Raises:
         Unsupported: An algorithm that isn't one of those.
+    """
+    sums = {algorithm: _sum(algorithm) for algorithm in algorithms}
+    for block in blocks:
+        for each in sums.values():
+            each.update(block)
+    return {algorithm: each.hexdigest() for algorithm, each in sums.items()}
+
+
+def part_of(descriptor: int, offset: int, length: int) -> Iterator[memoryview]:
+    """Read some bytes of a file, block by block.
+
+    Raises:
         Damaged: The file is shorter.
         Failed: The disk can't read it.
     """
-    sums = {algorithm: _sum(algorithm) for algorithm in algorithms}
     buffer = memoryview(bytearray(_BLOCK))
     while length > 0:
         try:
@@ -75,8 +108,6 @@ def checksums(descriptor: int, algorithms: Iterable[str], *, offset: int, length
             raise Failed(error.strerror or str(error)) from error
         if not count:
             raise Damaged("the file became shorter")
-        for each in sums.values():
-            each.update(buffer[:count])
+        yield buffer[:count]
         offset += count
         length -= count
-    return {algorithm: each.hexdigest() for algorithm, each in sums.items()}

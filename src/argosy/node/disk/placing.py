@@ -77,7 +77,13 @@ class Placing:
             self._journal_commit(self._place(order), row, order)
 
     def discard(self, doomed: link.Doomed) -> None:
-        """Move a file to the trash if it is the version meant; one that is appended to, later."""
+        """Move a file to the trash if it is the version meant; one that is appended to, later.
+
+        One with a finding goes to the quarantine.
+
+        Raises:
+            NotFound: One with a finding isn't there, nor in the quarantine.
+        """
         if (upload := self._extensions.free(doomed)) is not None:
             self._journal.drop_parts([upload])  # it goes on from what the tree has given up
             self._doomed[upload] = doomed
@@ -87,7 +93,7 @@ class Placing:
             self._journal_commit(placed, part)
         elif part and part.sealed:
             if self._root.file(part_loc(doomed.ver)):
-                self._root.discard(part_loc(doomed.ver), doomed.ver, keep=self._trash)
+                self._put_away(part_loc(doomed.ver), doomed)
             self._journal.drop_parts([doomed.ver])
             return
         row = self._journal.find(doomed.loc)
@@ -96,11 +102,20 @@ class Placing:
         loc = row.loc if row else doomed.loc
         found = self._root.file(loc)
         if found is None or not _is_meant(doomed, row, found):
+            if doomed.finding and not self._root.has_bad(doomed.loc, doomed.finding):
+                raise NotFound(doomed.loc)
             return
-        self._root.discard(loc, doomed.ver, keep=self._trash)
+        self._put_away(loc, doomed)
         self._touch(loc)
         self._journal.write([Row(loc, found.st_size, found.st_mtime_ns, doomed.ver, gone=1)])
         self._root.remove_empty_parents(loc)
+
+    def _put_away(self, loc: bytes, doomed: link.Doomed) -> None:
+        if doomed.finding:
+            self._root.keep_bad(loc, doomed.finding)
+            log.warning("%s: %r is bad, kept in the quarantine", self._root.store_id, loc)
+        else:
+            self._root.discard(loc, doomed.ver, keep=self._trash)
 
     def released(self, upload: int) -> None:
         """Delete the file that only waited for its writer to end."""

@@ -384,6 +384,39 @@ class Root:
         """Put what is in the way where nobody deletes it."""
         self.move(loc, b"%s/%d/%s" % (_QUARANTINE, time.time_ns(), loc))
 
+    def keep_bad(self, loc: bytes, finding: int) -> None:
+        """Put a file whose bytes are bad into the quarantine, under the number of what was found.
+
+        Raises:
+            NotFound: It isn't there. If it is in the quarantine already, nothing is raised.
+        """
+        kept = _kept_at(finding, loc)
+        try:
+            self.move(loc, kept)
+        except NotFound:
+            if self.file(kept) is None:
+                raise
+            return
+        with contextlib.suppress(OSError, NotFound):  # put back by hand it mustn't pass for what it was
+            descriptor = self.open(kept)
+            try:
+                unmark(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def has_bad(self, loc: bytes, finding: int) -> bool:
+        """Whether a file lies in the quarantine under the number of what was found."""
+        return self.file(_kept_at(finding, loc)) is not None
+
+    def purge(self, finding: int) -> None:
+        """Delete for good what is in the quarantine under a number.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.path + b"/" + _QUARANTINE + b"/" + _finding(finding))
+
     def empty_trash(self, before: float) -> None:
         """Delete for good what came into the trash before a time, in seconds since 1970."""
         for entry in os.scandir(self.path + b"/" + _TRASH):
@@ -499,6 +532,14 @@ def read_mark(path: bytes, size: int, mtime_ns: int) -> Mark | None:
         )
     except (OSError, ValueError):
         return None
+
+
+def _finding(number: int) -> bytes:
+    return b"finding-%016x" % number
+
+
+def _kept_at(finding: int, loc: bytes) -> bytes:
+    return b"%s/%s/%s" % (_QUARANTINE, _finding(finding), loc.removeprefix(OURS + b"/"))
 
 
 def refusal(error: OSError) -> NoSpace | Failed:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argosy import config
-from argosy.node.disk.checksums import checksums
+from argosy.errors import Damaged, Failed, Unavailable
+from argosy.node.disk.checksums import checksums, part_of
+from argosy.node.disk.reading import DiskReader
 from argosy.node.disk.rounds import Rounds
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
+
+_T = TypeVar("_T")
 
 GATHER_SECONDS = 0.02
 """Uploads that are to be put in place gather for so long: for each one alone the journal would be written."""
@@ -37,10 +42,12 @@ class Station:
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="orders")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="checksum")
 
-    async def order(self, work: Callable[[], None]) -> None:
-        """Carry out an order, one after the other."""
+    async def order(self, work: Callable[[], _T]) -> _T:
+        """Carry out an order, one after the other, and give what it gives."""
         async with self.gate:
-            await asyncio.get_running_loop().run_in_executor(self._hands, self._in_turn, self._taken(), work)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._hands, self._in_turn, self._taken(), work
+            )
 
     async def commit(self, parts: Iterable[link.CommitPart]) -> None:
         """Put uploads in place, together with those of the next moment: they are read where they are, too."""
@@ -59,16 +66,18 @@ class Station:
         parts, self._parts = self._parts, []
         return parts
 
-    def _in_turn(self, parts: list[link.CommitPart], work: Callable[[], None]) -> None:
+    def _in_turn(self, parts: list[link.CommitPart], work: Callable[[], _T]) -> _T:
         if parts:
             self.volume.commit(parts)
-        work()
+        return work()
 
     async def checksum(self, order: link.Checksum) -> link.Checksums:
         """Sum a file up, one after the other: each keeps a processor and the disk busy.
 
         Raises:
             Damaged: The file isn't there, or it is shorter.
+            Failed: The disk can't read it.
+            Unavailable: The disk is gone.
             Unsupported: An algorithm that we don't know.
         """
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._checksum, order)
@@ -82,11 +91,33 @@ class Station:
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _checksum(self, order: link.Checksum) -> link.Checksums:
-        descriptor = self.volume.read(order.loc, order.ver, order.size)
         try:
-            rest = max(order.size - order.offset, 0)
-            length = rest if order.length < 0 else min(order.length, rest)
-            sums = checksums(descriptor, order.algorithms, offset=order.offset, length=length)
-            return link.Checksums(dict(sums))
-        finally:
-            os.close(descriptor)
+            descriptor = self.volume.read(order.loc, order.ver, order.size)
+            try:
+                return link.Checksums(dict(self._sums(descriptor, order)))
+            finally:
+                os.close(descriptor)
+        except (Damaged, Failed, OSError) as error:
+            self._check_disk()
+            if isinstance(error, OSError):
+                raise Failed(error.strerror or str(error)) from error
+            raise
+
+    def _sums(self, descriptor: int, order: link.Checksum) -> Mapping[str, str]:
+        if order.fresh and order.offset == 0 and order.length < 0:
+            with DiskReader() as reader:
+                return checksums(reader.blocks(descriptor, order.size), order.algorithms)
+        rest = max(order.size - order.offset, 0)
+        length = rest if order.length < 0 else min(order.length, rest)
+        return checksums(part_of(descriptor, order.offset, length), order.algorithms)
+
+    def _check_disk(self) -> None:
+        """See whether it is the disk that is gone, and not the file.
+
+        Raises:
+            Unavailable: It is.
+        """
+        try:
+            self.volume.root.check()
+        except Failed as gone:
+            raise Unavailable(gone.subject) from gone

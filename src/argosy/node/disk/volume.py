@@ -17,6 +17,7 @@ from argosy.errors import (
     Failed,
     NoSpace,
     NotFound,
+    Refused,
     TransferCut,
 )
 from argosy.node.disk import roots
@@ -329,7 +330,7 @@ class Volume:
             with self.journal.together():
                 for order in parts[start : start + _AT_ONCE]:
                     check_loc(order.loc)
-                    with self._one_refused("placed", order.loc):
+                    with contextlib.suppress(*REFUSED_BY_DISK), self._one_refused("placed", order.loc):
                         self._placing.commit(order)
                 self._placing.flush()
 
@@ -345,19 +346,40 @@ class Volume:
                 if upload not in self._receiving:
                     self._extensions.undo(upload)
 
-    def discard(self, files: Sequence[link.Doomed]) -> None:
-        """Move files to the trash, each only if it is the version meant; one that can't be moved stays.
+    def discard(self, files: Sequence[link.Doomed]) -> list[link.Left]:
+        """Move files to the trash, or to the quarantine, each only if it is the version meant.
+
+        Returns:
+            Those that can't be moved, and stay.
 
         Raises:
             Failed: The disk is gone, or the journal fails. Ask again.
         """
+        left: list[link.Left] = []
         for start in range(0, len(files), _AT_ONCE):
             with self.journal.together():
-                for doomed in files[start : start + _AT_ONCE]:
+                for place, doomed in enumerate(files[start : start + _AT_ONCE], start):
                     check_loc(doomed.loc)
-                    with self._one_refused("discarded", doomed.loc):
-                        self._placing.discard(doomed)
+                    try:
+                        with self._one_refused("discarded", doomed.loc):
+                            self._placing.discard(doomed)
+                    except REFUSED_BY_DISK as error:
+                        refused = error if isinstance(error, Refused) else roots.refusal(error)
+                        left.append(link.Left(place, type(refused).__name__, str(refused)))
                 self._placing.flush()
+        return left
+
+    def purge(self, findings: Sequence[int]) -> None:
+        """Delete for good what is kept in the quarantine under these numbers.
+
+        Raises:
+            Failed: The disk refuses.
+        """
+        try:
+            for finding in findings:
+                self.root.purge(finding)
+        except OSError as error:
+            raise roots.refusal(error) from error
 
     def settle(self, order: link.Settle) -> None:
         """Move a file to where the tree has it, and give it its time.
@@ -415,12 +437,13 @@ class Volume:
 
     @contextlib.contextmanager
     def _one_refused(self, what: str, loc: bytes) -> Iterator[None]:
-        """Let an order go on after one file that the disk refuses, as long as the disk itself is there."""
+        """Log that the disk refuses one file; raise another refusal if the disk itself is gone."""
         try:
             yield
         except REFUSED_BY_DISK as error:
             self.root.check()
             log.warning("%s: %r can't be %s: %s", self.store_id, loc, what, error)
+            raise
 
     # --- inside, under the lock
 

@@ -124,10 +124,14 @@ class Session:
                 await station.order(partial(station.volume.forget, order.uploads))
             case link.Discard():
                 station = self._station(order.store_id)
-                await station.order(partial(station.volume.discard, order.files))
+                if left := await station.order(partial(station.volume.discard, order.files)):
+                    return link.Discarded(left)
             case link.Remember():
                 station = self._station(order.store_id)
                 await station.order(partial(station.volume.remember, order.generation))
+            case link.Purge():
+                station = self._station(order.store_id)
+                await station.order(partial(station.volume.purge, order.findings))
             case link.Settle():
                 station = self._station(order.store_id)
                 await station.order(partial(station.volume.settle, order))

@@ -24,7 +24,19 @@ from argosy.wire.link.beat import Beat, Running, Space
 from argosy.wire.link.copying import Arrived, Gather, Gathered, Item, Offer, Supply, Visit, Wanted
 from argosy.wire.link.enrolling import AskAuthority, Authority, Enrol, Enrolled, Renew
 from argosy.wire.link.feed import Changes, Feed, File, Group, Held, Merged, Scan, Scanned
-from argosy.wire.link.files import Checksum, Checksums, Commit, CommitPart, Discard, Doomed, Forget, Settle
+from argosy.wire.link.files import (
+    Checksum,
+    Checksums,
+    Commit,
+    CommitPart,
+    Discard,
+    Discarded,
+    Doomed,
+    Forget,
+    Left,
+    Purge,
+    Settle,
+)
 from argosy.wire.link.frames import ALIVE, FRAME_LIMIT, Body, Frame, FrameReader, LinkError, encode
 from argosy.wire.link.joining import (
     VERSION,
@@ -87,6 +99,7 @@ __all__ = [
     "CommitPart",
     "Dial",
     "Discard",
+    "Discarded",
     "Done",
     "Doomed",
     "Enrol",
@@ -104,6 +117,7 @@ __all__ = [
     "Held",
     "Hello",
     "Item",
+    "Left",
     "LinkError",
     "Meet",
     "Merged",
@@ -114,6 +128,7 @@ __all__ = [
     "Pace",
     "Part",
     "Ports",
+    "Purge",
     "Receive",
     "Remember",
     "Renew",

@@ -43,13 +43,38 @@ class Doomed(Message, tag="doomed"):
     ver: int
     size: int
     mtime_ns: int
+    finding: int = 0
+    """Not 0: its bytes are bad. It is kept in the quarantine, under this number, until `Purge`."""
 
 
 class Discard(Message, tag="discard"):
-    """Move files to the volume's trash. Safe to repeat; answered by `Ok`."""
+    """Move files to the volume's trash. Safe to repeat; answered by `Ok`, or by `Discarded`."""
 
     store_id: str
     files: list[Doomed]
+
+
+class Left(Message, tag="left"):
+    """A file of a `Discard` that stays where it is."""
+
+    place: int
+    """Its place in the order's list, from 0."""
+    refusal: str
+    """`NotFound`, of one with a finding: it isn't there, and needs no other try. Else: ask again later."""
+    subject: str
+
+
+class Discarded(Message, tag="discarded"):
+    """All files of a `Discard` went but for these."""
+
+    left: list[Left]
+
+
+class Purge(Message, tag="purge"):
+    """Delete what the quarantine keeps under these numbers. Safe to repeat; answered by `Ok`."""
+
+    store_id: str
+    findings: list[int]
 
 
 class Settle(Message, tag="settle"):
@@ -83,6 +108,8 @@ class Checksum(Message, tag="checksum"):
     offset: int = 0
     length: int = -1
     """Bytes from `offset` on; -1: to the end."""
+    fresh: bool = False
+    """Read it from the disk, whatever the memory has of it."""
 
 
 class Checksums(Message, tag="checksums"):
@@ -91,5 +118,5 @@ class Checksums(Message, tag="checksums"):
     values: dict[str, str]
 
 
-Body = Commit | Forget | Discard | Settle | Checksum | Checksums
+Body = Commit | Forget | Discard | Discarded | Purge | Settle | Checksum | Checksums
 """Those of these messages that are a frame's body; the others are parts of them."""

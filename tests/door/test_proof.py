@@ -1,0 +1,123 @@
+"""Bytes that rot on a disk: they are found, set aside, replaced, and told. With real nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from argosy.catalogue.keeping import Wish
+from argosy.catalogue.model import Standing
+from argosy.catalogue.proof import Became, Finding
+from cluster import Cluster, Machine, cluster, path
+from running import needs
+
+TWO = {"sections": {"all": {"path": "/", "copies": 2, "repair_delay_seconds": 60.0}}}
+QUICK = {"repair": {"retry_first_seconds": 0.2, "retry_most_seconds": 1.0}}
+CONTENT = os.urandom(100_000)
+
+
+def flip(machine: Machine, loc: str, at: int = 5) -> bytes:
+    """Change a bit of a stored file as a failing disk does: nothing but its bytes tells of it."""
+    file = machine.root / loc
+    times, content = file.stat(), bytearray(file.read_bytes())
+    content[at] ^= 0x10
+    file.write_bytes(content)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return bytes(content)
+
+
+def findings(site: Cluster) -> list[Finding]:
+    return site.catalogue.findings(3600.0, 100)
+
+
+def kept(machine: Machine, finding: Finding) -> Path:
+    """Where a node keeps a bad copy."""
+    return machine.root / f".argosy/quarantine/finding-{finding.id:016x}" / finding.loc.decode()
+
+
+@contextlib.contextmanager
+def immovable(file: Path) -> Iterator[None]:
+    """Have the disk refuse to move a file, even for root: something is mounted on it."""
+    mount, umount = needs("mount"), needs("umount")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for a file that can't be moved")
+    subprocess.run([mount, "--bind", str(file), str(file)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([umount, str(file)], check=True)
+
+
+async def two_copies(site: Cluster, *paths: str) -> None:
+    def good(at: str) -> int:
+        copies = site.catalogue.replicas(site.entry(at).id)
+        return sum(copy.standing is Standing.GOOD for copy in copies)
+
+    await site.until(lambda: all(good(at) == 2 for at in paths))
+
+
+async def test_a_copy_that_turns_out_bad_when_it_is_copied_is_set_aside_and_replaced(tmp_path: Path) -> None:
+    async with cluster(tmp_path, **TWO, **QUICK) as site:
+        for name in ("n1", "n2"):
+            await site.join(name)
+        await site.upload("n1", "/f", CONTENT)
+        await two_copies(site, "/f")
+        await site.lies("n1", "f", CONTENT)
+        await site.lies("n2", "f", CONTENT)
+        wrong = flip(site.machines["n1"], "f")
+        await site.join("n3")
+        await site.catalogue.change_wish((), lambda _: Wish(copies=3))
+        site.repair.refresh()
+        await site.until(lambda: findings(site) and findings(site)[0].became is Became.QUARANTINED)
+        await site.until(lambda: site.holders("/f") == {"n1", "n2", "n3"})
+        (found,) = findings(site)
+        assert (found.node, found.path, found.became) == ("n1", b"/f", Became.QUARANTINED)
+        assert kept(site.machines["n1"], found).read_bytes() == wrong
+        await site.lies("n1", "f", CONTENT)
+
+
+async def test_the_last_copy_stays_where_it_is_is_told_and_heals(tmp_path: Path) -> None:
+    quick = {"findings": {"recheck_seconds": 0.5}}
+    async with cluster(tmp_path, **QUICK, **quick) as site:
+        for name in ("n1", "n2"):
+            await site.join(name)
+        entry = await site.upload("n1", "/f", CONTENT)
+        await site.lies("n1", "f", CONTENT)
+        wrong = flip(site.machines["n1"], "f")
+        await site.catalogue.change_wish((), lambda _: Wish(copies=2))
+        site.repair.refresh()
+        await site.until(lambda: findings(site))
+        (found,) = findings(site)
+        assert found.became is Became.FOUND
+        assert (site.machines["n1"].root / "f").read_bytes() == wrong
+        (copy,) = site.catalogue.replicas(entry.id)
+        assert copy.standing is Standing.BAD
+        assert site.catalogue.counts().damaged == 1
+        await site.until(lambda: "the only copy that is here is bad" in site.catalogue.wanting().by_why)
+        flip(site.machines["n1"], "f")  # back
+        await site.until(lambda: findings(site)[0].became is Became.HEALED)
+        await two_copies(site, "/f")
+        await site.lies("n2", "f", CONTENT)
+
+
+async def test_a_deletion_that_a_disk_refuses_stays_owed_and_the_others_are_paid(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as site:
+        await site.join("n1")
+        for name in ("a", "b", "c"):
+            await site.upload("n1", f"/{name}", CONTENT)
+            await site.lies("n1", name, CONTENT)
+        root = site.machines["n1"].root
+        with immovable(root / "b"):
+            for name in ("a", "b", "c"):
+                await site.catalogue.delete(path(f"/{name}"))
+            await site.until(lambda: not (root / "a").exists() and not (root / "c").exists())
+            await site.until(lambda: site.catalogue.counts().tombstones == 1)
+            assert (root / "b").exists()
+            assert site.catalogue.tombs(site.volume("n1").number) == [], "it is put off"
+        await site.until(lambda: site.catalogue.counts().tombstones == 0)
+        assert not (root / "b").exists()
