@@ -71,7 +71,7 @@ async def serve(config: Master) -> None:
     searchers = ThreadPoolExecutor(config.search.at_once, thread_name_prefix="search")
     try:
         await catalogue.recover()
-        roster = Roster()
+        roster = Roster(config)
         links = LinkServer(config, catalogue, roster, authority, lambda: certificate.pem)
         upkeep = Upkeep(config, catalogue, roster)
         rules = Rules(config.sections, catalogue.wishes)
@@ -84,6 +84,7 @@ async def serve(config: Master) -> None:
             threads=threads,
             client_tls=certificate.data,
             node_tls=tls.link_server(keys),
+            answer_seconds=config.link.answer_seconds,
         )
         visitors = Visitors(sessions_per_address=config.ftp.sessions_per_address)
         bans = Bans(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -35,6 +36,12 @@ class FarNode:
 
     def begun(self, transfer: Transfer) -> None:
         self.transfers[transfer.ticket] = transfer
+
+    def inquire(self, question: link.Body, seconds: float, heard: Callable[[link.Body | None], None]) -> None:
+        raise NotImplementedError
+
+    def hangs(self) -> None:
+        raise NotImplementedError
 
 
 def arrive(visitors: Visitors, account: Account | None = None, address: str = "192.0.2.1") -> Visitor:

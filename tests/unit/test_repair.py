@@ -25,7 +25,7 @@ from argosy.cluster.copying import Batch, Outcome
 from argosy.cluster.draining import Draining
 from argosy.cluster.progress import Report
 from argosy.cluster.repair import Repair
-from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
+from argosy.cluster.roster import LiveVolume, Roster, Standing
 from argosy.cluster.rules import Rules
 
 SUMS = (7, b"d" * 16)
@@ -88,7 +88,7 @@ class Site:
         self.catalogue = catalogue
         self.roster = Roster()
         for number in range(1, nodes + 1):
-            node = self.roster.nodes[f"n{number}"] = Node(f"n{number}")
+            node = self.roster.enter(f"n{number}")
             live = LiveVolume(number, str(number) * 32, total=10**12, free=10**12, standing=Standing.MERGED)
             node.volumes[live.store_id] = live
             node.epoch = 1

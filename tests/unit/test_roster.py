@@ -22,7 +22,7 @@ def ten() -> Roster:
     """Have ten nodes, each with a disk as large as the others', and not equally loaded."""
     found = Roster()
     for number in range(1, NODES + 1):
-        node = found.nodes[f"n{number}"] = Node(f"n{number}")
+        node = found.enter(f"n{number}")
         node.load, node.in_rate = number / 20, number * 1e6
         store = f"{number:032x}"
         state = link.VolumeState(store, 0, 100 * GIB, 50 * GIB, [])

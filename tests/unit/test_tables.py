@@ -69,7 +69,6 @@ def test_every_message_of_the_link_can_travel_and_is_said_by_the_links_name() ->
         link.Doomed,
         link.Left,
         link.Base,
-        link.Running,
         link.Space,
         link.File,
         link.Group,

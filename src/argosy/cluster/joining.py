@@ -271,7 +271,7 @@ class Guest:
         ]
         await self._notice_lost(name, before, {state.store_id for state in hello.volumes})
         await self._notice_changed(name, before, volumes)
-        node = server.roster.nodes.setdefault(name, Node(name))
+        node = server.roster.enter(name)
         running = {node.transfers[ticket].upload for ticket in hello.running if ticket in node.transfers}
         for volume, state in zip(volumes, hello.volumes, strict=True):
             # Now, for nothing can begin there yet: what is cut from here on isn't among these parts.

@@ -6,10 +6,11 @@ point) the one that waited longest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from argosy.cluster.conduct import Trouble
 from argosy.config import Placement
 
 
@@ -51,6 +52,10 @@ class Candidate:
     """It has the replaced version or the first part of the file."""
     emptied: bool = False
     """Its volume is being emptied, and takes nothing but what goes on with a file that it has."""
+    missed: int = 0
+    """Beats of its node that should have come since the last one."""
+    trouble: Trouble | None = None
+    """What others met with, of late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,10 @@ def rank_readers(candidates: Iterable[Candidate], weights: Placement) -> list[Sc
         candidates: Volumes with a good replica, on nodes online or away.
         weights: What counts how much.
     """
-    return _ranked(_score(candidate, (), _busyness(candidate, weights)) for candidate in candidates)
+    return _ranked(
+        _score(candidate, (), [*_busyness(candidate, weights), *_conduct(candidate, weights)])
+        for candidate in candidates
+    )
 
 
 def rank_writers(candidates: Iterable[Candidate], weights: Placement, wanted: Wanted | None) -> list[Score]:
@@ -116,6 +124,7 @@ def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> 
     reasons = [
         Reason(weights.free_share * share, "{:.0%} of the disk is free", (share,)),
         *_busyness(candidate, weights),
+        *_conduct(candidate, weights),
     ]
     if wanted and (liked := candidate.labels.intersection(wanted.prefer)):
         reasons.append(Reason(weights.preferred, "has the preferred label {}", (", ".join(sorted(liked)),)))
@@ -136,6 +145,14 @@ def _busyness(candidate: Candidate, weights: Placement) -> list[Reason]:
         Reason(weights.load * max(0.0, 1.0 - load), "load {:.2f} per processor", (load,)),
         Reason(weights.bandwidth * spare, "moves {:.1f} MB/s", (rate / 1e6,)),
     ]
+
+
+def _conduct(candidate: Candidate, weights: Placement) -> Iterator[Reason]:
+    """Say what speaks against a node as it has behaved; mostly nothing."""
+    if candidate.missed:
+        yield Reason(-weights.silent * candidate.missed, "has missed {} beats", (candidate.missed,))
+    if trouble := candidate.trouble:
+        yield Reason(-weights.trouble * trouble.amount, "trouble of late: {}", (trouble.why,))
 
 
 def _score(candidate: Candidate, against: Iterable[Reason], reasons: Iterable[Reason]) -> Score:

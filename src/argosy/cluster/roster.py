@@ -6,14 +6,16 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from argosy import errors
 from argosy.catalogue.model import Discard, Membership, Volume
+from argosy.cluster.conduct import Conduct
 from argosy.cluster.placement import Candidate
 from argosy.cluster.transfers import Transfer
+from argosy.config import Master
 from argosy.net.peer import Peer
 from argosy.wire import link
 
@@ -60,8 +62,9 @@ class LiveVolume:
 class Node:
     """A node that has joined in this life of the master; it stays here when its link breaks."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, conduct: Conduct) -> None:
         self.name = name
+        self.conduct = conduct
         self.epoch = 0
         self.boot = ""
         self.advertise = ""
@@ -133,6 +136,8 @@ class Node:
         self.left, self.knocks = time.monotonic(), False
         self._ports.clear()
         self._ports_came.set()
+        for transfer in list(self.transfers.values()):
+            transfer.left_alone()
 
     def give_up(self, peer: Peer) -> None:
         """End the transfers of a node that hasn't come back since this link ended: its process is dead."""
@@ -151,10 +156,34 @@ class Node:
             if transfer := self.transfers.get(running.ticket):
                 transfer.progressed(running.moved, self.heard)
 
+    def hangs(self) -> None:
+        """Note that it didn't answer in time."""
+        self.conduct.trouble(self.name, None, f"{self.name} doesn't answer", time.monotonic())
+
+    def missed(self, now: float, beat_seconds: float) -> int:
+        """Count the beats that should have come by now; half a beat's time is allowed for."""
+        return max(0, int((now - self.heard) / beat_seconds - 0.5))
+
     def tell(self, order: link.Body) -> None:
         """Send a note, if the node is there."""
         if self.peer:
             self.peer.tell(order)
+
+    def inquire(self, question: link.Body, seconds: float, heard: Callable[[link.Body | None], None]) -> None:
+        """Send a request; `heard` is called once, with None if no reply comes in time or the link ends."""
+        peer, loop = self.peer, asyncio.get_running_loop()
+        open_ = True
+
+        def once(body: link.Body | None) -> None:
+            nonlocal open_
+            if open_:
+                open_ = False
+                limit.cancel()
+                heard(body)
+
+        limit = loop.call_later(seconds if peer else 0.0, once, None)
+        if peer:
+            peer.request(question, once)
 
     async def ask(self, order: link.Body, seconds: float | None = None) -> link.Body:
         """Send an order and wait for its answer.
@@ -215,7 +244,15 @@ class Node:
 class Roster:
     """All nodes, and the volumes as placement sees them."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Master | None = None) -> None:
+        """Begin without nodes.
+
+        Args:
+            config: The master's file; none: the defaults.
+        """
+        config = config or Master()
+        self.conduct = Conduct(trouble_seconds=config.placement.trouble_seconds)
+        self._beat_seconds = config.link.beat_seconds
         self.nodes: dict[str, Node] = {}
         self._by_number: dict[int, tuple[Node, LiveVolume]] = {}
         self._turns = itertools.count(1)
@@ -234,6 +271,10 @@ class Roster:
             return self.nodes[name]
         except KeyError:
             raise errors.Unavailable(name) from None
+
+    def enter(self, name: str) -> Node:
+        """Give the node of this name, and know it from now on."""
+        return self.nodes.setdefault(name, Node(name, self.conduct))
 
     def place(self, number: int) -> tuple[Node, LiveVolume]:
         """Give the node and volume of a volume number.
@@ -300,6 +341,7 @@ class Roster:
         Args:
             holders: Volume numbers that have the file already.
         """
+        now = time.monotonic()
         return [
             Candidate(
                 node=node.name,
@@ -314,6 +356,8 @@ class Roster:
                 turn=live.turn,
                 holds=live.number in (holders or ()),
                 emptied=live.membership is not Membership.MEMBER,
+                missed=node.missed(now, self._beat_seconds),
+                trouble=self.conduct.troubles(node.name, live.number, now),
             )
             for node, live in self._by_number.values()
         ]

@@ -32,6 +32,14 @@ class Host(Protocol):
         """Send a note."""
         ...
 
+    def inquire(self, question: link.Body, seconds: float, heard: Callable[[link.Body | None], None]) -> None:
+        """Send a request; `heard` is called once, with None if no reply comes in time or the link ends."""
+        ...
+
+    def hangs(self) -> None:
+        """Note that it doesn't answer."""
+        ...
+
     def begun(self, transfer: Transfer) -> None:
         """Take a transfer."""
         ...
@@ -65,6 +73,9 @@ class Transfer:
         """The upload that it brings; 0 for none."""
         self.arrived: dict[int, link.Arrived] = {}
         """What became of the files of a `gather`, by version."""
+        self.when_alone: Callable[[], None] | None = None
+        """Called when the node's link ends before the transfer does."""
+        self._watch: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self._meet: link.Meet | None = None
         self._order: link.Body | None = None
@@ -184,6 +195,48 @@ class Transfer:
         """
         return await self._done
 
+    def watch(self, seconds: float) -> None:
+        """Until the first byte has moved, ask after it every so often; a node that doesn't answer loses it.
+
+        Args:
+            seconds: How often, and how long an answer may take.
+        """
+
+        def look() -> None:
+            if self.moved or self.over:
+                return
+            if self.node.online:
+                self.node.inquire(link.HowFar(self.ticket), seconds, heard)
+            else:
+                again()
+
+        def heard(answer: link.Body | None) -> None:
+            if self.over:
+                return
+            if answer is None and self.node.online:
+                self.node.hangs()
+                self.give_up(f"{self.node.name} doesn't answer")
+                return
+            if isinstance(answer, link.Running):
+                self.moved = max(self.moved, answer.moved)
+            again()
+
+        def again() -> None:
+            self._watch = asyncio.get_running_loop().call_later(seconds, look)
+
+        again()
+
+    def give_up(self, why: str) -> None:
+        """End it without waiting for what the node says to that; nobody knows how far it came."""
+        if not self.over:
+            self.node.tell(link.Cancel(self.ticket))
+            self._cut_by(why)
+
+    def left_alone(self) -> None:
+        """Hear that the node's link has ended."""
+        if self.when_alone and not self.over:
+            self.when_alone()
+
     def when_failed(self, act: Callable[[], None]) -> None:
         """Have `act` called as soon as it has ended badly."""
 
@@ -209,14 +262,15 @@ class Transfer:
         """Take the outcome; the first one counts."""
         self.node.transfers.pop(self.ticket, None)
         self.moved = done.moved
+        if self._watch:
+            self._watch.cancel()
         if not self._done.done():
             self._done.set_result(done)
 
     def lose(self) -> None:
         """End it because the node is lost."""
-        self.finish(
-            link.Done(
-                *(self.ticket, self.moved, errors.TransferCut.__name__, f"{self.node.name} went away"),
-                size=UNKNOWN,
-            )
-        )
+        self._cut_by(f"{self.node.name} went away")
+
+    def _cut_by(self, why: str) -> None:
+        refusal = errors.TransferCut.__name__
+        self.finish(link.Done(self.ticket, self.moved, refusal, why, size=UNKNOWN))

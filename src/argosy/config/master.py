@@ -29,6 +29,9 @@ class Link(Table, frozen=True, kw_only=True):
     redial_seconds: float = 2.0
     """A node whose machine ended the link, and that doesn't dial again within so long, is dead: its transfers
     are given up at once."""
+    answer_seconds: float = 3.0
+    """How long a node may take to say whether it can send a file, or that a transfer lives which hasn't moved
+    a byte yet; then another is tried, or the client told."""
     request_seconds: float = 30.0
     """How long an order to a node may take to be answered."""
     checksum_seconds: float = 3600.0
@@ -202,6 +205,13 @@ class Placement(Table, frozen=True, kw_only=True):
     """For a node that moved nothing of late; falls with the bytes it moves."""
     preferred: float = 100.0
     """For a label that the section prefers."""
+    silent: float = 100.0
+    """Against a node, for each beat of its that didn't come."""
+    trouble: float = 40.0
+    """Against a volume, for each time of late that it refused to send or that its node didn't answer; at most
+    three count."""
+    trouble_seconds: float = 120.0
+    """After so long such a time counts half."""
     reserve_bytes: int = 256 * 1024 * 1024
     """Room on a volume below which it takes no uploads."""
     fast_bytes_per_second: float = 125_000_000.0
@@ -305,8 +315,8 @@ def load_master(path: Path) -> Master:
     if master.search.at_once < 1 or master.search.limit < 1 or master.search.seconds <= 0:
         raise ConfigError("search: limit and at_once want at least 1, seconds more than 0")
     _check_repair(master.repair)
-    if link.redial_seconds <= 0:
-        raise ConfigError("link.redial_seconds: want more than 0")
+    if link.redial_seconds <= 0 or link.answer_seconds <= 0:
+        raise ConfigError("link: redial_seconds and answer_seconds want more than 0")
     _check_findings(master.findings)
     if link.lost_seconds <= link.beat_seconds:
         raise ConfigError("link.lost_seconds: want more than link.beat_seconds")

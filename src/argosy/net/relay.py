@@ -29,6 +29,8 @@ class Relay:
         self._block_bytes = block_bytes
         self.moved = 0
         """Bytes that the sink has taken."""
+        self.touched = False
+        """The sink may have got a byte."""
 
     def run(self) -> int:
         """Carry until the source ends, and give the bytes moved.
@@ -46,6 +48,7 @@ class Relay:
         source, sink = self._source.fileno(), self._sink.fileno()
         with pipe.opened(self._block_bytes) as through:
             while taken := os.splice(source, through.writer, through.size):
+                self.touched = True
                 while taken:
                     given = os.splice(through.reader, sink, taken)
                     taken -= given
@@ -55,5 +58,6 @@ class Relay:
         buffer = bytearray(self._block_bytes)
         view = memoryview(buffer)
         while taken := self._source.recv_into(buffer):
+            self.touched = True
             self._sink.sendall(view[:taken])
             self.moved += taken

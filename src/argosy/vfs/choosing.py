@@ -7,7 +7,8 @@ from argosy.accounts.ledger import limits
 from argosy.catalogue.model import Entry, Standing, State, TreePath, shown
 from argosy.catalogue.people import Use
 from argosy.cluster.roster import LiveVolume, Node
-from argosy.vfs.moving import Download, Storing, needed_to_store
+from argosy.vfs.download import Download, Source
+from argosy.vfs.moving import Storing, needed_to_store
 from argosy.vfs.reach import Reach
 from argosy.vfs.vfs import Vfs
 
@@ -34,12 +35,17 @@ class Choosing:
         }
         if not replicas:
             raise errors.Damaged(shown(path))
-        for number in self._vfs.serving(replicas.keys()):
-            host, live = self._vfs.roster.place(number)
-            if node is None or host is node:
-                self._vfs.roster.chosen(live.number, freely=node is None)
-                return Download(path, entry, replicas[live.number], host, live)
-        raise errors.Unavailable(shown(path))
+        roster = self._vfs.roster
+        serving = self._vfs.serving(replicas.keys())
+        sources = [Source(*roster.place(number), replicas[number]) for number in serving]
+        if node is not None:
+            sources = [source for source in sources if source.node is node]
+        if not sources:
+            raise errors.Unavailable(shown(path))
+        roster.chosen(sources[0].live.number, freely=node is None)
+        away = len(serving) < len(replicas)
+        patience = self._vfs.config.link.answer_seconds
+        return Download(roster, path, entry, sources, away=away, answer_seconds=patience)
 
     def _following(self, path: TreePath, entry: Entry, node: Node | None) -> Download:
         """Have a file sent while it is still arriving; only the node where it does can."""
@@ -49,7 +55,9 @@ class Choosing:
             raise errors.Busy(f"{shown(path)} is not complete")
         if node is not None and node is not storing.node:
             raise errors.Unavailable(f"{shown(path)} is arriving at another node")
-        return Download(path, entry, None, storing.node, storing.live, storing)
+        source = Source(storing.node, storing.live, None)
+        patience = self._vfs.config.link.answer_seconds
+        return Download(self._vfs.roster, path, entry, [source], follows=storing, answer_seconds=patience)
 
     def volume(self, path: TreePath, node: Node | None, *, appending: bool) -> Storing:
         """Choose the volume that takes an upload, as `Files.plan_upload` says."""

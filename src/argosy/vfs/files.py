@@ -23,7 +23,8 @@ from argosy.catalogue.query import Hits, Mark, Query
 from argosy.cluster.roster import Node
 from argosy.vfs.ahead import Ahead, Basis
 from argosy.vfs.choosing import Choosing
-from argosy.vfs.moving import Download, Storing
+from argosy.vfs.download import Download
+from argosy.vfs.moving import Storing
 from argosy.vfs.reach import Reach
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link
@@ -306,17 +307,25 @@ class Files:
         download = self.plan_download(path)
         if download.replica is None:
             raise errors.Busy(f"{shown(path)} is not complete")
-        answer = await download.node.ask(
-            link.Checksum(
-                *(download.live.store_id, download.replica.loc, download.replica.ver, entry.size),
-                *([algorithm], offset, length),
-            ),
-            self._vfs.config.link.checksum_seconds,
-        )
-        assert isinstance(answer, link.Checksums)
+        value = await self._sum(download, algorithm, offset, length)
         if whole:
-            self._vfs.sums.note(entry, algorithm, answer.values[algorithm])
-        return answer.values[algorithm]
+            self._vfs.sums.note(entry, algorithm, value)
+        return value
+
+    async def _sum(self, download: Download, algorithm: str, offset: int, length: int) -> str:
+        while True:
+            await download.settle(offset)
+            assert download.replica is not None, "complete"
+            where = download.live.store_id, download.replica.loc, download.replica.ver
+            order = link.Checksum(*where, download.entry.size, [algorithm], offset, length)
+            try:
+                answer = await download.node.ask(order, self._vfs.config.link.checksum_seconds)
+            except (errors.Damaged, errors.Failed, errors.Unavailable) as refused:
+                if not download.go_on(refused):
+                    raise
+                continue
+            assert isinstance(answer, link.Checksums)
+            return answer.values[algorithm]
 
     async def room(self, path: TreePath) -> int:
         """Give the bytes that could be stored in a directory now, on all nodes and within the quotas.

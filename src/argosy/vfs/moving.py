@@ -1,17 +1,15 @@
-"""Files on the move: a download and an upload, from the choice of a node to the outcome."""
+"""An upload, from the choice of a volume to the outcome."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 from argosy import errors
 from argosy.accounts.ledger import UNLIMITED, Limit, limits
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import (
     Entry,
-    Replica,
     Sealed,
     State,
     TreePath,
@@ -22,7 +20,7 @@ from argosy.catalogue.people import Right, Use
 from argosy.cluster.roster import LiveVolume, Node
 from argosy.cluster.transfers import UNKNOWN, Transfer
 from argosy.net.peer import refusal
-from argosy.vfs.vfs import Arriving, Vfs
+from argosy.vfs.vfs import Vfs
 from argosy.wire import link
 
 
@@ -37,48 +35,6 @@ def needed_to_store(entry: Entry | None, user: str, *, appending: bool) -> Right
     if entry is None or (entry.state in (State.UPLOADING, State.PARTIAL) and entry.owner == user):
         return Right.WRITE
     return Right.APPEND if appending else Right.OVERWRITE
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A copy chosen for one download."""
-
-    path: TreePath
-    entry: Entry
-    replica: Replica | None
-    """None: it is still arriving."""
-    node: Node
-    live: LiveVolume
-    follows: Arriving | None = None
-    """The upload that brings it."""
-
-    def check(self, offset: int) -> None:
-        """Check where the download begins; of a file that is still arriving the node knows more than we.
-
-        Raises:
-            BadArgument: Behind the end.
-        """
-        if offset > self.entry.size and not self.follows:
-            raise errors.BadArgument(f"REST {offset} is behind the end, at {self.entry.size}")
-
-    def start(self, transfer: Transfer, *, offset: int, as_text: bool) -> None:
-        """Have the node send from `offset` on."""
-        if self.follows:
-            transfer.follow(self.follows.number, self.live.store_id, offset=offset, as_text=as_text)
-        elif self.replica:
-            size = self.entry.size
-            transfer.send(self.replica, self.live.store_id, size=size, offset=offset, as_text=as_text)
-
-    async def end(self, done: link.Done) -> None:
-        """Take the outcome; a file that was still arriving must first be acknowledged to who sent it.
-
-        Raises:
-            Refused: What the node said, or `TransferCut` for an upload that came to nothing in the end.
-        """
-        if done.refusal:
-            raise refusal(done.refusal, done.subject)
-        if self.follows and not await self.follows.kept():
-            raise errors.TransferCut("the upload of this file was cut")
 
 
 class Storing:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy import errors
 from argosy.accounts.accounts import Accounts
@@ -20,7 +20,9 @@ from argosy.doors.ftp.data import Carriage, Channel, Passive
 from argosy.net.certificate import Certificate
 from argosy.presence.bans import Bans
 from argosy.presence.visitors import Direction, Movement, Visitor, Visitors
+from argosy.vfs.download import Download
 from argosy.vfs.files import Files
+from argosy.vfs.moving import Storing
 from argosy.vfs.vfs import Vfs
 from argosy.wire.ftp import hashes, listing
 from argosy.wire.ftp.arguments import FileRange, Type
@@ -48,8 +50,35 @@ class Hall:
 class Plan:
     """What PRET fixed: who will carry the next transfer."""
 
-    node: Node | None
+    choice: Download | Storing | None
     """None: the master, for a listing."""
+    anew: Callable[[], Download | Storing | None]
+    """Chooses again."""
+
+    @property
+    def node(self) -> Node | None:
+        """The node in turn; None: the master."""
+        return self.choice.node if self.choice else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the node is there, and can do it, as far as anybody knows."""
+        if isinstance(self.choice, Download):
+            return self.choice.settled
+        return self.choice is None or self.choice.node.online
+
+    async def settle(self) -> Plan:
+        """Find a node that is there and can do it, while the client knows of none.
+
+        Raises:
+            Refused: None is left.
+        """
+        plan = self
+        if plan.node and not plan.node.online:
+            plan = replace(plan, choice=plan.anew())
+        if isinstance(plan.choice, Download):
+            await plan.choice.settle()
+        return plan
 
 
 class Client:
@@ -193,13 +222,16 @@ class Client:
             doing: What runs, for STAT.
 
         Raises:
-            NoDataConnection: None was prepared.
+            NoDataConnection: None was prepared, or the node that it leads to is away by now.
             TransferCut: The client stopped it, maybe before the data connection was there.
         """
         channel, self.channel = self.channel, None
         self.plan = None
         if channel is None:
             raise errors.NoDataConnection("say PASV, EPSV, PORT or EPRT first")
+        if channel.node and not channel.node.online:
+            channel.decline()
+            raise errors.NoDataConnection(f"{channel.node.name} went away, say PASV again")
         self.moving, self.doing, self.aborted = channel, doing, False
         try:
             yield channel

@@ -39,6 +39,8 @@ class Carriage:
     """The door's certificate, for clients on data connections of ours."""
     node_tls: ssl.SSLContext
     """Our end of the link's TLS, for the node's leg of a relay."""
+    answer_seconds: float
+    """How long a node may take to say that it is at work on a transfer."""
     relayed_bytes: int = 0
     """File bytes that went through the master in this life."""
 
@@ -67,6 +69,11 @@ class Channel(Protocol):
         """The only node that can use it; None: any."""
         ...
 
+    @property
+    def untouched(self) -> bool:
+        """After a download that failed: the client has noticed nothing, so another node may carry it."""
+        ...
+
     async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
         """Have a node move a file over it.
 
@@ -77,6 +84,7 @@ class Channel(Protocol):
 
         Raises:
             NoDataConnection: It didn't come about; nothing was moved.
+            Unavailable: The node is away; nothing was begun.
         """
         ...
 
@@ -101,9 +109,11 @@ class Channel(Protocol):
 class Direct:
     """The client connects to a port of the node that PRET chose."""
 
-    def __init__(self, transfer: Transfer, node: Node) -> None:
+    def __init__(self, carriage: Carriage, transfer: Transfer, node: Node) -> None:
+        self._carriage = carriage
         self._transfer = transfer
         self._node = node
+        self.untouched = False
 
     @property
     def node(self) -> Node:
@@ -114,6 +124,7 @@ class Direct:
         """See `Channel`."""
         del node, inward
         start(self._transfer)
+        self._transfer.watch(self._carriage.answer_seconds)
         return await self._transfer.outcome()
 
     async def list(self, pages: Iterator[bytes]) -> int:
@@ -136,17 +147,21 @@ class Active:
         self._transfer: Transfer | None = None
         self._connection: DataConnection | None = None
         self._was_cut = False
+        self.untouched = True
         self.node = None
 
     async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
         """See `Channel`."""
-        del inward
         if self._was_cut:
             raise errors.NoDataConnection("given up before it began")
         self._transfer = Transfer(node)
         self._transfer.dial(self._host, self._port, tls=self._protected)
         start(self._transfer)
-        return await self._transfer.outcome()
+        self._transfer.watch(self._carriage.answer_seconds)
+        done = await self._transfer.outcome()
+        # A second connection to a port that has had one would be believed by nobody, or by the wrong one.
+        self.untouched = not (inward or done.met or self._was_cut)
+        return done
 
     async def list(self, pages: Iterator[bytes]) -> int:
         """See `Channel`."""
@@ -194,46 +209,76 @@ class Passive:
         )
         self._node_leg: DataConnection | None = None
         self._transfer: Transfer | None = None
+        self._relay: Relay | None = None
+        self._was_cut = False
+        self._spare = False
+        """The client is there, and no thread is at work with it."""
+        self.untouched = True
         self.node = None
 
     async def carry(self, node: Node, start: Start, *, inward: bool) -> link.Done:
         """See `Channel`. With PROT P the node's leg has TLS too, with certificates on both sides."""
         if node.peer is None:
             raise errors.Unavailable(node.name)
+        transfer, leg = self._begin(node)
+        if inward:  # a client that sends nothing wouldn't find out
+            transfer.when_failed(self._cut_ends)
+        else:
+            transfer.when_failed(self._node_failed)
+            transfer.when_alone = self._left_alone
+        far: socket.socket | None = None
+        try:
+            start(transfer)
+            transfer.watch(self._carriage.answer_seconds)
+            far = await leg.ready()
+            _check_node(far, node)
+            client = await self._client.ready()
+            source, sink = (client, far) if inward else (far, client)
+            self._relay = Relay(source, sink, block_bytes=self._carriage.config.relay_bytes)
+            await self._carry_bytes(self._relay, leg, inward=inward)
+            done = await transfer.outcome()
+        except errors.NoDataConnection as failure:
+            self.untouched = not (inward or far or self._was_cut)
+            if not self.untouched:
+                self._cut_all()
+            elif not transfer.over:
+                transfer.give_up(f"{node.name}: {failure.subject}")
+            done = await transfer.outcome()
+            leg.abort()
+            if done.refusal in ("", errors.TransferCut.__name__) and not self.untouched:
+                raise
+            return done  # the node's own reason says more: it has no such file, say
+        except asyncio.CancelledError:
+            self._cut_all()
+            raise
+        leg.abort()
+        if not done.refusal and done.moved != self._relay.moved:
+            done.refusal = errors.TransferCut.__name__  # the ends disagree: somebody broke off in between
+        if not done.refusal:
+            await self._off_the_loop(self._client.close)
+            return done
+        self.untouched = not (inward or self._relay.touched or self._was_cut)
+        self._spare = self.untouched
+        if not self.untouched:
+            self._client.abort()  # a plain end would look like the end of the file
+        return done
+
+    def _begin(self, node: Node) -> tuple[Transfer, DataConnection]:
+        """Open a port for the node, and draw a ticket for it."""
+        assert node.peer is not None, "it is there"
         port, leg = self._carriage.expect(
             node.peer.local[0],
             peer=node.peer.remote[0],
             context=self._carriage.node_tls if self._protected else None,
         )
-        self._node_leg = leg
-        self._transfer = transfer = Transfer(node)
+        self._node_leg, self._relay, self._spare = leg, None, False
         try:
-            transfer.dial("", port, tls=self._protected)
-            transfer.when_failed(self._cut_ends)  # a client that sends nothing wouldn't find out
-            start(transfer)
-            client, far = await self._client.ready(), await leg.ready()
-            _check_node(far, node)
-            source, sink = (client, far) if inward else (far, client)
-            relay = Relay(source, sink, block_bytes=self._carriage.config.relay_bytes)
-            await self._relay(relay, inward)
-            done = await transfer.outcome()
-        except errors.NoDataConnection:
-            self.cut()
-            done = await transfer.outcome()
-            if done.refusal in ("", errors.TransferCut.__name__):
-                raise
-            return done  # the node's own reason says more: it has no such file, say
-        except asyncio.CancelledError:
-            self.cut()
+            self._transfer = transfer = Transfer(node)
+        except BaseException:
+            leg.cut()
             raise
-        leg.abort()
-        if not done.refusal and done.moved != relay.moved:
-            done.refusal = errors.TransferCut.__name__  # the ends disagree: somebody broke off in between
-        if done.refusal:
-            self._client.abort()  # a plain end would look like the end of the file
-        else:
-            await self._off_the_loop(self._client.close)
-        return done
+        transfer.dial("", port, tls=self._protected)
+        return transfer, leg
 
     async def list(self, pages: Iterator[bytes]) -> int:
         """See `Channel`."""
@@ -241,9 +286,27 @@ class Passive:
 
     def cut(self) -> None:
         """See `Channel`."""
+        self._was_cut = True
+        self._cut_all()
+        if self._spare:
+            self._client.abort()
+
+    def _cut_all(self) -> None:
         if self._transfer:
             self._transfer.cancel()
         self._cut_ends()
+
+    def _node_failed(self) -> None:
+        """The node's part of a download ended badly; the client needn't know, as long as it got nothing."""
+        if self._node_leg:
+            self._node_leg.cut()
+        if self._relay and self._relay.touched:
+            self._client.cut()
+
+    def _left_alone(self) -> None:
+        """The node's link broke; while nothing has come another one can do it at once."""
+        if self._transfer and not (self._relay and self._relay.touched):
+            self._transfer.lose()
 
     def _cut_ends(self) -> None:
         self._client.cut()
@@ -255,16 +318,16 @@ class Passive:
         self._client.close()  # quick: nothing was sent that it could wait for
         self.cut()
 
-    async def _relay(self, relay: Relay, inward: bool) -> None:
+    async def _carry_bytes(self, relay: Relay, leg: DataConnection, *, inward: bool) -> None:
         """Carry; a break on one side becomes a break on the other, and the node tells the outcome."""
-        assert self._node_leg is not None, "made by carry"
         try:
             await self._off_the_loop(relay.run)
             if inward:
-                await self._off_the_loop(self._node_leg.close)
+                await self._off_the_loop(leg.close)
         except OSError:
-            self._node_leg.abort()
-            self._client.abort()
+            leg.abort()
+            if inward or relay.touched:
+                self._client.abort()
         finally:
             self._carriage.relayed_bytes += relay.moved
 

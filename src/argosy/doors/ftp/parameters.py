@@ -6,6 +6,7 @@ import asyncio
 import functools
 import ipaddress
 import socket
+from functools import partial
 
 from argosy import errors
 from argosy.cluster.roster import Node
@@ -58,15 +59,18 @@ def announce(client: Client, command: Command) -> Reply:
     path = client.path(upcoming.argument)
     match upcoming.verb:
         case "RETR":
-            client.plan = Plan(client.tree.plan_download(path, ahead=True).node)
+            anew = partial(client.tree.plan_download, path, ahead=True)
+            client.plan = Plan(download := anew(), anew)
+            download.peek()
         case "STOU":  # one name is as good as another
             path = client.path(b"%b.new" % (upcoming.argument or b"stou"))
-            client.plan = Plan(client.tree.plan_upload(path).node)
+            plan = partial(client.tree.plan_upload, path)
+            client.plan = Plan(plan(), plan)
         case "STOR" | "APPE":
-            appending = upcoming.verb == "APPE"
-            client.plan = Plan(client.tree.plan_upload(path, appending=appending, ahead=True).node)
+            plan = partial(client.tree.plan_upload, path, appending=upcoming.verb == "APPE", ahead=True)
+            client.plan = Plan(plan(), plan)
         case _:
-            client.plan = Plan(None)
+            client.plan = Plan(None, lambda: None)
     return Reply.of(200, f"Planned for {upcoming.verb}")
 
 
@@ -74,18 +78,26 @@ def passive(client: Client, command: Command) -> Reply | Replies:
     """PASV: after PRET the port is the node's, else ours. RFC 959 section 4.1.2."""
     del command
     plan, client.plan = client.plan, None
-    node, ours = plan.node if plan else None, client.control.local[0]
-    name = node.address(ours) if node else client.hall.config.advertise or ours
-    if host := _as_ipv4(name):
+    if plan and not plan.settled:
+        return _passive(client, plan)
+    node = plan.node if plan else None
+    if host := _as_ipv4(_address(client, node)):
         if node is None:
             return replies.entering_passive(host, client.listen_here().port)
         if number := node.take_port():
             return replies.entering_passive(host, _meet(client, node, number))
-    return _passive(client, node, name)
+    return _passive(client, plan)
 
 
-async def _passive(client: Client, node: Node | None, name: str) -> Replies:
-    """Answer PASV where a name has to be resolved, or a port to be waited for."""
+def _address(client: Client, node: Node | None) -> str:
+    ours = client.control.local[0]
+    return node.address(ours) if node else client.hall.config.advertise or ours
+
+
+async def _passive(client: Client, plan: Plan | None) -> Replies:
+    """Answer PASV where a node, a name or a port has to be waited for."""
+    node = (await plan.settle()).node if plan else None
+    name = _address(client, node)
     host = _as_ipv4(name) or await _resolved(name)
     number = _meet(client, node, await _port(client, node)) if node else client.listen_here().port
     yield replies.entering_passive(host, number)
@@ -106,6 +118,8 @@ async def extended_passive(client: Client, command: Command) -> Replies:
     if wish is (EpsvWish.IPV6 if version == 4 else EpsvWish.IPV4):
         yield replies.wrong_protocol(1 if version == 4 else 2)
         return
+    if client.plan and not client.plan.settled:
+        client.plan = await client.plan.settle()
     node = client.plan.node if client.plan else None
     if node and node.address(ours) == ours:
         client.plan = None
@@ -153,7 +167,7 @@ def _meet(client: Client, node: Node, number: int) -> int:
     transfer = Transfer(node)
     peer = "" if client.may_fxp else client.control.remote[0]
     transfer.expect(number, peer=peer, tls=client.session.protected)
-    client.prepare(Direct(transfer, node))
+    client.prepare(Direct(client.hall.carriage, transfer, node))
     return number
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 
+from argosy import errors
 from argosy.doors.ftp.client import Client, Replies
+from argosy.doors.ftp.data import Channel, Start
+from argosy.net.peer import refusal
 from argosy.presence.visitors import Direction
+from argosy.vfs.download import Download
+from argosy.wire import link
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply, shown
 
@@ -16,15 +22,34 @@ async def retrieve(client: Client, command: Command) -> Replies:
     with client.transferring(str(command)) as channel, client.moving_file(Direction.DOWN) as movement:
         download = client.tree.plan_download(client.path(command.argument), node=channel.node)
         download.check(offset)
+        if channel.node is None:
+            await download.settle(offset)
         what = f"{download.entry.size - offset} bytes" if download.replica else "what is still arriving"
         yield Reply.of(150, f"Sending {what} from {download.node.name}")
-        done = await channel.carry(
-            download.node,
-            movement.paced(lambda transfer: download.start(transfer, offset=offset, as_text=client.as_text)),
-            inward=False,
-        )
+        start = movement.paced(partial(download.start, offset=offset, as_text=client.as_text))
+        done = await _sent(channel, download, start)
         await download.end(done)
     yield Reply.of(226, f"Sent {done.moved} bytes")
+
+
+async def _sent(channel: Channel, download: Download, start: Start) -> link.Done:
+    """Have the file sent; while the client has noticed nothing another node takes over from one that fails.
+
+    Raises:
+        NoDataConnection: The client's end didn't come about.
+        Unavailable: No node is left.
+    """
+    while True:
+        try:
+            done = await channel.carry(download.node, start, inward=False)
+        except errors.Unavailable as refused:
+            if not channel.untouched or not download.go_on(refused):
+                raise
+            continue
+        if not done.refusal or not channel.untouched:
+            return done
+        if not download.go_on(refusal(done.refusal, done.subject)):
+            return done
 
 
 def store(client: Client, command: Command) -> Replies:

@@ -58,6 +58,22 @@ class Carrying:
         connection.close()
         return link.Done(ticket.number, ticket.progress.moved, "", "")
 
+    def peek(self, order: link.Send | link.Peek) -> None:
+        """Read the first byte of what is to be sent: now it can still come from elsewhere.
+
+        Raises:
+            Damaged: The file isn't there, or it is shorter.
+            Failed: The disk can't read it.
+        """
+        descriptor = self._volume(order.store_id).read(order.loc, order.ver, order.size)
+        try:
+            if order.offset < order.size and not os.pread(descriptor, 1, order.offset):
+                raise errors.Damaged("the file became shorter")
+        except OSError as error:
+            raise errors.Failed(error.strerror or str(error)) from error
+        finally:
+            os.close(descriptor)
+
     def _opened(self, ticket: Ticket, order: link.Send) -> tuple[int, transfer.Extent]:
         volume = self._volume(order.store_id)
         if order.size != link.ARRIVING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from argosy.net.dataconn import DataConnection
@@ -19,6 +20,8 @@ class Ticket:
 
     number: int
     connection: DataConnection | None
+    connect: Callable[[], DataConnection] | None = None
+    """Makes it, where we dial: for a file that is sent once that is known to be there."""
     far: str = ""
     """Who the far end must be, by its certificate: the master for a relay, another node; else anybody."""
     part: tuple[Volume, int] | None = None
@@ -29,6 +32,8 @@ class Ticket:
     """Whether it brings bytes."""
     reports: list[link.Gathered] = field(default_factory=list)
     """What came to be known on the way; owed to the master like the outcome, and before it."""
+    met: bool = True
+    """Whether the far end may have seen a connection of ours."""
     begun: bool = False
     moving: bool = False
     progress: transfer.Progress = field(default_factory=transfer.Progress)

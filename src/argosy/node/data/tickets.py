@@ -179,10 +179,11 @@ class Tickets:
         self._add(Ticket(order.ticket, connection))
 
     def dial(self, order: link.Dial) -> None:
-        """Connect to a client, or to the master's relay."""
+        """Connect to a client, or to the master's relay, as soon as it is known what for."""
         to_master = not order.host
         context = (self._relay_tls() if to_master else self._data_tls) if order.tls else None
-        connection = DataConnection.dial(
+        connect = partial(
+            DataConnection.dial,
             order.host or self._relay_host,
             order.port,
             tls=context,
@@ -191,7 +192,8 @@ class Tickets:
             stall_seconds=self._stall_seconds,
             source="" if to_master else self._settings.listen,
         )
-        self._add(Ticket(order.ticket, connection, far=tls.MASTER if to_master and order.tls else ""))
+        far = tls.MASTER if to_master and order.tls else ""
+        self._add(Ticket(order.ticket, None, connect, far=far, met=False))
 
     def send(self, order: link.Send) -> None:
         """Send a file over a ticket's connection; a small one on the spot, where nothing keeps us waiting.
@@ -203,6 +205,25 @@ class Tickets:
         ticket = self._begin(order, lambda ticket: partial(self._carrying.send, ticket, order))
         if order.size == link.ARRIVING and ticket.arrival is None:
             ticket.arrival = self._arrivals.get((order.store_id, order.ver))
+
+    async def peek(self, order: link.Peek) -> None:
+        """See whether a file could be sent, down to its first byte.
+
+        Raises:
+            Refused: It can't.
+        """
+        if self._in_memory(order) is None:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._carrying.peek, order)
+
+    def how_far(self, order: link.HowFar) -> link.Running:
+        """Say how far a transfer is.
+
+        Raises:
+            NotFound: It isn't known here.
+        """
+        if (ticket := self._tickets.get(order.ticket)) is None:
+            raise errors.NotFound(f"ticket {order.ticket:x}")
+        return link.Running(order.ticket, ticket.progress.moved)
 
     def receive(self, order: link.Receive) -> None:
         """Take a file from a ticket's connection."""
@@ -347,7 +368,10 @@ class Tickets:
         ticket = self._tickets[order.ticket]
         if not ticket.begun:
             ticket.begun = True
-            self._start(self._carry_out(ticket, work(ticket), self._threads))
+            first = None
+            if isinstance(order, link.Send) and order.size != link.ARRIVING and ticket.connect:
+                first = partial(self._carrying.peek, order)
+            self._start(self._carry_out(ticket, work(ticket), self._threads, first))
         return ticket
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -356,11 +380,27 @@ class Tickets:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _carry_out(self, ticket: Ticket, work: Work, threads: ThreadPoolExecutor) -> None:
+    async def _carry_out(
+        self,
+        ticket: Ticket,
+        work: Work,
+        threads: ThreadPoolExecutor,
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        """Do the work of a ticket.
+
+        Args:
+            ticket: Which.
+            work: Done by a thread with the connection.
+            threads: One of which does it.
+            first: Done before the connection is made: of what fails here nobody at its far end hears.
+        """
         ticket.moving = True
         loop = asyncio.get_running_loop()
         try:
             try:
+                if first:
+                    await loop.run_in_executor(threads, first)
                 made = await self._connected(ticket)
                 done = await loop.run_in_executor(threads, work, made)
             except errors.Refused as refusal:
@@ -383,6 +423,7 @@ class Tickets:
     def _end(self, ticket: Ticket, done: link.Done) -> None:
         """Owe the master an outcome, until it has heard it or nobody can want it any more."""
         ticket.outcome = done
+        done.met = ticket.met
         self._tickets[ticket.number] = ticket
         self._tell(ticket)
 
@@ -444,7 +485,7 @@ class Tickets:
         self._end(ticket, link.Done(order.ticket, len(content), "", ""))
         return True
 
-    def _in_memory(self, order: link.Send) -> memoryview | None:
+    def _in_memory(self, order: link.Send | link.Peek) -> memoryview | None:
         size = order.size - order.offset
         volume = self._volumes.get(order.store_id)
         if volume is None or order.size == link.ARRIVING or not 0 <= size <= len(self._small):
@@ -459,6 +500,10 @@ class Tickets:
         self._begin(rest, lambda ticket: partial(self._carrying.send, ticket, rest))
 
     async def _connected(self, ticket: Ticket) -> socket.socket:
+        if ticket.progress.cancelled:
+            raise errors.TransferCut("cancelled")
+        if ticket.connection is None and ticket.connect:
+            ticket.connection, ticket.met = ticket.connect(), True
         if ticket.connection is None:
             raise errors.NoDataConnection("no connection was prepared")
         try:

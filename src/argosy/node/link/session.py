@@ -84,7 +84,7 @@ class Session:
 
     # --- orders
 
-    def _answer(self, order: link.Body) -> Coroutine[None, None, link.Body | None] | None:
+    def _answer(self, order: link.Body) -> link.Body | Coroutine[None, None, link.Body | None] | None:
         """Carry out an order, those for transfers at once.
 
         Raises:
@@ -103,6 +103,8 @@ class Session:
                 self._copying.supply(order)
             case link.Gather():
                 self._copying.gather(order)
+            case link.HowFar():
+                return self._tickets.how_far(order)
             case link.Certificate():
                 self._tickets.certify(order.certificate, order.key)
             case link.Pace():
@@ -139,6 +141,8 @@ class Session:
                 self._feed(order)
             case link.Scan():
                 return await self._station(order.store_id).rounds.order(accept_losses=order.accept_losses)
+            case link.Peek():
+                await self._tickets.peek(order)
             case link.Checksum():
                 return await self._station(order.store_id).checksum(order)
             case _:

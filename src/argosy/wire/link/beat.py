@@ -33,5 +33,5 @@ class Beat(Message, tag="beat"):
     running: list[Running]
 
 
-Body = Beat
+Body = Beat | Running
 """Those of these messages that are a frame's body; the others are parts of them."""

@@ -96,6 +96,16 @@ class Settle(Message, tag="settle"):
     """Empty: as `to`."""
 
 
+class Peek(Message, tag="peek"):
+    """Open a version of a file and read a byte at `offset`: can it be sent? Answered by `Ok`."""
+
+    store_id: str
+    loc: bytes
+    ver: int
+    size: int
+    offset: int
+
+
 class Checksum(Message, tag="checksum"):
     """Read a file and give its checksums. Answered by `Checksums`."""
 
@@ -118,5 +128,5 @@ class Checksums(Message, tag="checksums"):
     values: dict[str, str]
 
 
-Body = Commit | Forget | Discard | Discarded | Purge | Settle | Checksum | Checksums
+Body = Commit | Forget | Discard | Discarded | Purge | Settle | Peek | Checksum | Checksums
 """Those of these messages that are a frame's body; the others are parts of them."""

@@ -101,6 +101,12 @@ class Cancel(Message, tag="cancel"):
     ticket: int
 
 
+class HowFar(Message, tag="how-far"):
+    """How far is this ticket's transfer? Answered by `Running`."""
+
+    ticket: int
+
+
 class Done(Message, tag="done"):
     """A transfer's outcome; repeated after a reconnect until the master answers `Ok`."""
 
@@ -115,7 +121,9 @@ class Done(Message, tag="done"):
     mtime_ns: int = 0
     crc32: int | None = None
     digest: bytes | None = None
+    met: bool = True
+    """Whether the client, or the relay, may have seen a connection of the node's."""
 
 
-Body = Ports | Expect | Dial | Send | Receive | Pace | Cancel | Done
+Body = Ports | Expect | Dial | Send | Receive | Pace | Cancel | HowFar | Done
 """Those of these messages that are a frame's body; the others are parts of them."""
