@@ -15,6 +15,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.cluster.copying import Copier
 from argosy.cluster.draining import Draining
 from argosy.cluster.joining import LinkServer
+from argosy.cluster.relocating import Relocating
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster
 from argosy.cluster.rules import Rules
@@ -108,6 +109,7 @@ async def serve(config: Master) -> None:
             bans,
             repair,
             Draining(catalogue, roster, repair),
+            Relocating(catalogue, roster, rules, repair),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))

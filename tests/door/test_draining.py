@@ -6,45 +6,14 @@ import ftplib
 import io
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from running import ARGOSY, PASSWORD, USER, Site
+from hands import begin, client, on_disk, read, upload
+from running import Site
 
 FILES = {f"f{number:03}": os.urandom(20_000 + number) for number in range(60)}
-
-
-def client(site: Site) -> ftplib.FTP:
-    ftp = ftplib.FTP()
-    ftp.connect(site.host, site.port, timeout=30)
-    ftp.login(USER, PASSWORD)
-    return ftp
-
-
-def upload(site: Site, files: dict[str, bytes]) -> None:
-    with client(site) as ftp:
-        for name, content in files.items():
-            ftp.storbinary(f"STOR /{name}", io.BytesIO(content))
-
-
-def read(site: Site, name: str) -> bytes:
-    found = io.BytesIO()
-    with client(site) as ftp:
-        ftp.retrbinary(f"RETR /{name}", found.write)
-    return found.getvalue()
-
-
-def on_disk(site: Site, node: str) -> set[str]:
-    """Name the files that lie on a node's disk, but for its trash."""
-    return {path.name for path in (site.directory / "nodes" / node).iterdir() if path.is_file()}
-
-
-def begin(site: Site, *words: str) -> subprocess.Popen[str]:
-    """Begin a word as somebody at a terminal would."""
-    command = [*ARGOSY, *words, "--dir", str(site.directory)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_node_is_emptied_while_the_master_dies_and_clients_read(tmp_path: Path) -> None:

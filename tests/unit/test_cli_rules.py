@@ -61,7 +61,7 @@ def test_what_was_set_is_listed_beside_the_sections(site: Site, capsys: pytest.C
         *(site, capsys, "rule", "set", "/a", "--copies", "3", "--spread", "zone", "--require", "ssd, big"),
         *("--repair-delay", "60", "--flush", "no", "--acknowledged", "1", "--avoid", ""),
     )
-    fields = "copies=3 acknowledged=1 spread=zone require=ssd,big avoid= repair_delay_seconds=60.0 flush=no"
+    fields = "copies=3 acknowledged=1 spread=zone require=ssd,big avoid= repair_delay_seconds=60 flush=no"
     assert said == f"/a: {fields}\n"
     assert listed(site, capsys) == {
         "section video /video": {"copies": 2},

@@ -65,6 +65,14 @@ def test_what_is_emptied_takes_nothing_but_what_goes_on_with_a_file_that_it_has(
     assert rank_readers([replace(emptied, holds=True)], WEIGHTS)[0].eligible
 
 
+def test_only_nodes_of_a_label_or_name_take_what_shall_lie_only_there() -> None:
+    video = Section(path="/video", only=("ssd", "n3"))
+    fast = replace(PLAIN, node="n2", labels=frozenset({"ssd"}))
+    scores = rank_writers([PLAIN, fast, replace(PLAIN, node="n3")], WEIGHTS, video)
+    assert {score.candidate.node: score.eligible for score in scores} == {"n1": False, "n2": True, "n3": True}
+    assert scores[-1].reasons[0].why == "isn't of ssd or n3"
+
+
 def test_a_required_label_keeps_others_out_and_a_preferred_one_draws() -> None:
     video = Section(path="/video", require=("ssd",))
     scores = rank_writers([PLAIN, replace(PLAIN, node="n2", labels=frozenset({"ssd"}))], WEIGHTS, video)

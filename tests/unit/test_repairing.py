@@ -149,6 +149,51 @@ def test_a_copy_on_a_node_without_the_required_label_does_not_count() -> None:
     assert why == Unmet("2 copies are wanted, 1 volume is there with the labels cold")
 
 
+def test_files_lie_only_where_they_may_also_where_nobody_said_a_number() -> None:
+    places = nodes(4)
+    places[3].labels = frozenset({"cold"})
+    there = scene(places, Rule(only=("cold", "n4")))
+    assert there.plan(stock(3)) == CONTENT
+    assert there.plan(stock(1, 2)) in (Copy(1, 3), Copy(2, 3), Copy(1, 4), Copy(2, 4))
+    assert there.plan(stock(1, 2, 3)) in (Drop(1, (3,)), Drop(2, (3,)))
+    assert there.plan(stock(1, 3)) == Drop(1, (3,))
+    assert there.plan(stock(3, 4)) == CONTENT  # two that were found where they may be stay
+    two = scene(places, Rule(copies=2, only=("cold",)))
+    assert two.plan(stock(1, 3)) == Unmet("2 copies are wanted, 1 volume is there, of cold")
+    assert two.danger(stock(1, 3)) == SAFE
+
+
+def test_a_nodes_name_is_one_of_its_labels() -> None:
+    places = nodes(3)
+    assert scene(places, replace_rule(prefer=("n3",))).plan(stock(1)) == Copy(1, 3)
+    assert scene(places, Rule(copies=1, require=("n2",))).plan(stock(1)) == Copy(1, 2)
+    places[2].labels = None  # it hasn't been here in this life of the master
+    assert scene(places, Rule(only=("attic",))).plan(stock(2)) == CONTENT
+
+
+def test_why_files_do_not_stay_where_they_are_is_said_in_words() -> None:
+    places = nodes(3)
+    places[1].membership = Membership.DRAINING
+    assert scene(places, Rule(only=("n3",))).explain(stock(1, 2)) == [
+        "n1 is being emptied",
+        "n2 isn't where the rule wants it",
+        "next: copied from n1 to n3",
+    ]
+    assert scene(places, Rule(only=("n3",))).explain(stock(1, 3)) == [
+        "n1 is being emptied",
+        "next: the copy on n1 goes",
+    ]
+    assert scene(places).explain(stock(2, 3)) == []
+    places[3] = away(places[3], 60)
+    assert scene(places).explain(stock(2, 3)) == ["n3 is away; its copy still counts"]
+    places[3] = away(places[3], 6000)
+    told = scene(places).explain(stock(2, 3))
+    assert told == [
+        "n3 is away; its copy doesn't count any more",
+        "stuck: 2 copies are wanted, 1 volume is there",
+    ]
+
+
 def test_preferred_nodes_come_first_and_avoided_ones_last() -> None:
     places = nodes(4)
     places[2].labels, places[4].labels = frozenset({"old"}), frozenset({"big"})
@@ -211,6 +256,12 @@ def test_each_source_gathers_for_a_target_of_its_own() -> None:
     assert len({target for _, target in pairs}) >= 3
 
 
+def as_nodes(places: list[Place]) -> dict[int, Place]:
+    """Number volumes; those of one node are in one zone."""
+    zones = {place.node: place.zone for place in places}
+    return {n: replace(place, number=n, zone=zones[place.node]) for n, place in enumerate(places, 1)}
+
+
 PLACES = st.lists(
     st.builds(
         Place,
@@ -228,7 +279,7 @@ PLACES = st.lists(
         files_in=st.integers(0, 30),
     ),
     max_size=8,
-).map(lambda places: {number: replace(place, number=number) for number, place in enumerate(places, 1)})
+).map(as_nodes)
 
 RULES = st.builds(
     Rule,
@@ -237,6 +288,7 @@ RULES = st.builds(
     require=st.sampled_from([(), ("cold",)]),
     prefer=st.sampled_from([(), ("cold",)]),
     avoid=st.sampled_from([(), ("old",)]),
+    only=st.sampled_from([(), (), ("a", "old")]),
     repair_delay_seconds=st.sampled_from([0.0, 600.0]),
 )
 
@@ -282,7 +334,10 @@ def test_the_steps_end_and_no_step_takes_away_what_is_needed(
             spread = {places[n].node for n in here}
             assert len(spread) >= min(max(rule.copies, 1), len({places[n].node for n in counted}))
             if not rule.copies:  # nobody has spoken: only what is emptied is taken away from
-                assert places[step.volume].membership is Membership.DRAINING
+                place = places[step.volume]
+                outside = (place.labels or frozenset({"a"})) | {place.node}
+                left = bool(rule.only) and outside.isdisjoint(rule.only)
+                assert place.membership is Membership.DRAINING or left
         elif isinstance(step, Copy):
             source, target = places[step.source], places[step.target]
             assert source.online
@@ -310,6 +365,8 @@ def test_where_all_are_here_and_have_room_the_rule_is_met_to_the_letter(
         place.labels = place.labels or frozenset()
     fit = {number for number, place in places.items() if place.labels and "cold" in place.labels}
     fit = fit if rule.require else set(places)
+    if rule.only:
+        fit = {n for n in fit if not ((places[n].labels or set()) | {places[n].node}).isdisjoint(rule.only)}
     held &= places.keys()
     if not held:
         return

@@ -30,6 +30,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Labels: nodes that have one come first."""
     avoid: tuple[str, ...] | None = None
     """Labels: nodes that have one come last."""
+    only: tuple[str, ...] | None = None
+    """Labels or names of nodes: one of them a node must have or be, and files leave those that don't."""
+    archive_after_days: float | None = None
+    """Files that haven't changed for so long go to `archive_to`."""
+    archive_to: tuple[str, ...] | None = None
+    """Labels or names of nodes."""
     repair_delay_seconds: float | None = None
     """A node away for longer isn't reckoned with."""
     flush: bool | None = None

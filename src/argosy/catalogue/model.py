@@ -83,6 +83,26 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """Whether it is a directory."""
         return self.kind is Kind.DIRECTORY
 
+    @property
+    def unchanged_ns(self) -> int:
+        """Since when a file is as it is: the time that it shows, or when its content came, if that is later.
+
+        Clients give files the times that they had elsewhere; to the site such a file is new all the same.
+        """
+        return max(self.mtime_ns, minted_ns(self.ver))
+
+
+MINTED_SINCE_MS = 1_577_836_800_000
+"""Ids count milliseconds from 2020 on: so 41 bits last until 2089."""
+
+MINTED_BITS = 22
+"""The lower bits of an id, which are drawn."""
+
+
+def minted_ns(number: int) -> int:
+    """Give the time at which an id was minted; the clock may have been wrong, so about then."""
+    return ((number >> MINTED_BITS) + MINTED_SINCE_MS) * 1_000_000
+
 
 class Attributes(NamedTuple):
     """What can be set on an entry; None: leave as it is."""

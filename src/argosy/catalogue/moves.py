@@ -36,6 +36,18 @@ class Moves(Ground):
         """Count what is still on some volumes. Reads all of their rows: for a thread."""
         return self._engine.read_together(moving.left_on, sorted(volumes))
 
+    def left_outside(self, directory: int, volumes: Collection[int], here: Collection[int]) -> Left:
+        """Count the files below a directory with a copy outside of some volumes. For a thread.
+
+        Directories below that say for themselves where their files shall lie are left out.
+
+        Args:
+            directory: Its FileId.
+            volumes: Where files may lie.
+            here: Volumes that orders reach.
+        """
+        return self._engine.read_together(moving.left_outside, directory, sorted(volumes), sorted(here))
+
     def unnoted(self, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:
         """Give those of a page of a volume's files for which there is no job, and where the page ends.
 

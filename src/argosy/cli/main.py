@@ -21,7 +21,7 @@ MODULES = {
     "groups": ("group", "grant", "revoke"),
     "quotas": ("quota",),
     "rules": ("rule",),
-    "moving": ("drain",),
+    "moving": ("drain", "move"),
     "reports": ("nodes", "status", "why"),
     "matters": ("matters",),
     "presence": ("who", "kick", "bans", "unban"),

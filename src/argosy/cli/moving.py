@@ -1,9 +1,10 @@
-"""`argosy drain`: a node's files go elsewhere; the running master sees to it, whoever looks."""
+"""`argosy drain` and `move`: files go elsewhere; the running master sees to it, whoever looks."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -29,6 +30,17 @@ def declare(to: grammar.Add) -> None:
     )
     emptying.add_argument("--cancel", action="store_true", help="take it back: the node is one as before")
     waiting(emptying)
+    going = grammar.word(to, "move", move)
+    going.add_argument("path", metavar="PATH", help="a directory; it and all below")
+    going.add_argument(
+        "--to",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NODE",
+        help="names of nodes, or labels: the files go to any of them, and stay there",
+    )
+    waiting(going)
 
 
 def waiting(word: argparse.ArgumentParser) -> None:
@@ -48,8 +60,18 @@ def drain(arguments: argparse.Namespace) -> int:
     document = begun(arguments, question, later)
     if document["done"]:
         return say(arguments, document, _emptied(document, arguments.volume))
-    lines = [progress.line(document, _still(document)), *left(document)]
-    return say(arguments, document, "\n".join(lines), 1)
+    return say(arguments, document, _unfinished(document), 1)
+
+
+def move(arguments: argparse.Namespace) -> int:
+    """Have the files below a directory go to some nodes, and stay there."""
+    question = link.AskMove(os.fsencode(arguments.path), tuple(arguments.to))
+    later = f"the move goes on; `argosy move {arguments.path}` shows it"
+    document = begun(arguments, question, later)
+    if document["done"]:
+        told = f"all files below {document['path']} are on {' or '.join(document['to'])}"
+        return say(arguments, document, told)
+    return say(arguments, document, _unfinished(document), 1)
 
 
 def _emptied(document: Document, volume: str) -> str:
@@ -105,7 +127,7 @@ def _asked(arguments: argparse.Namespace, question: link.Body) -> Document:
     return asyncio.run(ask(master_config(arguments), question, seconds=COUNT_SECONDS))
 
 
-def _still(document: Document) -> progress.Pace:
+def _unfinished(document: Document) -> str:
     pace = progress.Pace()
     pace.note(document["left"]["files"], document["left"]["bytes"])
-    return pace
+    return "\n".join([progress.line(document, pace), *left(document)])

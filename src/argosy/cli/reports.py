@@ -172,6 +172,7 @@ def why_text(document: Document) -> str:
         online = "online" if replica["online"] else "away"
         where = f"{replica['node']} {str(replica['volume'])[:8]} {replica['loc']}"
         lines.append(f"  on {tables.printable(where)} ({replica['standing']}, {online})")
+    lines += [tables.printable(f"  {word}") for word in document.get("moves", [])]
     for title, key in (("reading", "reading"), ("writing", "writing")):
         if document[key]:
             lines.append(f"{title}:")

@@ -19,7 +19,7 @@ from argosy.cli import grammar, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
 from argosy.cluster.rules import DEFAULT, FIELDS
-from argosy.config import MOST_COPIES, Master, Section, Spread, check_copies
+from argosy.config import MOST_COPIES, Master, Section, Spread, check_ages, check_copies
 from argosy.errors import BadArgument, ConfigError, NotFound, Refused
 from argosy.wire import link
 
@@ -43,8 +43,17 @@ def declare(to: grammar.Add) -> None:
             ("--require", "only nodes that have all of them"),
             ("--prefer", "nodes that have one come first"),
             ("--avoid", "nodes that have one come last"),
+            ("--only", "or names of nodes: files lie only on those, and leave all others"),
+            ("--archive-to", "or names of nodes: where old files go; with --archive-after"),
         ):
             word.add_argument(option, type=labels, metavar="LABEL,...", help=about)
+        word.add_argument(
+            "--archive-after",
+            dest="archive_after_days",
+            type=grammar.days,
+            metavar="DAYS",
+            help="files unchanged for so long, as 30 or 12w, go to the archive; 0: never",
+        )
         word.add_argument(
             "--repair-delay",
             dest="repair_delay_seconds",
@@ -132,6 +141,8 @@ def _checked(wish: Wish) -> Wish:
     delay = DEFAULT.repair_delay_seconds if wish.repair_delay_seconds is None else wish.repair_delay_seconds
     try:
         check_copies("rule", copies, 1 if wish.acknowledged is None else wish.acknowledged, delay)
+        if wish.archive_after_days is not None or wish.archive_to is not None:
+            check_ages("rule", wish.archive_after_days or 0.0, wish.archive_to or ())
     except ConfigError as error:
         raise BadArgument(error.subject) from None
     return wish
@@ -172,6 +183,8 @@ def _line(said: Mapping[str, object]) -> str:
 def _word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
     return ",".join(value) if isinstance(value, tuple) else f"{value}"
 
 

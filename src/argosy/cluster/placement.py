@@ -15,7 +15,7 @@ from argosy.config import Placement
 
 
 class Wanted(Protocol):
-    """What is said of the nodes for a subtree's files, by their labels."""
+    """What is said of the nodes for a subtree's files, by their labels; a node's name is one of them."""
 
     @property
     def require(self) -> Sequence[str]:
@@ -28,6 +28,10 @@ class Wanted(Protocol):
     @property
     def avoid(self) -> Sequence[str]:
         """Who has one of these comes last."""
+
+    @property
+    def only(self) -> Sequence[str]:
+        """One of these a node must have; none: any may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,10 @@ def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> 
     if candidate.free < weights.reserve_bytes:
         room = candidate.free, weights.reserve_bytes
         against.append(Reason(0.0, "only {:,} bytes free, {:,} are kept in reserve", room))
-    if wanted and (missing := set(wanted.require) - candidate.labels):
+    labels = candidate.labels | {candidate.node}
+    if wanted and wanted.only and labels.isdisjoint(wanted.only):
+        against.append(Reason(0.0, "isn't of {}", (" or ".join(wanted.only),)))
+    if wanted and (missing := set(wanted.require) - labels):
         against.append(Reason(0.0, "lacks the label {}", (", ".join(sorted(missing)),)))
     if candidate.emptied and not candidate.holds:
         against.append(_EMPTIED)
@@ -126,9 +133,9 @@ def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> 
         *_busyness(candidate, weights),
         *_conduct(candidate, weights),
     ]
-    if wanted and (liked := candidate.labels.intersection(wanted.prefer)):
+    if wanted and (liked := labels.intersection(wanted.prefer)):
         reasons.append(Reason(weights.preferred, "has the preferred label {}", (", ".join(sorted(liked)),)))
-    if wanted and (shunned := candidate.labels.intersection(wanted.avoid)):
+    if wanted and (shunned := labels.intersection(wanted.avoid)):
         reasons.append(Reason(-weights.preferred, "has the avoided label {}", (", ".join(sorted(shunned)),)))
     if candidate.emptied:
         reasons.append(Reason(-2 * weights.preferred, "is being emptied"))

@@ -237,6 +237,14 @@ class Repair:
 
     # --- told ----
 
+    def explain(self, file: int) -> list[str]:
+        """Say why a file's copies don't stay as they are, if they don't, and what is next for them."""
+        return [
+            word
+            for stock in self._catalogue.stocks([file])
+            for word in self._surveyor.survey().explain(stock)
+        ]
+
     async def report(self) -> Report:
         """Say how much there is to do, how fast it goes, and what stands in the way."""
         if self._wanting is None or time.monotonic() > self._count_again:

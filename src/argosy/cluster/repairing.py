@@ -159,14 +159,41 @@ class Scene:
         alive = sum(place.number in self._alive for place in self._good(stock))
         return SAFE if alive >= self.wanted else min(alive, SAFE - 1)
 
+    def explain(self, stock: Stock) -> list[str]:
+        """Say in words what is wrong with where a file's copies lie, and what is next for them."""
+        words = []
+        for place in self._good(stock):
+            if place.membership is not Membership.MEMBER:
+                words.append(f"{place.node} is {_SAID[place.membership]}")
+            elif not self._allowed(place):
+                words.append(f"{place.node} isn't where the rule wants it")
+            elif place.away_ns is not None:
+                counts = "still counts" if self._lives(place) else "doesn't count any more"
+                words.append(f"{place.node} is away; its copy {counts}")
+        step = self.plan(stock)
+        match step:
+            case Copy(source, target):
+                words.append(f"next: copied from {self._places[source].node} to {self._places[target].node}")
+            case Drop(volume, _):
+                words.append(f"next: the copy on {self._places[volume].node} goes")
+            case Unmet(why):
+                words.append(f"stuck: {why}")
+        return words
+
     # --- what counts ----
 
     def _counts(self, place: Place) -> bool:
         if place.membership is not Membership.MEMBER:
             return False
-        if place.labels is not None and not place.labels.issuperset(self.rule.require):
-            return False
-        return self._lives(place)
+        return self._allowed(place) and self._lives(place)
+
+    def _allowed(self, place: Place) -> bool:
+        """Say whether the rule lets files lie there. Unknown labels are believed to be the right ones."""
+        if place.labels is None:
+            return True
+        names = place.labels | {place.node}
+        fits = not self.rule.only or not names.isdisjoint(self.rule.only)
+        return fits and names.issuperset(self.rule.require)
 
     def _lives(self, place: Place) -> bool:
         """Say whether what lies there is reckoned with, be it in the wrong place."""
@@ -180,7 +207,10 @@ class Scene:
 
     def _is_left(self, place: Place) -> bool:
         """Say whether files go from there even if nobody said how many copies they shall have."""
-        return place.membership is Membership.DRAINING
+        if place.membership is Membership.DRAINING:
+            return True
+        only = self.rule.only
+        return bool(only) and place.labels is not None and (place.labels | {place.node}).isdisjoint(only)
 
     def _good(self, stock: Stock) -> list[Place]:
         return [
@@ -266,7 +296,7 @@ class Scene:
 
     def _disliked(self, place: Place) -> tuple[bool, bool]:
         """Say whether a place has an avoided label, and whether it lacks a preferred one."""
-        labels = place.labels or frozenset()
+        labels = (place.labels or frozenset()) | {place.node}
         shunned = not labels.isdisjoint(self.rule.avoid)
         return shunned, bool(self.rule.prefer) and labels.isdisjoint(self.rule.prefer)
 
@@ -293,6 +323,7 @@ class Scene:
         if bad:
             return f"the copy on {_names(bad)} is bad, and no other volume can take one"
         labelled = f" with the labels {', '.join(self.rule.require)}" if self.rule.require else ""
+        labelled += f", of {' or '.join(self.rule.only)}" if self.rule.only else ""
         wanted = "1 copy is" if self.wanted == 1 else f"{self.wanted} copies are"
         there = f"{number_of(len(self._counted), 'volume')} {'is' if len(self._counted) == 1 else 'are'}"
         return f"{wanted} wanted, {there} there{labelled}"
@@ -331,6 +362,13 @@ def promise(places: Mapping[int, Place], step: Copy, size: int) -> None:
     if source.partner != step.target:
         source.partner, source.gathered = step.target, 0
     source.gathered += 1
+
+
+_SAID = {
+    Membership.DRAINING: "being emptied",
+    Membership.LOST: "without this disk: it is lost",
+    Membership.REMOVED: "not reckoned with any more",
+}
 
 
 def _node(place: Place) -> str:

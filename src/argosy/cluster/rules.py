@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from argosy.catalogue.keeping import Way, Wish
+from argosy.catalogue.model import Entry
 from argosy.config import Section, Spread
 
 
@@ -23,9 +24,22 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     require: tuple[str, ...] = ()
     prefer: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    archive_after_days: float = 0.0
+    archive_to: tuple[str, ...] = ()
     repair_delay_seconds: float = 600.0
     flush: bool = True
 
+    def at(self, now_ns: int, entry: Entry) -> Rule:
+        """Give what is wanted of one file: it may be old enough for the archive, and belongs only there."""
+        if not self.archive_after_days or not self.archive_to:
+            return self
+        if entry.unchanged_ns > now_ns - int(self.archive_after_days * DAY_NS):
+            return self
+        return msgspec.structs.replace(self, only=self.archive_to, require=(), archive_after_days=0.0)
+
+
+DAY_NS = 86_400 * 1_000_000_000
 
 FIELDS = Rule.__struct_fields__
 
@@ -59,8 +73,8 @@ class Book:
             key=lambda one: -len(one[0]),
         )
         said: list[Rule | Wish] = [*(rule for _, _, rule in self._sections), *wishes.values()]
-        self.keeps = any(one.copies for one in said)
-        """Whether anybody wants copies; else nothing is ever copied or taken away."""
+        self.keeps = any(one.copies or one.only or one.archive_to for one in said)
+        """Whether anybody wants copies, or files elsewhere; else nothing is copied or taken away by rules."""
         delays = [one.repair_delay_seconds for one in (DEFAULT, *said)]
         self.shortest_delay = min(delay for delay in delays if delay is not None)
         """After so many seconds a volume that is away is missed by somebody."""

@@ -60,14 +60,25 @@ class Survey:
         self._book = book
         self._way_to = way_to
         self._scenes: dict[Rule, Scene] = {}
-        self._folders: dict[int, Scene | None] = {}
+        self._folders: dict[int, Rule | None] = {}
 
     def plan(self, stock: Stock) -> tuple[Plan, int]:
         """Say what is to be done for a file, and in what danger it is."""
-        scene = self._scene(stock.entry.parent)
+        scene = self._scene(stock)
         if scene is None:
             return CONTENT, 0
         return scene.plan(stock), scene.danger(stock)
+
+    def explain(self, stock: Stock) -> list[str]:
+        """Say in words why a file's copies don't stay as they are, if they don't."""
+        scene = self._scene(stock)
+        if scene is None:
+            return []
+        words = scene.explain(stock)
+        book_rule = self._folders[stock.entry.parent]
+        if book_rule and scene.rule != book_rule:
+            words.insert(0, f"archived: unchanged for {book_rule.archive_after_days:g} days")
+        return words
 
     def promise(self, step: Copy, stock: Stock) -> None:
         """Reckon with a copy from now on."""
@@ -75,29 +86,30 @@ class Survey:
 
     def flush(self, stock: Stock) -> bool:
         """Say whether copies of a file are flushed to the disk before they count."""
-        scene = self._scene(stock.entry.parent)
+        scene = self._scene(stock)
         return scene is None or scene.rule.flush
 
     def jobs(self, stocks: Iterable[Stock]) -> list[Job]:
         """Give a job for each file for which something is to be done, now or later."""
         found = []
         for stock in stocks:
-            scene = self._scene(stock.entry.parent)
+            scene = self._scene(stock)
             step = scene.look(stock) if scene else CONTENT
             if scene and not isinstance(step, Content):
                 due_ns = step.until_ns if step else self.now_ns
                 found.append(Job(stock.entry.id, scene.danger(stock), stock.entry.size, due_ns))
         return found
 
-    def _scene(self, folder: int) -> Scene | None:
-        """Give what a directory's rule sees; None: the directory is gone."""
+    def _scene(self, stock: Stock) -> Scene | None:
+        """Give what a file's rule sees; None: its directory is gone."""
+        folder = stock.entry.parent
         if folder not in self._folders:
             try:
-                rule = self._book.rule(self._way_to(folder))
+                self._folders[folder] = self._book.rule(self._way_to(folder))
             except errors.NotFound:
-                rule = None
-            self._folders[folder] = self._of(rule) if rule else None
-        return self._folders[folder]
+                self._folders[folder] = None
+        rule = self._folders[folder]
+        return self._of(rule.at(self.now_ns, stock.entry)) if rule else None
 
     def _of(self, rule: Rule) -> Scene:
         if rule not in self._scenes:

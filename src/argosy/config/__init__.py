@@ -21,6 +21,7 @@ from argosy.config.master import (
     Search,
     Section,
     Spread,
+    check_ages,
     check_copies,
     load_master,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Spread",
     "State",
     "Table",
+    "check_ages",
     "check_copies",
     "join_address",
     "load_gateway",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,9 @@ from argosy.errors import ConfigError
 
 MOST_COPIES = 32
 """Who asks for more copies of a file means something else."""
+
+MOST_DAYS = 100 * 365.0
+"""A hundred years: as good as never."""
 
 MOST_DELAY_SECONDS = 10 * 365 * 86_400
 """Ten years: as good as never."""
@@ -188,6 +192,12 @@ class Section(Table, frozen=True, kw_only=True):
     """Copies go to different nodes, or to nodes in different zones first."""
     avoid: tuple[str, ...] = ()
     """Labels: nodes that have one are chosen last."""
+    only: tuple[str, ...] = ()
+    """Labels or names of nodes: only those that have or are one of them; files leave all others."""
+    archive_after_days: float = 0.0
+    """Files that haven't changed for so long go to `archive_to`; 0: never."""
+    archive_to: tuple[str, ...] = ()
+    """Labels or names of nodes: where they go."""
     repair_delay_seconds: float = 600.0
     """A node away for longer is no longer reckoned with, and its copies are made elsewhere."""
 
@@ -299,6 +309,18 @@ def check_copies(where: str, copies: int, acknowledged: int, repair_delay_second
         )
 
 
+def check_ages(where: str, archive_after_days: float, archive_to: Sequence[str]) -> None:
+    """See that what is wanted of old files makes sense.
+
+    Raises:
+        ConfigError: It doesn't; the message names the key below `where`.
+    """
+    if not 0 <= archive_after_days <= MOST_DAYS:
+        raise ConfigError(f"{where}.archive_after_days: want 0 to {MOST_DAYS:g}, got {archive_after_days:g}")
+    if bool(archive_after_days) != bool(archive_to):
+        raise ConfigError(f"{where}: archive_after_days and archive_to go together")
+
+
 def load_master(path: Path) -> Master:
     """Read a master's file.
 
@@ -333,6 +355,7 @@ def load_master(path: Path) -> Master:
         if not section.path.startswith("/"):
             raise ConfigError(f"sections.{name}.path: want an absolute path, got {section.path!r}")
         check_copies(f"sections.{name}", section.copies, section.acknowledged, section.repair_delay_seconds)
+        check_ages(f"sections.{name}", section.archive_after_days, section.archive_to)
     return msgspec.structs.replace(
         master,
         paths=Paths(keys=str(at / master.paths.keys), run=str(at / master.paths.run)),

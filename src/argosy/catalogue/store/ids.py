@@ -6,10 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
-EPOCH_MS = 1_577_836_800_000
-"""Milliseconds are counted from 2020 on: so 41 bits last until 2089."""
-
-RANDOM_BITS = 22
+from argosy.catalogue.model import MINTED_BITS, MINTED_SINCE_MS
 
 RUN = 64
 """Ids that follow each other from one draw: a merge mints a hundred thousand a second."""
@@ -36,8 +33,8 @@ class Mint:
                 self._last += 1
                 return self._last
             self._left = RUN - 1
-            since_ms = self._now() // 1_000_000 - EPOCH_MS
-            drawn = (max(since_ms, 0) << RANDOM_BITS) | self._draw(RANDOM_BITS)
+            since_ms = self._now() // 1_000_000 - MINTED_SINCE_MS
+            drawn = (max(since_ms, 0) << MINTED_BITS) | self._draw(MINTED_BITS)
             self._last = max(self._last + 1, drawn)
             return self._last
 
@@ -50,11 +47,6 @@ class Mint:
             " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
             (self(),),
         )
-
-
-def time_of(number: int) -> int:
-    """Say when an id was minted, in nanoseconds since 1970."""
-    return ((number >> RANDOM_BITS) + EPOCH_MS) * 1_000_000
 
 
 def note_lapse(db: sqlite3.Connection, mint: Mint) -> None:

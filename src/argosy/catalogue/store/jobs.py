@@ -62,8 +62,10 @@ def renamed(db: sqlite3.Connection, path: TreePath, wants: Wants | None, now_ns:
     entry = tree.lookup(db, path) if wants is not None else None
     if entry is not None and entry.is_directory:
         sweep(db, entry.id, now_ns)
-    elif entry is not None:
+    elif entry is not None and entry.ver:
         note(db, [entry.id], wants, now_ns)
+        # As many as before may be wanted, but elsewhere.
+        db.execute(f"{_INSERT} NOTHING", (entry.id, SAFE, entry.size, now_ns, 0, ""))
 
 
 def add(db: sqlite3.Connection, jobs: Sequence[Job]) -> None:

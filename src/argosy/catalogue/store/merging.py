@@ -16,7 +16,7 @@ import msgspec
 from argosy.catalogue import merge as merging
 from argosy.catalogue import model, steps
 from argosy.catalogue.keeping import Wants
-from argosy.catalogue.model import Doubt, Found, Kind, MergeReport, Standing, State
+from argosy.catalogue.model import Doubt, Found, Kind, MergeReport, Standing, State, minted_ns
 from argosy.catalogue.steps import Copy, Holder, Known, Step
 from argosy.catalogue.store import bulk, ids, jobs, members, replicas, tree
 from argosy.catalogue.store.replicas import STANDINGS
@@ -360,7 +360,7 @@ class Page:
         number = step.file or self._mint()
         ver = found.ver or number
         code = STATE_CODES[step.state]
-        created_ns = ids.time_of(number) if step.file else self._now_ns
+        created_ns = minted_ns(number) if step.file else self._now_ns
         row = (
             number, parent, name, 1, code, ver, found.size, found.mtime_ns, created_ns,
             *_ADOPTED, 0o644, found.crc32, found.digest, found.named_ns if step.file else 0,

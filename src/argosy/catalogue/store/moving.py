@@ -58,6 +58,32 @@ def left_on(db: sqlite3.Connection, volumes: Sequence[int]) -> Left:
     )
 
 
+def left_outside(db: sqlite3.Connection, directory: int, volumes: Sequence[int], here: Sequence[int]) -> Left:
+    """Count the files below a directory with a copy outside of some volumes, and what stands in their way."""
+    among = f"IN ({', '.join('?' * len(volumes))})"
+    reached = f"IN ({', '.join('?' * len(here))})"
+    rows = db.execute(
+        "WITH RECURSIVE below(id) AS ("  # noqa: S608 - question marks
+        " SELECT ? UNION ALL SELECT e.id FROM below b JOIN ent e ON e.parent = b.id"
+        " WHERE e.kind = 0 AND e.id <> 1"
+        """ AND NOT EXISTS (SELECT 1 FROM rule r WHERE r.dir = e.id AND r.settings LIKE '%"only":%'))"""
+        " SELECT coalesce((SELECT j.why FROM job j WHERE j.file = e.id), ''),"
+        f" EXISTS (SELECT 1 FROM replica r WHERE r.file = e.id AND r.volume {reached}),"
+        " count(*), sum(e.size) FROM below b JOIN ent e ON e.parent = b.id"
+        " WHERE e.kind = 1 AND e.ver <> 0"
+        f" AND EXISTS (SELECT 1 FROM replica r WHERE r.file = e.id AND NOT r.volume {among})"
+        " GROUP BY 1, 2",
+        (directory, *here, *volumes),
+    ).fetchall()
+    by_why: dict[str, tuple[int, int]] = {}
+    for why, reachable, files, size in rows:
+        said = why or ("" if reachable else "all copies are away")
+        if said:
+            had = by_why.get(said, (0, 0))
+            by_why[said] = had[0] + files, had[1] + size
+    return Left(sum(row[2] for row in rows), sum(row[3] for row in rows), 0, 0, by_why)
+
+
 def unnoted(db: sqlite3.Connection, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:
     """Give those of a page of a volume's files for which there is no job, and where the page ends."""
     rows = db.execute(

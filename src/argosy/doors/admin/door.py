@@ -27,6 +27,7 @@ ANSWERS: Mapping[type, Answer] = {
     link.AskWhy: why.why,
     link.AskFind: finding.find,
     link.AskDrain: moving.drain,
+    link.AskMove: moving.move,
     link.AskWho: presence.who,
     link.AskKick: presence.kick,
     link.AskBans: presence.bans,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from argosy.catalogue.keeping import Left
-from argosy.doors.admin.office import Document, Office
+from argosy.doors.admin.office import Document, Office, asked_path, text
 from argosy.wire import link
 
 
@@ -36,6 +36,26 @@ async def drain(office: Office, question: link.AskDrain) -> Document:
         "arriving": told.left.arriving,
         "partial": told.left.partial,
         **_figures(told.left, sum(one.files for one in told.begun), sum(one.bytes for one in told.begun)),
+    }
+
+
+async def move(office: Office, question: link.AskMove) -> Document:
+    """Have the files below a directory go to some nodes, or tell how far that is.
+
+    Raises:
+        NotFound: Nothing has this path.
+        NotADirectory: It is a file.
+        BadArgument: No node is called so or has such a label; or it was never ordered.
+    """
+    path = asked_path(question.path)
+    if question.to:
+        await office.relocating.begin(path, question.to)
+    told = await office.relocating.progress(path)
+    return {
+        "path": text(path),
+        "to": list(told.to),
+        "done": not told.left.files,
+        **_figures(told.left, told.begun.files if told.begun else 0, told.begun.bytes if told.begun else 0),
     }
 
 

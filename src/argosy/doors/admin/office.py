@@ -12,6 +12,7 @@ from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, TreePath
 from argosy.cluster.draining import Draining
+from argosy.cluster.relocating import Relocating
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster, Standing
 from argosy.config import Master
@@ -35,6 +36,7 @@ class Office:
     bans: Bans
     repair: Repair
     draining: Draining
+    relocating: Relocating
     since: float = field(default_factory=time.monotonic)
     _counted: Counts | None = None
     _count_again: float = 0.0

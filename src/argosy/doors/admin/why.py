@@ -32,6 +32,7 @@ async def why(office: Office, question: link.AskWhy) -> Document:
             for field, by in told.wanted.origins.items()
         },
         "replicas": [_replica(office, replica, stores) for replica in told.replicas],
+        "moves": office.repair.explain(told.end.id) if told.end and told.end.kind is Kind.FILE else [],
         "reading": _scores(told.readers, stores) if told.end and told.end.kind is Kind.FILE else [],
         "writing": _scores(told.writers, stores),
     }

@@ -50,7 +50,7 @@ from argosy.wire.link.joining import (
     Welcome,
 )
 from argosy.wire.link.message import Message, No, Ok
-from argosy.wire.link.moving import AskDrain
+from argosy.wire.link.moving import AskDrain, AskMove
 from argosy.wire.link.transfers import (
     ARRIVING,
     Base,
@@ -78,6 +78,7 @@ __all__ = [
     "AskFind",
     "AskForget",
     "AskKick",
+    "AskMove",
     "AskNodes",
     "AskRefresh",
     "AskRelease",

@@ -19,5 +19,13 @@ class AskDrain(Message, tag="ask-drain"):
     do: Do = "look"
 
 
-Body = AskDrain
+class AskMove(Message, tag="ask-move"):
+    """Have the files below a directory go to some nodes, and stay there. Answered by `Report`."""
+
+    path: bytes
+    to: tuple[str, ...] = ()
+    """Labels or names of nodes, any of them; empty: only say how far it is."""
+
+
+Body = AskDrain | AskMove
 """These messages are a frame's body."""

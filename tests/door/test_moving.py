@@ -1,0 +1,87 @@
+"""The files of a directory go to other nodes by a word, and stay there; old ones go to the archive."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from argosy.catalogue.keeping import Wish
+from cluster import Cluster, cluster, path
+from hands import begin, on_disk, upload
+from running import Site
+
+QUICK = {"repair": {"retry_first_seconds": 0.2, "retry_most_seconds": 1.0}}
+
+
+def test_a_directory_goes_to_a_node_and_what_comes_later_too(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site", "--nodes", "3")
+    try:
+        site.start()
+        site.argosy("rule", "set", "/", "--copies", "1")
+        upload(site, {f"f{number}": b"x" * 1000 for number in range(12)})
+        assert on_disk(site, "n3") != {f"f{number}" for number in range(12)}
+        moved = begin(site, "move", "/", "--to", "n3")
+        out, complaints = moved.communicate(timeout=60)
+        assert (out, moved.returncode) == ("all files below / are on n3\n", 0), complaints
+        site.wait_for("all on n3", lambda: len(on_disk(site, "n3")) == 12)
+        upload(site, {"new": b"new"})
+        site.wait_for("the new one, too", lambda: "new" in on_disk(site, "n3"))
+        assert site.argosy("move", "/")["done"]
+        assert site.argosy("why", "/new")["wanted"]["only"] == {"value": ["n3"], "by": "rule on /"}
+        for words, about in (
+            (("/", "--to", "attic"), "no node is called attic"),
+            (("/new", "--to", "n2"), "Not a directory"),
+            (("/none", "--to", "n2"), "No such file"),
+        ):
+            refused = begin(site, "move", *words)
+            assert about in refused.communicate(timeout=60)[1]
+            assert refused.returncode == 1
+        site.argosy("rule", "unset", "/", "only")
+        refused = begin(site, "move", "/")
+        assert "nobody said where" in refused.communicate(timeout=60)[1]
+    finally:
+        site.stop()
+
+
+async def lies_only_on(site: Cluster, name: str, *texts: str) -> None:
+    await site.until(lambda: all(site.holders(text) == {name} for text in texts))
+
+
+async def test_files_without_any_rule_move_and_stay_though_all_are_looked_at_again(tmp_path: Path) -> None:
+    often = {"repair": {**QUICK["repair"], "audit_seconds": 0.5}}
+    async with cluster(tmp_path, **often) as site:
+        content = {f"d/{number}": b"%d" % number for number in range(50)}
+        await site.join("n1", {**content, "other/x": b"x"})
+        await site.join("n2", labels=["cold"])
+        await site.catalogue.change_wish((b"d",), lambda _: Wish(only=("cold",)))
+        await lies_only_on(site, "n2", *content)
+        for loc, bytes_ in content.items():
+            await site.lies("n2", loc, bytes_)
+        moved = site.copier.files
+        assert site.holders("other/x") == {"n1"}
+        await site.upload("n1", "/other/y", b"y")
+        await site.catalogue.rename(path("/other/y"), path("/d/y"))  # what comes by a rename goes, too
+        await lies_only_on(site, "n2", "d/y")
+        await site.catalogue.change_wish((b"d",), lambda _: Wish())
+        for _ in range(3):
+            await site.catalogue.sweep_all(0.0)
+            site.repair.refresh()
+        await site.until(lambda: not site.catalogue.sweeps())
+        assert site.copier.files == moved + 1
+        assert site.holders("d/0") == {"n2"}
+
+
+async def test_what_has_not_changed_for_long_goes_to_the_archive(tmp_path: Path) -> None:
+    often = {"repair": {**QUICK["repair"], "audit_seconds": 0.5}}
+    async with cluster(tmp_path, **often) as site:
+        await site.join("n1")
+        await site.join("n2", labels=["cold"])
+        await site.upload("n1", "/old", b"old")
+        wish = Wish(archive_after_days=3 / 86_400, archive_to=("cold",))
+        await site.catalogue.change_wish((), lambda _: wish)
+        begin = time.monotonic()
+        await lies_only_on(site, "n2", "/old")
+        assert time.monotonic() - begin > 1
+        await site.lies("n2", "old", b"old")
+        await site.upload("n1", "/young", b"young")
+        assert site.holders("/young") == {"n1"}
