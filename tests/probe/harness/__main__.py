@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from probe.harness import plan
 from probe.harness.check import Checker
@@ -31,7 +32,8 @@ def main(words: Sequence[str]) -> int:
     """Run it; 0: nothing was lost, and nothing wrong."""
     wanted = _arguments(words)
     if os.environ.get(_INSIDE) is None:
-        return _enter(words)
+        _enter(words)
+    _settle_in()
     directory = Path(tempfile.mkdtemp(prefix="argosy-faults-", dir=wanted.dir))
     with (directory / "faults.log").open("w") as log:
         record = Record(wanted.seed, log)
@@ -64,7 +66,7 @@ def _run(wanted: argparse.Namespace, directory: Path, record: Record) -> None:
         windows = Windows()
         workers = _workers(wanted, yard, windows, record)
         checker = Checker(yard, workers, record)
-        trouble = Trouble(yard, windows, record)
+        trouble = Trouble(yard, [worker.tree for worker in workers], windows, record)
         stop = threading.Event()
         threads = [threading.Thread(target=worker.run, args=(stop,), daemon=True) for worker in workers]
         for thread in threads:
@@ -100,18 +102,22 @@ def _workers(wanted: argparse.Namespace, yard: Yard, windows: Windows, record: R
     return workers
 
 
-def _enter(words: Sequence[str]) -> int:
+def _enter(words: Sequence[str]) -> NoReturn:
     """Start this program again with mounts and processes of its own, which all end with it."""
     unshare = shutil.which("unshare")
     if unshare is None or os.geteuid() != 0:
         print("needs root and unshare: machines are network namespaces, disks are mounts", file=sys.stderr)
-        return 2
+        sys.exit(2)
     leave = ("--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
-    return subprocess.run(
-        [unshare, *leave, sys.executable, "-m", "probe.harness", *words],
-        env={**os.environ, _INSIDE: "yes"},
-        check=False,
-    ).returncode
+    command = [unshare, *leave, sys.executable, "-m", "probe.harness", *words]
+    os.execve(unshare, command, {**os.environ, _INSIDE: "yes"})
+
+
+def _settle_in() -> None:
+    """Have what we mount go with us, the names of the namespaces too, however we end."""
+    names = Path("/run/netns")
+    names.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(names)], check=True, timeout=20)
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:

@@ -28,6 +28,8 @@ class Disk:
         self._shelf = Path()
         self._number = 0
         self.mounted = False
+        self._known: dict[tuple[str, int, int, int], str] = {}
+        """What was read already, as long as the file seems to be the same."""
         self.root.mkdir(parents=True)
         self.replace()
 
@@ -101,13 +103,18 @@ class Disk:
             file.seek(at)
             file.write(bytes([old ^ 1 << bit % 8]))
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+        self._known.clear()
 
     def _digests(self, files: Iterator[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
         for loc, path in files:
             try:
-                yield loc, digest(path.read_bytes())
+                found = path.stat()
+                key = (loc, found.st_ino, found.st_size, found.st_mtime_ns)
+                if key not in self._known:
+                    self._known[key] = digest(path.read_bytes())
             except FileNotFoundError:
                 continue  # moved or deleted just now
+            yield loc, self._known[key]
 
     def _walk(self, top: Path, skip: str = "") -> Iterator[tuple[str, Path]]:
         for directory, names, files in os.walk(top):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from probe.harness.plan import MASTER, Fault
+from probe.harness import damage
+from probe.harness.disks import Disk
+from probe.harness.model import Tree
+from probe.harness.plan import AT_ONCE, KINDS, MASTER, Fault
 from probe.harness.report import Record
 from probe.harness.yard import Yard
 
@@ -18,13 +24,20 @@ BACK_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
 """So long after that a client may still meet with what it left."""
 
+ANSWERED_SECONDS = 0.5
+"""What a killed node had done by then has been told to its client so soon."""
+
+LEFT_BYTES = 20 << 20
+"""On a disk that is full there is less room than this left: some uploads may still fit."""
+
 
 @dataclass(slots=True)
 class Window:
     """The time in which a fault may be felt."""
 
     fault: Fault
-    begun: float
+    healed: bool = False
+    """The fault is over; what it left may not be."""
     ended: float | None = None
 
 
@@ -37,7 +50,7 @@ class Windows:
 
     def open(self, fault: Fault) -> Window:
         """A fault begins."""
-        window = Window(fault, time.monotonic())
+        window = Window(fault)
         with self._lock:
             self._all.append(window)
         return window
@@ -51,7 +64,8 @@ class Windows:
         """
         with self._lock:
             for window in reversed(self._all):
-                if window.ended is not None and window.ended + SETTLE_SECONDS < since:
+                over = window.ended is not None and window.ended + SETTLE_SECONDS < since
+                if over or not KINDS[window.fault.kind].felt:
                     continue
                 if nodes is None or window.fault.target == MASTER or window.fault.target in nodes:
                     return window.fault
@@ -60,14 +74,15 @@ class Windows:
     def running(self) -> list[Fault]:
         """Give the faults that aren't over."""
         with self._lock:
-            return [window.fault for window in self._all if window.ended is None]
+            return [window.fault for window in self._all if not window.healed]
 
 
 class Trouble:
     """Brings faults about."""
 
-    def __init__(self, yard: Yard, windows: Windows, record: Record) -> None:
+    def __init__(self, yard: Yard, trees: Sequence[Tree], windows: Windows, record: Record) -> None:
         self._yard = yard
+        self._trees = trees
         self._windows = windows
         self._record = record
         self._watchers: list[threading.Thread] = []
@@ -75,25 +90,42 @@ class Trouble:
     def run(self, faults: Sequence[Fault], seconds: float) -> None:
         """Let a round's faults come and go, and wait until all machines are back."""
         began = time.monotonic()
-        moments = [(fault.at, 1, fault) for fault in faults]
-        moments += [(fault.at + fault.seconds, 0, fault) for fault in faults]
-        moments.sort(key=lambda moment: moment[:2])
-        windows: dict[int, Window] = {}
-        for at, begins, fault in moments:
-            time.sleep(max(0.0, began + at - time.monotonic()))
-            if begins:
-                self._record.say(str(fault))
-                windows[fault.number] = self._windows.open(fault)
-                BEGIN[fault.kind](self._yard, fault)
-                self._record.faults[fault.kind] += 1
-            else:
-                HEAL[fault.kind](self._yard, fault)
-                self._record.say(f"#{fault.number} is over")
-                self._watch(windows[fault.number])
+        coming = deque(sorted(faults, key=lambda fault: fault.at))
+        running: list[tuple[float, Window]] = []
+        while coming or running:
+            now = time.monotonic()
+            for end, window in [one for one in running if one[0] <= now]:
+                running.remove((end, window))
+                self._end(window)
+            if coming and began + coming[0].at <= now and self._may_begin(coming[0], running):
+                window = self._begin(coming.popleft())
+                running.append((time.monotonic() + window.fault.seconds, window))
+            time.sleep(0.02)
         time.sleep(max(0.0, began + seconds - time.monotonic()))
         for watcher in self._watchers:
             watcher.join()
         self._watchers.clear()
+
+    def _may_begin(self, fault: Fault, running: Sequence[tuple[float, Window]]) -> bool:
+        """On a busy machine everything takes longer; but never is more hit at once than was meant to be."""
+        hit = {window.fault.target for _, window in running}
+        return len(hit) < AT_ONCE and fault.target not in hit
+
+    def _begin(self, fault: Fault) -> Window:
+        self._record.say(str(fault))
+        window = self._windows.open(fault)
+        DEEDS[fault.kind][0](self._scene(fault))
+        self._record.faults[fault.kind] += 1
+        return window
+
+    def _end(self, window: Window) -> None:
+        DEEDS[window.fault.kind][1](self._scene(window.fault))
+        window.healed = True
+        self._record.say(f"#{window.fault.number} is over")
+        self._watch(window)
+
+    def _scene(self, fault: Fault) -> Scene:
+        return Scene(self._yard, self._trees, fault, self._record)
 
     def _watch(self, window: Window) -> None:
         watcher = threading.Thread(target=self._until_back, args=(window,))
@@ -106,7 +138,7 @@ class Trouble:
         wanted = {*self._yard.names} if target == MASTER else {target}
 
         def back() -> bool:
-            hit = {fault.target for fault in self._windows.running() if fault is not window.fault}
+            hit = {fault.target for fault in self._windows.running()}
             time.sleep(0.2)
             return bool(hit & {MASTER, target}) or wanted - hit <= set(self._yard.ready())
 
@@ -123,84 +155,161 @@ class Trouble:
         window.ended = time.monotonic()
 
 
-def _kill(yard: Yard, fault: Fault) -> None:
-    yard.kill(fault.target)
+class Scene(NamedTuple):
+    """What a fault is done to."""
+
+    yard: Yard
+    trees: Sequence[Tree]
+    fault: Fault
+    record: Record
+
+    @property
+    def disk(self) -> Disk:
+        """The disk of the node that is hit."""
+        return self.yard.disks[self.fault.target]
 
 
-def _start(yard: Yard, fault: Fault) -> None:
-    yard.spawn(fault.target)
+# --- processes
 
 
-def _stop(yard: Yard, fault: Fault) -> None:
-    yard.signal(fault.target, signal.SIGSTOP)
+def _kill(on: Scene) -> None:
+    on.yard.kill(on.fault.target)
 
 
-def _continue(yard: Yard, fault: Fault) -> None:
-    yard.signal(fault.target, signal.SIGCONT)
+def _start(on: Scene) -> None:
+    on.yard.spawn(on.fault.target)
 
 
-def _cut(yard: Yard, fault: Fault) -> None:
-    _mute(yard, fault)
-    _deafen(yard, fault)
+def _stop(on: Scene) -> None:
+    on.yard.signal(on.fault.target, signal.SIGSTOP)
 
 
-def _uncut(yard: Yard, fault: Fault) -> None:
-    _unmute(yard, fault)
-    _undeafen(yard, fault)
+def _continue(on: Scene) -> None:
+    on.yard.signal(on.fault.target, signal.SIGCONT)
 
 
-def _mute(yard: Yard, fault: Fault) -> None:
-    yard.network.lose(yard.machines[fault.target], *yard.others(fault.target))
+# --- links
 
 
-def _unmute(yard: Yard, fault: Fault) -> None:
-    yard.network.heal(yard.machines[fault.target], *yard.others(fault.target))
+def _cut(on: Scene) -> None:
+    _mute(on)
+    _deafen(on)
 
 
-def _deafen(yard: Yard, fault: Fault) -> None:
-    for other in yard.others(fault.target):
-        yard.network.lose(other, yard.machines[fault.target])
+def _uncut(on: Scene) -> None:
+    _unmute(on)
+    _undeafen(on)
 
 
-def _undeafen(yard: Yard, fault: Fault) -> None:
-    for other in yard.others(fault.target):
-        yard.network.heal(other, yard.machines[fault.target])
+def _mute(on: Scene) -> None:
+    on.yard.network.lose(on.yard.machines[on.fault.target], *on.yard.others(on.fault.target))
 
 
-def _part(yard: Yard, fault: Fault) -> None:
-    master, node = yard.machines[MASTER], yard.machines[fault.target]
-    yard.network.lose(master, node)
-    yard.network.lose(node, master)
+def _unmute(on: Scene) -> None:
+    on.yard.network.heal(on.yard.machines[on.fault.target], *on.yard.others(on.fault.target))
 
 
-def _join(yard: Yard, fault: Fault) -> None:
-    master, node = yard.machines[MASTER], yard.machines[fault.target]
-    yard.network.heal(master, node)
-    yard.network.heal(node, master)
+def _deafen(on: Scene) -> None:
+    for other in on.yard.others(on.fault.target):
+        on.yard.network.lose(other, on.yard.machines[on.fault.target])
 
 
-Deed = Callable[[Yard, Fault], None]
+def _undeafen(on: Scene) -> None:
+    for other in on.yard.others(on.fault.target):
+        on.yard.network.heal(other, on.yard.machines[on.fault.target])
 
-BEGIN: Mapping[str, Deed] = {
-    "kill": _kill,
-    "stop": _stop,
-    "cut": _cut,
-    "deaf": _deafen,
-    "mute": _mute,
-    "apart": _part,
-    "kill-master": _kill,
-    "stop-master": _stop,
+
+def _part(on: Scene) -> None:
+    master, node = on.yard.machines[MASTER], on.yard.machines[on.fault.target]
+    on.yard.network.lose(master, node)
+    on.yard.network.lose(node, master)
+
+
+def _join(on: Scene) -> None:
+    master, node = on.yard.machines[MASTER], on.yard.machines[on.fault.target]
+    on.yard.network.heal(master, node)
+    on.yard.network.heal(node, master)
+
+
+# --- disks
+
+
+def _fill(on: Scene) -> None:
+    on.disk.fill(on.fault.chance % LEFT_BYTES)
+
+
+def _empty(on: Scene) -> None:
+    on.disk.empty()
+
+
+def _unmount(on: Scene) -> None:
+    on.disk.unmount()
+
+
+def _mount(on: Scene) -> None:
+    on.disk.mount()
+
+
+def _kill_unmount(on: Scene) -> None:
+    """Its disk isn't there when it is started, so it doesn't start; it is started again when it is."""
+    _kill(on)
+    _unmount(on)
+    _start(on)
+
+
+def _mount_start(on: Scene) -> None:
+    on.yard.processes[on.fault.target].wait(30)
+    _mount(on)
+    _start(on)
+
+
+def _replace(on: Scene) -> None:
+    """Take a disk away for good, with all that lies on it."""
+    _kill(on)
+    time.sleep(ANSWERED_SECONDS)
+    damage.take(on.yard.disks, on.fault.target, on.trees, on.record)
+    on.disk.replace()
+    on.yard.prepare(on.fault.target)
+
+
+def _flip(on: Scene) -> None:
+    damage.flip(on.yard.disks, on.fault, on.trees, on.record)
+
+
+def _nothing(on: Scene) -> None:
+    del on
+
+
+# --- clocks
+
+
+def _jump(on: Scene) -> None:
+    chance = random.Random(on.fault.chance)
+    days = chance.choice((-400, -30, -1, -0.02, 0.02, 1, 30, 400))
+    on.record.say(f"#{on.fault.number}: the clock jumps by {days} days")
+    on.yard.set_clock(on.fault.target, days)
+
+
+def _right(on: Scene) -> None:
+    on.yard.set_clock(on.fault.target, 0)
+
+
+Deed = Callable[[Scene], None]
+
+DEEDS: Mapping[str, tuple[Deed, Deed]] = {
+    "kill": (_kill, _start),
+    "stop": (_stop, _continue),
+    "cut": (_cut, _uncut),
+    "deaf": (_deafen, _undeafen),
+    "mute": (_mute, _unmute),
+    "apart": (_part, _join),
+    "kill-master": (_kill, _start),
+    "stop-master": (_stop, _continue),
+    "full-disk": (_fill, _empty),
+    "lost-mount": (_unmount, _mount),
+    "kill-unmount": (_kill_unmount, _mount_start),
+    "new-disk": (_replace, _start),
+    "flip": (_flip, _nothing),
+    "clock": (_jump, _right),
 }
-"""How each kind begins."""
-
-HEAL: Mapping[str, Deed] = {
-    "kill": _start,
-    "stop": _continue,
-    "cut": _uncut,
-    "deaf": _undeafen,
-    "mute": _unmute,
-    "apart": _join,
-    "kill-master": _start,
-    "stop-master": _continue,
-}
-"""How each kind ends."""
+"""How each kind begins, and how it ends."""

@@ -18,6 +18,8 @@ class Kind(NamedTuple):
     longest: float
     master: bool = False
     """It hits the master; else a node."""
+    felt: bool = True
+    """Clients may hear of it. What is not felt excuses no error."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -29,9 +31,16 @@ KINDS: Mapping[str, Kind] = {
     "apart": Kind(1.0, 15.0),
     "kill-master": Kind(0.1, 3.0, master=True),
     "stop-master": Kind(0.3, 4.0, master=True),
+    "full-disk": Kind(2.0, 12.0),
+    "lost-mount": Kind(1.0, 12.0),
+    "kill-unmount": Kind(1.0, 12.0),
+    "new-disk": Kind(1.0, 6.0),
+    "flip": Kind(0.1, 0.1, felt=False),
+    "clock": Kind(2.0, 15.0, felt=False),
 }
 """Killed and started again; stopped and continued; cut off from all, hearing nobody, heard by nobody; cut off
-from the master alone."""
+from the master alone. The disk is full; its mount is lost and comes back, under the node's feet or while it's
+dead; an empty one takes its place for good. A bit turns over in a copy; a clock jumps."""
 
 AT_ONCE = 2
 """So many machines are hit at the same time, at the most."""

@@ -30,6 +30,8 @@ class Record:
     """Errors that a fault explains, by deed, reply and kind of fault."""
     lost: Counter[str] = field(default_factory=Counter)
     """Files of which a fault took all copies away, by its kind."""
+    flipped: set[str] = field(default_factory=set)
+    """SHA-256 of files of which a copy got a bit turned over."""
     back: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Seconds from a fault's end until its machine was ready, by kind."""
     whole: list[float] = field(default_factory=list)
@@ -73,6 +75,7 @@ class Record:
             "faults": dict(sorted(self.faults.items())),
             "excused_errors": dict(self.excused.most_common()),
             "lost_files": dict(self.lost),
+            "flipped_files": len(self.flipped),
             "back_seconds": {kind: _spread(seconds) for kind, seconds in sorted(self.back.items())},
             "whole_seconds": _spread(self.whole),
             **self.figures,

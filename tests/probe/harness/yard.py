@@ -61,6 +61,11 @@ RULES: Mapping[str, Mapping[str, int]] = {
 """Directories, and what is wanted of the files below them."""
 
 
+def fake_clock() -> Path | None:
+    """Find libfaketime."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
 class Yard:
     """All that runs."""
 
@@ -148,6 +153,7 @@ class Yard:
         }
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in keys.items()]
         (home / "node.toml").write_text("".join(lines))
+        self.set_clock(name, 0)
         self.prepare(name)
 
     def prepare(self, name: str) -> None:
@@ -177,8 +183,33 @@ class Yard:
         enter = (needs("nsenter"), f"--net=/run/netns/{self.machines[name].namespace}", "--")
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [*enter, *ARGOSY, *self._words[name]], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*enter, *ARGOSY, *self._words[name]],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(name),
             )
+
+    def set_clock(self, name: str, days: float) -> None:
+        """Set a node's clock ahead, or back, of what it should be."""
+        self._clock(name).write_text(f"{days * 86_400:+.0f}\n")
+
+    def _clock(self, name: str) -> Path:
+        return self.directory / name / "clock"
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """Have a node look at a clock that can be set; what it measures durations by stays as it is."""
+        library = fake_clock()
+        if name == MASTER or library is None:
+            return {**os.environ}
+        return {
+            **os.environ,
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock(name)),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
 
     def kill(self, name: str) -> None:
         """Kill it as a crash would."""

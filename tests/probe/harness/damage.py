@@ -1,0 +1,47 @@
+"""What is destroyed for good: the harness looks at the disks first, so it knows what the site can't save."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from probe.harness.disks import Disk
+from probe.harness.model import Tree
+from probe.harness.plan import Fault
+from probe.harness.report import Record
+
+
+def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Record) -> None:
+    """A disk is about to go for good: note the files of which no other disk has a good copy."""
+    elsewhere = set(_good(disks, but=name))
+    here = set(_good(disks, only=name))
+    for tree in trees:
+        for path, known in tree.known():
+            held = {one.digest for one in known.possible if one is not None}
+            if held & here and not held & elsewhere and not known.lost:
+                known.lost = "new-disk"
+                record.lost["new-disk"] += 1
+                record.say(f"{path} lay on the disk of {name} alone")
+
+
+def flip(disks: Mapping[str, Disk], fault: Fault, trees: Sequence[Tree], record: Record) -> None:
+    """Turn over a bit of a copy, of a file that another disk has a good copy of, too."""
+    chance = random.Random(fault.chance)
+    wanted = {known.certain.digest for tree in trees for _, known in tree.known() if known.certain}
+    wanted &= set(_good(disks, but=fault.target))
+    found = [(loc, one) for loc, one in sorted(disks[fault.target].contents().items()) if one in wanted]
+    if not found:
+        record.say(f"#{fault.number}: nothing to flip on {fault.target}")
+        return
+    loc, content = chance.choice(found)
+    disks[fault.target].flip(loc, chance.getrandbits(40))
+    record.flipped.add(content)
+    record.say(f"#{fault.number}: a bit turned over in {loc} on {fault.target}")
+
+
+def _good(disks: Mapping[str, Disk], *, but: str = "", only: str = "") -> Iterator[str]:
+    """Give the digests of all files in their places, or waiting for them."""
+    for name, disk in disks.items():
+        if name != but and (not only or name == only):
+            yield from disk.contents().values()
+            yield from disk.unplaced().values()
