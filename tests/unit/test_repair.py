@@ -45,6 +45,8 @@ class Copying:
         self.runs: set[Any] = set()
         self.files = self.bytes = 0
         self.failing: dict[int, errors.Refused] = {}
+        self.apart: set[tuple[int, int]] = set()
+        """Sources and targets that don't reach each other."""
         self.batches: list[Batch] = []
         self.running: Counter[int] = Counter()
         self.most = 0
@@ -61,6 +63,8 @@ class Copying:
         for item in batch.items:
             entry = item.entry
             refusal = self.failing.get(batch.source) or self.failing.get(batch.target)
+            if (batch.source, batch.target) in self.apart:
+                refusal = errors.NoDataConnection()
             if refusal is None:
                 sealed = Sealed(entry.size, entry.mtime_ns, entry.crc32, entry.digest)
                 try:
@@ -198,6 +202,24 @@ async def test_a_try_that_failed_is_told_and_made_again(site: Site) -> None:
     site.copying.failing.clear()
     await site.rest()
     assert len(site.holders((b"a", b"x"))) == 2
+
+
+async def test_a_node_that_the_source_does_not_reach_keeps_no_file_from_its_copies(site: Site) -> None:
+    site.copying.apart = {(1, 2), (1, 3), (1, 5)}
+    await site.put((b"a", b"x"), volume=1)
+    await site.rest()
+    assert site.holders((b"a", b"x")) == [1, 4]
+    assert 2 <= len(site.copying.batches) <= 4  # each of the others once at the most
+
+
+async def test_a_source_from_which_nothing_comes_is_left_for_another(site: Site) -> None:
+    await site.put((b"a", b"x"), volume=1)
+    await site.rest()
+    site.copying.apart = {(1, number) for number in range(2, 6)}
+    await site.catalogue.change_wish((b"a",), lambda _: Wish(copies=4, repair_delay_seconds=0.0))
+    await site.rest()
+    assert len(site.holders((b"a", b"x"))) == 4
+    assert [batch.source for batch in site.copying.batches].count(1) <= 2
 
 
 async def test_what_can_not_be_met_is_given_up_as_soon_as_nobody_wants_it(site: Site) -> None:

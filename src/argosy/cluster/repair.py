@@ -35,6 +35,9 @@ LOOKED_AT = 1_000
 MOST_LOOKED_AT = 4_000
 """And at the most: a round takes a fraction of a second, and what is more urgent may come meanwhile."""
 
+_ON_THE_WAY = (errors.NoDataConnection, errors.TransferCut, errors.Unavailable, errors.NoSpace, errors.Failed)
+"""Refusals that are about the two ends, and not about the file."""
+
 
 @dataclass(slots=True)
 class _Round:
@@ -220,6 +223,8 @@ class Repair:
             for outcome in outcomes:
                 if isinstance(outcome.refusal, errors.Damaged):
                     self._doubted(outcome.file, batch.source)
+            failed = all(isinstance(outcome.refusal, _ON_THE_WAY) for outcome in outcomes)
+            self._surveyor.traffic.ended(batch.source, batch.target, failed=failed)
             if later:
                 log.info("%d of %d files weren't copied: %s", len(later), len(jobs), later[0][1].why)
                 await self._catalogue.conclude([], later)

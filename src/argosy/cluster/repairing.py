@@ -55,6 +55,9 @@ class Place:
     """The volume to which a batch is being gathered from here; 0: none yet."""
     gathered: int = 0
     """Files in that batch."""
+    strangers: frozenset[int] = frozenset()
+    """Volumes to or from which nothing could be copied of late: two nodes may not reach each other, though we
+    reach both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +273,25 @@ class Scene:
 
         partner = self._partner(source)
         size = stock.entry.size
-        if partner and partner.number not in taken and all(news(partner)) and self._has_room(partner, size):
+        known = partner and partner.number not in source.strangers
+        if (
+            partner
+            and known
+            and partner.number not in taken
+            and all(news(partner))
+            and self._has_room(partner, size)
+        ):
             return Copy(source.number, partner.number)  # none of the others can be better
         fitting = [place for place in self._targets.values() if place.number not in taken and fits(place)]
         roomy = [place for place in fitting if self._has_room(place, size)]
         if not roomy:
             return Unmet(self._obstacle(fitting, taken, bad))
-        target = min(roomy, key=lambda place: ([not new for new in news(place)], *self._load_in(place)))
+
+        def order(place: Place) -> tuple[object, ...]:
+            strange = place.number in source.strangers, len(place.strangers)
+            return [not new for new in news(place)], *strange, *self._load_in(place)
+
+        target = min(roomy, key=order)
         return Copy(source.number, target.number)
 
     def _partner(self, source: Place) -> Place | None:
@@ -292,7 +307,8 @@ class Scene:
         return place.free - place.bytes_in - size >= self._reserve
 
     def _load_out(self, place: Place) -> tuple[object, ...]:
-        return place.room < 1, self._batches(place.files_out, place.bytes_out), place.number
+        load = self._batches(place.files_out, place.bytes_out)
+        return len(place.strangers), place.room < 1, load, place.number
 
     def _disliked(self, place: Place) -> tuple[bool, bool]:
         """Say whether a place has an avoided label, and whether it lacks a preferred one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,15 +18,20 @@ from argosy.cluster.roster import Roster, Standing
 from argosy.cluster.rules import Book, Rule, Rules
 from argosy.config import Master
 
+STRANGE_SECONDS = 60.0
+"""Two volumes between which a batch has failed are the last choice for each other for so long."""
+
 
 @dataclass(slots=True)
 class Traffic:
-    """What is on its way from volume to volume."""
+    """What is on its way from volume to volume, and where nothing goes."""
 
     files_in: Counter[int] = field(default_factory=Counter)
     bytes_in: Counter[int] = field(default_factory=Counter)
     files_out: Counter[int] = field(default_factory=Counter)
     bytes_out: Counter[int] = field(default_factory=Counter)
+    strange: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Source and target between which a batch has failed, and until when that counts (monotonic clock)."""
 
     def add(self, source: int, target: int, files: int, size: int) -> None:
         """Note files that go; or, with what is negative, that went."""
@@ -34,6 +39,23 @@ class Traffic:
         self.bytes_out[source] += size
         self.files_in[target] += files
         self.bytes_in[target] += size
+
+    def ended(self, source: int, target: int, *, failed: bool) -> None:
+        """Note how a batch ended: whether nothing of it came, for no fault of the files."""
+        if failed:
+            self.strange[source, target] = time.monotonic() + STRANGE_SECONDS
+        else:
+            self.strange.pop((source, target), None)
+
+    def strangers(self) -> Mapping[int, frozenset[int]]:
+        """Give by volume those with which nothing could be copied of late."""
+        now = time.monotonic()
+        self.strange = {ends: until for ends, until in self.strange.items() if until > now}
+        found: dict[int, set[int]] = defaultdict(set)
+        for source, target in self.strange:
+            found[source].add(target)
+            found[target].add(source)
+        return {number: frozenset(others) for number, others in found.items()}
 
 
 class Survey:
@@ -175,6 +197,7 @@ class Surveyor:
     def places(self, volumes: Iterable[Volume]) -> dict[int, Place]:
         """Give volumes that the catalogue knows, with what the roster knows of them."""
         now_ns, traffic = time.time_ns(), self.traffic
+        strangers = traffic.strangers()
         found = {}
         for volume in volumes:
             number = volume.number
@@ -197,5 +220,6 @@ class Surveyor:
                 bytes_in=traffic.bytes_in[number],
                 files_out=traffic.files_out[number],
                 bytes_out=traffic.bytes_out[number],
+                strangers=strangers.get(number, frozenset()),
             )
         return found
