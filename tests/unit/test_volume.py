@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -276,9 +277,25 @@ def test_preparing_a_root_twice_gives_the_same_store_id(tmp_path: Path) -> None:
 def test_the_trash_is_emptied_by_age(tmp_path: Path, opened: Opener) -> None:
     volume = opened()
     put(tmp_path / ".argosy/trash/1000-1/f", b"old")
-    put(tmp_path / ".argosy/trash/9999999999-1/f", b"fresh")
+    fresh = f"{time.time():.0f}-1"
+    put(tmp_path / f".argosy/trash/{fresh}/f", b"fresh")
     volume.empty_trash()
-    assert [path.name for path in (tmp_path / ".argosy/trash").iterdir()] == ["9999999999-1"]
+    assert [path.name for path in (tmp_path / ".argosy/trash").iterdir()] == [fresh]
+
+
+def test_what_came_into_the_trash_while_the_clock_was_ahead_goes_in_its_time(tmp_path: Path) -> None:
+    roots.prepare(tmp_path)
+    volume = Volume.open(tmp_path, trash_seconds=1)
+    put(tmp_path / ".argosy/trash/9999999999-1/f", b"from the future")
+    began = int(time.time())
+    volume.empty_trash()
+    (kept,) = (tmp_path / ".argosy/trash").iterdir()
+    assert began <= int(kept.name.partition("-")[0]) <= time.time()
+    assert (kept / "f").read_bytes() == b"from the future"
+    time.sleep(2.1)
+    volume.empty_trash()
+    assert list((tmp_path / ".argosy/trash").iterdir()) == []
+    volume.close()
 
 
 def test_without_a_trash_files_go_at_once(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class Checker:
         owed = {
             "lacking": max(0, lacking - lost),
             "misplaced": copies["misplaced"]["files"],
-            "tombstones": status["tombstones"],
+            "tombstones": self._yard.tombstones(),
             "suspects": status["suspects"],
             "conflicts": status["conflicts"],
             "damaged": max(0, status["damaged"] - lost),

@@ -25,18 +25,20 @@ def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Re
 
 
 def flip(disks: Mapping[str, Disk], fault: Fault, trees: Sequence[Tree], record: Record) -> None:
-    """Turn over a bit of a copy, of a file that another disk has a good copy of, too."""
-    chance = random.Random(fault.chance)
+    """Turn over a bit of a copy, of a file that another disk has in order, too."""
+    chance, disk = random.Random(fault.chance), disks[fault.target]
     wanted = {known.certain.digest for tree in trees for _, known in tree.known() if known.certain}
-    wanted &= set(_good(disks, but=fault.target))
-    found = [(loc, one) for loc, one in sorted(disks[fault.target].contents().items()) if one in wanted]
-    if not found:
-        record.say(f"#{fault.number}: nothing to flip on {fault.target}")
-        return
-    loc, content = chance.choice(found)
-    disks[fault.target].flip(loc, chance.getrandbits(40))
-    record.flipped.add(content)
-    record.say(f"#{fault.number}: a bit turned over in {loc} on {fault.target}")
+    others = [other for other in disks.values() if other is not disk]
+    locs = sorted(loc for loc, _ in disk.files())
+    chance.shuffle(locs)
+    for loc in locs:
+        content = disk.look(loc)
+        if content in wanted and any(other.look(loc) == content for other in others):
+            disk.flip(loc, chance.getrandbits(40))
+            record.flipped.add(content)
+            record.say(f"#{fault.number}: a bit turned over in {loc} on {fault.target}")
+            return
+    record.say(f"#{fault.number}: nothing to flip on {fault.target}")
 
 
 def _good(disks: Mapping[str, Disk], *, but: str = "", only: str = "") -> Iterator[str]:

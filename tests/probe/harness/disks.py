@@ -88,6 +88,10 @@ class Disk:
         """Give the SHA-256 of each plain file, by loc."""
         return dict(self._digests(self.files()))
 
+    def look(self, loc: str) -> str:
+        """Give the SHA-256 of one file; empty: it isn't there."""
+        return dict(self._digests(iter([(loc, self.inside / loc)]))).get(loc, "")
+
     def unplaced(self) -> dict[str, str]:
         """Give the SHA-256 of the committed files that wait for their places."""
         return dict(self._digests(self.room("unplaced")))

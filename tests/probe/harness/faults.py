@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from network import Machine
 from probe.harness import damage
 from probe.harness.disks import Disk
 from probe.harness.model import Tree
@@ -231,6 +232,26 @@ def _join(on: Scene) -> None:
     on.yard.network.heal(node, master)
 
 
+def _split(on: Scene) -> None:
+    node = on.yard.machines[on.fault.target]
+    for other in _half(on):
+        on.yard.network.lose(node, other)
+        on.yard.network.lose(other, node)
+
+
+def _unsplit(on: Scene) -> None:
+    node = on.yard.machines[on.fault.target]
+    for other in _half(on):
+        on.yard.network.heal(node, other)
+        on.yard.network.heal(other, node)
+
+
+def _half(on: Scene) -> list[Machine]:
+    """Choose half of the others, never the master: it believes that all are well."""
+    others = [one for one in on.yard.others(on.fault.target) if one is not on.yard.machines[MASTER]]
+    return random.Random(on.fault.chance).sample(others, len(others) // 2)
+
+
 # --- disks
 
 
@@ -303,6 +324,7 @@ DEEDS: Mapping[str, tuple[Deed, Deed]] = {
     "deaf": (_deafen, _undeafen),
     "mute": (_mute, _unmute),
     "apart": (_part, _join),
+    "split": (_split, _unsplit),
     "kill-master": (_kill, _start),
     "stop-master": (_stop, _continue),
     "full-disk": (_fill, _empty),

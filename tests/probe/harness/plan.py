@@ -13,6 +13,7 @@ MASTER = "master"
 class Kind(NamedTuple):
     """One kind of fault."""
 
+    what: str
     shortest: float
     """Seconds that it lasts, at the least."""
     longest: float
@@ -23,24 +24,22 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[str, Kind] = {
-    "kill": Kind(0.1, 15.0),
-    "stop": Kind(0.5, 12.0),
-    "cut": Kind(0.5, 15.0),
-    "deaf": Kind(0.5, 15.0),
-    "mute": Kind(0.5, 15.0),
-    "apart": Kind(1.0, 15.0),
-    "kill-master": Kind(0.1, 3.0, master=True),
-    "stop-master": Kind(0.3, 4.0, master=True),
-    "full-disk": Kind(2.0, 12.0),
-    "lost-mount": Kind(1.0, 12.0),
-    "kill-unmount": Kind(1.0, 12.0),
-    "new-disk": Kind(1.0, 6.0),
-    "flip": Kind(0.1, 0.1, felt=False),
-    "clock": Kind(2.0, 15.0, felt=False),
+    "kill": Kind("killed, and started again", 0.1, 15.0),
+    "stop": Kind("stopped, and continued", 0.5, 12.0),
+    "cut": Kind("cut off from all", 0.5, 15.0),
+    "deaf": Kind("hears nobody", 0.5, 15.0),
+    "mute": Kind("heard by nobody", 0.5, 15.0),
+    "apart": Kind("cut off from the master alone", 1.0, 15.0),
+    "split": Kind("cut off from half of the nodes and clients", 1.0, 15.0),
+    "kill-master": Kind("the master is killed, and started again", 0.1, 3.0, master=True),
+    "stop-master": Kind("the master is stopped, and continued", 0.3, 4.0, master=True),
+    "full-disk": Kind("the disk is full", 2.0, 12.0),
+    "lost-mount": Kind("the mount of its root is gone, and comes back", 1.0, 12.0),
+    "kill-unmount": Kind("killed, and its root isn't mounted when it starts", 1.0, 12.0),
+    "new-disk": Kind("killed; an empty disk takes the place of its own for good", 1.0, 6.0),
+    "flip": Kind("a bit of a stored file turns over", 0.1, 0.1, felt=False),
+    "clock": Kind("its clock jumps, and is set right", 2.0, 15.0, felt=False),
 }
-"""Killed and started again; stopped and continued; cut off from all, hearing nobody, heard by nobody; cut off
-from the master alone. The disk is full; its mount is lost and comes back, under the node's feet or while it's
-dead; an empty one takes its place for good. A bit turns over in a copy; a clock jumps."""
 
 AT_ONCE = 2
 """So many machines are hit at the same time, at the most."""

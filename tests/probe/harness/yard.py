@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -266,6 +268,12 @@ class Yard:
             return self.ask(link.AskStatus())
         except (Refused, OSError):
             return {}
+
+    def tombstones(self) -> int:
+        """Count the deletions that disks owe; one that is gone for good owes them for ever."""
+        with contextlib.closing(sqlite3.connect(self.directory / "catalogue" / "argosy.db")) as record:
+            owed = "SELECT count(*) FROM tomb JOIN volume ON number = volume WHERE standing < 2"
+            return int(record.execute(owed).fetchone()[0])
 
     def why(self, path: str) -> Any:
         """Give `argosy why`."""

@@ -417,12 +417,21 @@ class Root:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.path + b"/" + _QUARANTINE + b"/" + _finding(finding))
 
-    def empty_trash(self, before: float) -> None:
-        """Delete for good what came into the trash before a time, in seconds since 1970."""
-        for entry in os.scandir(self.path + b"/" + _TRASH):
-            when = entry.name.partition(b"-")[0]
-            if when.isdigit() and int(when) < before:
+    def empty_trash(self, seconds: float) -> None:
+        """Delete for good what has been in the trash for so long.
+
+        What came later than now, for the clock was wrong and has been set back, came now.
+        """
+        now = time.time()
+        for entry in list(os.scandir(self.path + b"/" + _TRASH)):
+            when, _, ver = entry.name.partition(b"-")
+            if not when.isdigit():
+                continue
+            if int(when) < now - seconds:
                 shutil.rmtree(entry.path, ignore_errors=True)
+            elif int(when) > now + 1:
+                with contextlib.suppress(OSError):
+                    os.rename(entry.path, self.path + b"/" + _TRASH + b"/%d-%s" % (now, ver))
 
     # --- inside
 

@@ -100,7 +100,7 @@ class Volume:
 
     def empty_trash(self) -> None:
         """Delete for good what has been in the trash long enough."""
-        self.root.empty_trash(time.time() - self._trash_seconds)
+        self.root.empty_trash(self._trash_seconds)
 
     # --- reading
 
