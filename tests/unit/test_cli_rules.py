@@ -101,7 +101,6 @@ def test_a_rule_is_changed_field_by_field_and_follows_a_rename(
         (("set", "/a", "--copies", "-1"), "rule.copies"),
         (("set", "/a", "--copies", "33"), "rule.copies"),
         (("set", "/a", "--copies", "2", "--acknowledged", "3"), "rule.acknowledged"),
-        (("set", "/a", "--copies", "2", "--acknowledged", "2"), "only 1 as yet"),
         (("set", "/none", "--copies", "2"), "No such file or directory"),
         (("unset", "/a"), "no rule is set on /a"),
         (("unset", "/a", "copys"), "no field copys"),

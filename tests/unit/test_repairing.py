@@ -20,10 +20,11 @@ from argosy.cluster.repairing import (
     Scene,
     Unmet,
     Wait,
+    beside,
     promise,
 )
 from argosy.cluster.rules import Rule
-from argosy.config import Repair
+from argosy.config import Repair, Spread
 
 NOW = 1_000_000 * SECOND_NS
 SIZE, VER = 100, 77
@@ -404,3 +405,51 @@ def test_what_is_said_to_be_impossible_is(places: dict[int, Place], rule: Rule, 
     if len(after & looks._counted) < rule.copies:
         assert all(place.node in shared for place in could)
         assert not (spread and could)
+
+
+# --- beside a first copy
+
+
+def chosen(having: list[Place], ranked: list[Place], spread: Spread = "node", count: int = 1) -> list[int]:
+    return [place.number for place in beside(having, ranked, spread, count)]
+
+
+def test_further_copies_of_an_upload_go_to_other_nodes_first_in_the_order_of_their_rank() -> None:
+    disks = [Place(1, "a"), Place(2, "a"), Place(3, "b"), Place(4, "c")]
+    assert chosen(disks[:1], disks) == [3]
+    assert chosen(disks[:1], disks[::-1]) == [4]
+    assert chosen(disks[:1], disks, count=3) == [3, 4, 2]
+    assert chosen([disks[0], disks[2]], disks) == [4], "another for one that failed"
+    assert chosen(disks[:1], disks[:2]) == [2], "better on a second disk than nowhere"
+    assert chosen(disks[:1], disks[:1]) == []
+
+
+def test_further_copies_of_an_upload_go_to_other_zones_first_where_they_are_spread_so() -> None:
+    places = [
+        Place(1, "a", zone="x"),
+        Place(2, "b", zone="x"),
+        Place(3, "c", zone="y"),
+        Place(4, "d", zone="y"),
+    ]
+    assert chosen(places[:1], places, "zone") == [3]
+    assert chosen(places[:1], places, "zone", 2) == [3, 2]
+    assert chosen(places[:1], places) == [2]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz")), min_size=1, max_size=8),
+    st.sampled_from(["node", "zone"]),
+    st.integers(0, 4),
+)
+def test_further_copies_share_nothing_that_they_need_not_share(
+    where: list[tuple[str, str]], spread: Spread, count: int
+) -> None:
+    zone_of = dict(where)
+    places = [Place(number, node, zone=zone_of[node]) for number, (node, _) in enumerate(where, 1)]
+    found = [places[0], *beside(places[:1], places, spread, count)]
+    assert len(found) == min(1 + count, len(places))
+    assert len({place.number for place in found}) == len(found)
+    levels = ["zone", "node"] if spread == "zone" else ["node"]
+    widest = levels[0]
+    there = {getattr(place, widest) for place in places}
+    assert len({getattr(place, widest) for place in found}) == min(len(found), len(there))

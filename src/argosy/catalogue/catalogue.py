@@ -85,7 +85,7 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings):
 
     def partial(self, file: int) -> Upload | None:
         """Give the cut upload that a name is kept for."""
-        return self._engine.read(uploads.partial, file)
+        return self._engine.read_together(uploads.partial, file)
 
     def conflicts(self, limit: int = 100) -> list[TreePath]:
         """Give paths of files that were kept aside."""
@@ -287,14 +287,14 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings):
         self._tell_noted()
         return committed
 
-    async def accompany(self, upload: int, companion: Companion) -> None:
-        """Have one volume more take an upload along.
+    async def accompany(self, upload: int, companion: Companion) -> Companion:
+        """Have one volume more take an upload along; gives it with what it has of it.
 
         Raises:
             Failed: The upload is over.
             Unavailable: The node isn't in this epoch.
         """
-        await self._engine.write(uploads.accompany, upload, companion)
+        return await self._engine.write(uploads.accompany, upload, companion)
 
     async def cut(
         self, upload: int, received: int | None, along: Mapping[int, int | None] | None = None

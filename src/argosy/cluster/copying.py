@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Entry, Replica, Sealed
+from argosy.cluster.pair import Pair
 from argosy.cluster.roster import LiveVolume, Node, Roster
-from argosy.cluster.transfers import Transfer
 from argosy.config import Master
 from argosy.net.peer import refusal
 from argosy.wire import link
@@ -61,7 +61,7 @@ class Outcome:
     bytes: int
 
 
-class Run:
+class Run(Pair):
     """A batch under way."""
 
     def __init__(self, batch: Batch, source: Node, target: Node, live: LiveVolume) -> None:
@@ -70,26 +70,10 @@ class Run:
         Raises:
             Unavailable: One of them is away.
         """
-        self.batch = batch
-        self.source, self.target, self.live = source, target, live
+        super().__init__(source, target)
+        self.batch, self.live = batch, live
         self.since = time.monotonic()
         """When it began, on the monotonic clock."""
-        self.supplying = Transfer(source)
-        try:
-            self.gathering = Transfer(target)
-        except errors.Refused:
-            self.supplying.lose()
-            raise
-
-    @property
-    def moved(self) -> int:
-        """Bytes that arrived so far, as the node's last beat told."""
-        return self.gathering.moved
-
-    @property
-    def ends(self) -> tuple[Transfer, Transfer]:
-        """The two ends: the one that says most about how it ended comes first."""
-        return self.gathering, self.supplying
 
 
 class Copier:
@@ -176,11 +160,7 @@ class Copier:
                 self._keep_pace()
                 in_time = await _until_over(over, self._table.seconds)
             finally:
-                for end in run.ends:
-                    if not end.over:
-                        end.cancel()
-                    if not end.node.online:
-                        end.lose()  # it doesn't hear that, but its connection has no other end any more
+                run.stop()
             await asyncio.wait(over, timeout=self._patience)
         finally:
             for end in run.ends:
@@ -192,29 +172,15 @@ class Copier:
         return _failure([await end.outcome() for end in run.ends])
 
     async def _begin(self, run: Run) -> None:
-        batch, source, target, live = run.batch, run.source, run.target, run.live
-        port = await source.draw_port(self._request_seconds)
-        source_peer, target_peer = source.peer, target.peer
-        if source_peer is None or target_peer is None:
-            raise errors.Unavailable(source.name if source_peer is None else target.name)
-        offsets = {item.entry.ver: _offset(live, item.entry) for item in batch.items}
-        _, from_volume = self._roster.place(batch.source)
-        run.supplying.copy(
-            link.Supply(
-                run.supplying.ticket,
-                [_supplied(item, from_volume.store_id, offsets[item.entry.ver]) for item in batch.items],
-                link.Offer(run.supplying.ticket, port, target.name),
-            )
-        )
-        host = source.address(target_peer.local[0])
-        run.gathering.copy(
-            link.Gather(
-                run.gathering.ticket,
-                live.store_id,
-                [_wanted(item.entry, offsets[item.entry.ver]) for item in batch.items],
-                batch.flush,
-                link.Visit(run.gathering.ticket, host, port, source.name),
-            )
+        batch = run.batch
+        offsets = {item.entry.ver: _offset(run.live, item.entry) for item in batch.items}
+        _, source = self._roster.place(batch.source)
+        await run.begin(
+            [_supplied(item, source.store_id, offsets[item.entry.ver]) for item in batch.items],
+            run.live.store_id,
+            [_wanted(item.entry, offsets[item.entry.ver]) for item in batch.items],
+            flush=batch.flush,
+            seconds=self._request_seconds,
         )
 
     def _keep_pace(self) -> None:
@@ -235,6 +201,10 @@ async def take_in(catalogue: Catalogue, node: Node, report: link.Gathered) -> No
     transfer, live = node.transfers.get(report.ticket), node.volumes.get(report.store_id)
     if live is None:
         return  # it isn't this node's any more; who has it tells of its parts when it joins
+    if transfer and transfer.upload:  # whoever waits for this upload says what becomes of it
+        for file in report.files:
+            transfer.tell(file)
+        return
     sealed = [
         (file.ver, Sealed(file.received, file.mtime_ns, file.crc32, file.digest))
         for file in report.files

@@ -8,7 +8,7 @@ nodes, as far as there are enough: so a rule that can't be met to the letter is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argosy.catalogue.keeping import SAFE, Stock
@@ -366,6 +366,30 @@ class Scene:
         if misplaced or spare:
             deadlines.append(self._now_ns + RECHECK_NS)
         return Wait(min(deadlines)) if deadlines else CONTENT
+
+
+def beside(having: Sequence[Place], ranked: Iterable[Place], spread: Spread, count: int) -> list[Place]:
+    """Choose volumes for further copies of a file, spread as copies are; among equals the order counts.
+
+    Args:
+        having: Where some lie, or will.
+        ranked: Those that could take another, the best first.
+        spread: What they are spread over.
+        count: How many are wanted; there may be fewer.
+    """
+    levels = _LEVELS[spread]
+    numbers = {place.number for place in having}
+    chosen, rest = list(having), [place for place in ranked if place.number not in numbers]
+    while rest and len(chosen) < len(having) + count:
+        had = [{level(place) for place in chosen} for level in levels]
+
+        def repeats(place: Place, had: list[set[str]] = had) -> list[bool]:
+            return [level(place) in seen for level, seen in zip(levels, had, strict=True)]
+
+        best = min(rest, key=repeats)
+        chosen.append(best)
+        rest.remove(best)
+    return chosen[len(having) :]
 
 
 def promise(places: Mapping[int, Place], step: Copy, size: int) -> None:

@@ -70,13 +70,16 @@ class Transfer:
         self.pace = 0
         """Bytes per second that it may make; 0: no limit."""
         self.upload = 0
-        """The upload that it brings; 0 for none."""
+        """The upload that it brings, or takes along; 0 for none."""
         self.arrived: dict[int, link.Arrived] = {}
         """What became of the files of a `gather`, by version."""
         self.when_alone: Callable[[], None] | None = None
         """Called when the node's link ends before the transfer does."""
         self._watch: asyncio.TimerHandle | None = None
+        self.news = asyncio.Event()
+        """Set when something is known of `arrived`, or it is over."""
         self._heard = 0.0
+        self._given_up: Callable[[], None] | None = None
         self._meet: link.Meet | None = None
         self._order: link.Body | None = None
         self._done: asyncio.Future[link.Done] = asyncio.get_running_loop().create_future()
@@ -149,6 +152,16 @@ class Transfer:
         self._order = order
         self.node.tell(order)
 
+    def tell(self, file: link.Arrived) -> None:
+        """Take what became of the upload that a `gather` takes along."""
+        self.arrived[file.ver] = file
+        self.news.set()
+
+    @property
+    def ended(self) -> link.Done | None:
+        """Its outcome, if that is known."""
+        return self._done.result() if self._done.done() else None
+
     @property
     def over(self) -> bool:
         """Whether its outcome is known."""
@@ -156,6 +169,8 @@ class Transfer:
 
     def cancel(self) -> None:
         """Have the node end it, or give the port up that nobody used."""
+        if self._given_up:
+            self._given_up()
         if self._order is None:
             self.introduce()
         self.node.tell(link.Cancel(self.ticket))
@@ -237,6 +252,10 @@ class Transfer:
         if self.when_alone and not self.over:
             self.when_alone()
 
+    def when_cancelled(self, act: Callable[[], None]) -> None:
+        """Have `act` called when somebody cancels it, be it over: then more hangs on it than its bytes."""
+        self._given_up = act
+
     def when_failed(self, act: Callable[[], None]) -> None:
         """Have `act` called as soon as it has ended badly."""
 
@@ -266,6 +285,7 @@ class Transfer:
             self._watch.cancel()
         if not self._done.done():
             self._done.set_result(done)
+        self.news.set()
 
     def lose(self) -> None:
         """End it because the node is lost."""

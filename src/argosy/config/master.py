@@ -241,6 +241,8 @@ class Repair(Table, frozen=True, kw_only=True):
     """How fast a node may send, and take, for all its copies together; 0: as fast as can be."""
     seconds: float = 3_600.0
     """How long a batch may take; a large file that isn't over by then is gone on with in the next."""
+    acknowledge_seconds: float = 60.0
+    """How long an upload's client waits, after its last byte, for the copies that it is acknowledged with."""
     part_seconds: float = 86_400.0
     """How long the part of a copy that was cut is kept, to be gone on with."""
     audit_seconds: float = 86_400.0
@@ -301,8 +303,6 @@ def check_copies(where: str, copies: int, acknowledged: int, repair_delay_second
         raise ConfigError(f"{where}.copies: want 0 to {MOST_COPIES}, got {copies}")
     if not 1 <= acknowledged <= max(copies, 1):
         raise ConfigError(f"{where}.acknowledged: want 1 to copies, {max(copies, 1)}, got {acknowledged}")
-    if acknowledged > 1:
-        raise ConfigError(f"{where}.acknowledged: only 1 as yet, got {acknowledged}")
     if not 0 <= repair_delay_seconds <= MOST_DELAY_SECONDS:
         raise ConfigError(
             f"{where}.repair_delay_seconds: want 0 to {MOST_DELAY_SECONDS}, got {repair_delay_seconds}"
@@ -380,6 +380,8 @@ def _check_repair(repair: Repair) -> None:
         raise ConfigError("repair: batch_files wants 1 to 2000, batch_bytes and copies_per_node at least 1")
     if repair.node_bytes_per_second < 0 or repair.seconds <= 0 or repair.part_seconds < 0:
         raise ConfigError("repair: seconds wants more than 0, the others not less")
+    if repair.acknowledge_seconds <= 0:
+        raise ConfigError("repair.acknowledge_seconds: want more than 0")
     if repair.audit_seconds <= 0 or not 0 < repair.retry_first_seconds <= repair.retry_most_seconds:
         raise ConfigError(
             "repair: audit_seconds and retry_first_seconds want more than 0, retry_most_seconds no less"

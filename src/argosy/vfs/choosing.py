@@ -70,12 +70,14 @@ class Choosing:
         if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
             with_part = self._host(part.volume)
             if with_part and (node is None or with_part[0] is node):
+                self._vfs.company(path, entry, part.volume)
                 return Storing(self._vfs, path, self._reach.account, *with_part)
         replicas = self._catalogue.replicas(entry.id) if entry else []
         scores = self._vfs.writers(path, replicas)
         for score in scores:
             if score.eligible and (node is None or score.candidate.node == node.name):
                 host, live = self._vfs.roster.place(score.candidate.volume)
+                self._vfs.company(path, entry, live.number)
                 self._vfs.roster.chosen(live.number, freely=node is None)
                 return Storing(self._vfs, path, self._reach.account, host, live)
         if any(score.candidate.online for score in scores):

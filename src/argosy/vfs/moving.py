@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Collection
 
 from argosy import errors
 from argosy.accounts.ledger import UNLIMITED, Limit, limits
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import (
     Entry,
+    Replica,
     Sealed,
     State,
     TreePath,
@@ -17,6 +20,7 @@ from argosy.catalogue.model import (
     shown,
 )
 from argosy.catalogue.people import Right, Use
+from argosy.cluster.company import Company
 from argosy.cluster.roster import LiveVolume, Node
 from argosy.cluster.transfers import UNKNOWN, Transfer
 from argosy.net.peer import refusal
@@ -56,6 +60,7 @@ class Storing:
         """That is read until the upload is committed, and stays if it is cut."""
         self._place = vfs.place(path, None, account)
         self._transfer: Transfer | None = None
+        self._company: Company | None = None
         self._kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
@@ -68,6 +73,11 @@ class Storing:
     def received(self) -> int:
         """Bytes that the file has so far, as the node's last beat told."""
         return self._offset + (self._transfer.moved if self._transfer else 0)
+
+    @property
+    def names(self) -> str:
+        """The nodes that have it, for people."""
+        return " and ".join([self.node.name, *(self._company.names if self._company else ())])
 
     async def kept(self) -> bool:
         """Wait for the upload's end, and say whether the file is there now."""
@@ -86,6 +96,8 @@ class Storing:
             BadArgument: The offset is behind the end of what is there.
             Denied: What is there is older than what the client means to go on with; or it is there by now,
                 and the user may not change it.
+            NoSpace: There is no room for as many copies as it is to be acknowledged with.
+            Unavailable: There aren't enough nodes for them.
         """
         entry = self._vfs.catalogue.find_or_none(self.path)
         right = needed_to_store(entry, self._account.name, appending=offset is None)
@@ -101,6 +113,7 @@ class Storing:
             user=self._account.name,
             group=self._account.group,
             resume=offset is None or offset > 0,
+            along=self._vfs.company(self.path, entry, self.live.number),
         )
         self._vfs.forget(upload.forgotten)
         there = upload.base.size if upload.base else upload.received
@@ -115,15 +128,37 @@ class Storing:
         """Have the node take the bytes."""
         assert self._upload is not None, "begun"
         self._transfer = transfer
+        flush = self._vfs.rule(self.path).flush
         transfer.receive(
             self._upload,
             self.live.store_id,
             offset=self._offset,
             as_text=as_text,
             announced=announced,
-            flush=self._vfs.rule(self.path).flush,
+            flush=flush,
             room=self._room,
         )
+        if self._upload.companions:
+            self._company = Company(
+                self._vfs.config,
+                self._vfs.catalogue,
+                self._vfs.roster,
+                self._upload,
+                offset=self._offset,
+                flush=flush,
+                another=self._another,
+            )
+            transfer.when_cancelled(self._company.give_up)
+            self._company.begin()
+
+    def _another(self, taken: Collection[int], failed: Collection[int]) -> int | None:
+        """Choose who takes it along in place of one that failed."""
+        assert self._upload is not None, "begun"
+        try:
+            found = self._vfs.beside(self.path, self._upload.file, list(taken), 1, without=failed)
+        except errors.Unavailable:
+            return None
+        return found[0] if found else None
 
     async def end(self, done: link.Done, *, alive: bool) -> Entry:
         """Acknowledge or keep as partial.
@@ -134,7 +169,8 @@ class Storing:
                 just like a whole one.
 
         Raises:
-            Refused: What the node said, or `TransferCut` for a client that is gone.
+            Refused: What the node said, or `TransferCut` for a client that is gone. `Failed` or `NoSpace`, if
+                there aren't as many copies in time as it is to be acknowledged with; it can be gone on with.
         """
         assert self._upload is not None, "begun"
         if done.refusal == errors.OverQuota.__name__:
@@ -144,12 +180,17 @@ class Storing:
             await self._cut(None if done.size == UNKNOWN else done.size)
             raise refusal(done.refusal or errors.TransferCut.__name__, done.subject)
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
+        try:
+            along = await self._company.complete(sealed) if self._company else []
+        except BaseException:
+            await self._cut(done.size)
+            raise
         named_ns = time.time_ns()
         try:
             # Others were stored meanwhile, so it may not fit any more.
             with self._vfs.ledger.promised(self._limits, self._place, self._before, Use(1, done.size)):
                 entry, replica, discards = await self._vfs.catalogue.commit(
-                    self._upload.id, sealed, epoch=self.node.epoch
+                    self._upload.id, sealed, epoch=self.node.epoch, along=along
                 )
         except errors.OverQuota:
             await self._cut(0)
@@ -158,15 +199,20 @@ class Storing:
             await self._cut(done.size)
             raise
         self._settled(kept=True)
-        self.node.tell(
-            link.Commit(
-                self.live.store_id,
-                [link.CommitPart(*self._vfs.catalogue.placement(replica, named_ns))],
-            )
-        )
+        self._put_in_place(replica, named_ns)
+        for copy in self._vfs.catalogue.replicas(entry.id) if along else ():
+            if copy.volume != replica.volume:
+                self._put_in_place(copy, named_ns)
         if discards:
             self._vfs.owed()
         return entry
+
+    def _put_in_place(self, replica: Replica, named_ns: int) -> None:
+        """Tell a node where its copy shall lie; one that is away hears of it when it is back."""
+        with contextlib.suppress(errors.Unavailable):
+            node, live = self._vfs.roster.place(replica.volume)
+            part = link.CommitPart(*self._vfs.catalogue.placement(replica, named_ns))
+            node.tell(link.Commit(live.store_id, [part]))
 
     async def give_up(self) -> None:
         """The data connection never came: leave things as they were."""
@@ -205,5 +251,7 @@ class Storing:
         self._settled(kept=False)
         if not self._live:
             self._note(Use(1, received) if received else Use())
-        if await self._vfs.catalogue.cut(self._upload.id, received):
-            self._vfs.roster.forget(self.live.number, [self._upload.id])
+        along = await self._company.cut() if self._company else {}
+        if await self._vfs.catalogue.cut(self._upload.id, received, along):
+            for volume in (self.live.number, *along):
+                self._vfs.roster.forget(volume, [self._upload.id])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,15 +15,17 @@ from argosy.accounts.ledger import Ledger, Place
 from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import (
+    Companion,
     Entry,
     PartName,
     Replica,
     Standing,
     State,
     TreePath,
+    shown,
 )
 from argosy.catalogue.people import parts
-from argosy.cluster import placement
+from argosy.cluster import placement, repairing
 from argosy.cluster.placement import Score
 from argosy.cluster.roster import LiveVolume, Node, Roster
 from argosy.cluster.rules import Effective, Rule, Rules, named, section_for
@@ -177,6 +179,74 @@ class Vfs:
         away = good.keys() - {one.volume for one in known}
         strangers = [placement.Candidate(good[number].node, number, online=False) for number in away]
         return placement.rank_readers([*known, *strangers], self.config.placement)
+
+    def company(self, path: TreePath, entry: Entry | None, first: int) -> list[Companion]:
+        """Choose who takes an upload along: as many as must have it, by its rule, before it is acknowledged.
+
+        Args:
+            path: The file's.
+            entry: What is there.
+            first: The number of the volume that takes it from the client.
+
+        Raises:
+            NoSpace: There aren't so many, for there is no room.
+            Unavailable: There aren't so many.
+        """
+        rule = self.rule(path)
+        wanted = min(rule.acknowledged, rule.copies)  # the two may be said at different places
+        if wanted <= 1:
+            return []
+        part = self.catalogue.partial(entry.id) if entry and entry.state is State.PARTIAL else None
+        preferred = {one.volume for one in part.companions} if part else ()
+        file = entry.id if entry else None
+        chosen = self.beside(path, file, [first], wanted - 1, preferred=preferred)
+        if len(chosen) < wanted - 1:
+            others = {number for number in self.roster.online() if number not in (first, *chosen)}
+            kind = errors.NoSpace if others else errors.Unavailable
+            raise kind(
+                f"{shown(path)}: of the {wanted} copies to acknowledge it with only {len(chosen) + 1} can be"
+            )
+        nodes = [(number, self.roster.place(number)[0]) for number in chosen]
+        return [Companion(number, node.name, node.epoch) for number, node in nodes]
+
+    def beside(
+        self,
+        path: TreePath,
+        file: int | None,
+        having: Sequence[int],
+        count: int,
+        *,
+        without: Collection[int] = (),
+        preferred: Collection[int] = (),
+    ) -> list[int]:
+        """Choose volumes for further copies of an upload, spread as its rule says; there may be fewer.
+
+        Args:
+            path: The file's.
+            file: Its FileId, if it is there.
+            having: The volumes that take it already.
+            count: How many more.
+            without: Those that shall not be chosen.
+            preferred: Those that have a part of it.
+
+        Raises:
+            Unavailable: One of `having` is away.
+        """
+        replicas = self.catalogue.replicas(file) if file is not None else []
+        eligible = [score.candidate.volume for score in self.writers(path, replicas) if score.eligible]
+        ranked = [number for number in eligible if number not in without and number not in having]
+        ranked.sort(key=lambda number: number not in preferred)
+        chosen = repairing.beside(
+            [self._where(number) for number in having],
+            [self._where(number) for number in ranked],
+            self.rule(path).spread,
+            count,
+        )
+        return [place.number for place in chosen]
+
+    def _where(self, number: int) -> repairing.Place:
+        node, _ = self.roster.place(number)
+        return repairing.Place(number, node.name, zone=node.zone)
 
     def writers(self, path: TreePath, replicas: Iterable[Replica]) -> list[Score]:
         """Rank the volumes for an upload to a path.

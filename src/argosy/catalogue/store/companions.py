@@ -25,6 +25,14 @@ def parts(db: sqlite3.Connection, upload: int) -> list[PartName]:
     return [(volume, number) for volume, number in rows.fetchall()]
 
 
+def of(db: sqlite3.Connection, upload: int) -> list[Companion]:
+    """List who takes an upload along, or has a part of it."""
+    rows = db.execute(
+        "SELECT volume, node, epoch, received FROM companion WHERE upload = ? ORDER BY volume", (upload,)
+    )
+    return [Companion(*row) for row in rows.fetchall()]
+
+
 def choose(
     db: sqlite3.Connection, upload: int, file: int, chosen: Sequence[Companion], base_ver: int
 ) -> tuple[tuple[Companion, ...], tuple[PartName, ...]]:

@@ -182,9 +182,11 @@ def _base(db: sqlite3.Connection, entry: Entry, volume: int) -> Replica:
 
 
 def partial(db: sqlite3.Connection, file: int) -> Upload | None:
-    """Give the cut upload that a file's name is kept for, if there is one."""
+    """Give the cut upload that a file's name is kept for, if there is one, and who else has a part of it."""
     row = _row_of(db, file)
-    return None if row is None or row[-1] != PARTIAL else Upload(*row[:-1])
+    if row is None or row[-1] != PARTIAL:
+        return None
+    return replace(Upload(*row[:-1]), companions=tuple(companions.of(db, row[0])))
 
 
 def commit(
@@ -242,8 +244,8 @@ def place(db: sqlite3.Connection, entry: Entry, *, volume: int, node: str, now_n
     return replica
 
 
-def accompany(db: sqlite3.Connection, number: int, companion: Companion) -> None:
-    """Have one volume more take an upload along.
+def accompany(db: sqlite3.Connection, number: int, companion: Companion) -> Companion:
+    """Have one volume more take an upload along; gives it with what it has of it.
 
     Raises:
         Failed: The upload is over.
@@ -253,6 +255,7 @@ def accompany(db: sqlite3.Connection, number: int, companion: Companion) -> None
         raise errors.Failed("the upload is over")
     check_epoch(db, companion.volume, companion.node, companion.epoch)
     companions.add(db, number, companion)
+    return next(one for one in companions.of(db, number) if one.volume == companion.volume)
 
 
 def cut(

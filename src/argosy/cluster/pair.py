@@ -1,0 +1,77 @@
+"""The two ends of one connection from node to node."""
+
+from __future__ import annotations
+
+from argosy import errors
+from argosy.cluster.roster import Node
+from argosy.cluster.transfers import Transfer
+from argosy.wire import link
+
+
+class Pair:
+    """A supplier and a gatherer, with a ticket each."""
+
+    def __init__(self, source: Node, target: Node) -> None:
+        """Draw the tickets of both ends.
+
+        Raises:
+            Unavailable: One of them is away.
+        """
+        self.source, self.target = source, target
+        self.supplying = Transfer(source)
+        try:
+            self.gathering = Transfer(target)
+        except errors.Refused:
+            self.supplying.lose()
+            raise
+        self.news = self.gathering.news = self.supplying.news
+        """Set when there is something new of either end."""
+
+    @property
+    def moved(self) -> int:
+        """Bytes that arrived so far, as the node's last beat told."""
+        return self.gathering.moved
+
+    @property
+    def ends(self) -> tuple[Transfer, Transfer]:
+        """The two ends: the one that says most about how it ended comes first."""
+        return self.gathering, self.supplying
+
+    async def begin(
+        self,
+        items: list[link.Item],
+        store_id: str,
+        wanted: list[link.Wanted],
+        *,
+        flush: bool,
+        seconds: float,
+    ) -> None:
+        """Have both ends do their part.
+
+        Args:
+            items: What the supplier sends.
+            store_id: The volume that takes it.
+            wanted: The same files, as the gatherer sees them.
+            flush: Flush them to the disk before they are sealed.
+            seconds: How long a port of the supplier may be waited for.
+
+        Raises:
+            Unavailable: The source has no port left, or one of them is away.
+        """
+        port = await self.source.draw_port(seconds)
+        source_peer, target_peer = self.source.peer, self.target.peer
+        if source_peer is None or target_peer is None:
+            raise errors.Unavailable(self.source.name if source_peer is None else self.target.name)
+        supplier, gatherer = self.supplying.ticket, self.gathering.ticket
+        self.supplying.copy(link.Supply(supplier, items, link.Offer(supplier, port, self.target.name)))
+        host = self.source.address(target_peer.local[0])
+        visit = link.Visit(gatherer, host, port, self.source.name)
+        self.gathering.copy(link.Gather(gatherer, store_id, wanted, flush, visit))
+
+    def stop(self) -> None:
+        """Have both ends stop, as far as they haven't yet."""
+        for end in self.ends:
+            if not end.over:
+                end.cancel()
+            if not end.node.online:
+                end.lose()  # it doesn't hear that, but its connection has no other end any more
