@@ -30,12 +30,13 @@ class Login:
     """Empty: it was told before, and nobody knows it any more."""
 
 
-def found(site: Site, wanted: argparse.Namespace) -> tuple[config.Master, Login]:
+def found(site: Site, wanted: argparse.Namespace, *, again: bool = False) -> tuple[config.Master, Login]:
     """Make a site, or what is missing of it; what is there stays, but for what was asked to change.
 
     Args:
         site: Where.
         wanted: The options of `argosy up`: host, port, link_port, nodes, user.
+        again: The nodes are those of a site that was here: their roots stay as they are.
 
     Returns:
         The master's config, and an account: the one that was made or changed, else one that is there.
@@ -48,11 +49,13 @@ def found(site: Site, wanted: argparse.Namespace) -> tuple[config.Master, Login]
     if site.master_config.exists():
         _change(site, wanted)
     else:
-        _begin(site, wanted)
+        _begin(site, wanted, again=again)
     master = site.load_master()
     Authority.open(Path(master.paths.keys))
     login = asyncio.run(_login(master, wanted.user))
     _nodes(site, master, wanted.nodes)
+    if not again:
+        _prepare(site)
     return master, login
 
 
@@ -61,8 +64,8 @@ def is_enrolled(site: Site, name: str) -> bool:
     return (site.keys / f"{name}.pem").exists()
 
 
-def _begin(site: Site, wanted: argparse.Namespace) -> None:
-    if names := site.node_names():
+def _begin(site: Site, wanted: argparse.Namespace, *, again: bool) -> None:
+    if (names := site.node_names()) and not again:
         raise Exists(
             f"{site.directory} has a node of another site; choose another --dir, or start that node with: "
             f"argosy node --config {site.node_config(names[0])}"
@@ -117,12 +120,17 @@ def _nodes(site: Site, master: config.Master, wanted: int | None) -> None:
         text = _read(site.node_config(name))
         if (changed := with_key(text, "", "master", address)) != text:
             site.write(site.node_config(name), changed)
-    missing = (wanted or (0 if names else FIRST_NODES)) - len(names)
+    if wanted is None and not names:
+        wanted = FIRST_NODES
+    missing = (wanted or 0) - len(names)
     unused = (f"n{number}" for number in range(1, 10_000))
     fresh = (name for name in unused if name not in names)
     for _, name in zip(range(missing), fresh, strict=False):
         text = node_text(name=name, master=address, roots=[f"../nodes/{name}"], keys="../keys")
         site.write(site.node_config(name), text)
+
+
+def _prepare(site: Site) -> None:
     for name in site.node_names():
         # Never again after the first start: a root without its id may be a disk that isn't mounted.
         if not is_enrolled(site, name):

@@ -24,6 +24,8 @@ MODULES = {
     "moving": ("drain", "move"),
     "reports": ("nodes", "status", "why"),
     "matters": ("matters",),
+    "backups": ("backup", "restore"),
+    "rebuilding": ("rebuild",),
     "presence": ("who", "kick", "bans", "unban"),
     "find": ("find",),
     "gateway": ("nfs",),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from argosy import config, telemetry
 from argosy.cli import grammar
-from argosy.cli.site import Site, node_text
+from argosy.cli.site import Site, node_text, with_key
 from argosy.cli.supervisor import tie_to_parent
-from argosy.errors import Exists
+from argosy.errors import ConfigError, Exists, NotFound
 from argosy.net import pki
-from argosy.node.disk.roots import prepare
+from argosy.node.disk.roots import has_store_id, prepare
 from argosy.node.link.enrol import enrol
 
 ENROL_SECONDS = 30.0
@@ -30,7 +30,8 @@ def declare(to: grammar.Add) -> None:
     node.set_defaults(misused=node.error)
     for word in (master, node):
         word.add_argument("--parent", type=int, help=argparse.SUPPRESS)
-    joining = grammar.word(grammar.below(node), "join", join, json=False)
+    under = grammar.below(node)
+    joining = grammar.word(under, "join", join, json=False)
     joining.add_argument("master", metavar="MASTER:PORT", help="the master's link")
     joining.add_argument("--token", required=True, help="what `argosy token` printed")
     joining.add_argument("--name", required=True, help="what to call this node")
@@ -49,6 +50,12 @@ def declare(to: grammar.Add) -> None:
     joining.add_argument("--zone", default="", help="what fails together with it, as a room; for spread zone")
     joining.add_argument("--no-start", action="store_true", help="don't run the node now")
     grammar.dir_option(joining)
+
+    again = grammar.word(under, "rejoin", rejoin, json=False)
+    again.add_argument("master", metavar="MASTER:PORT", help="the new master's link")
+    again.add_argument("--token", required=True, help="what `argosy token` printed there")
+    again.add_argument("--name", required=True, help="the node's")
+    grammar.dir_option(again)
 
 
 def run_master(arguments: argparse.Namespace) -> int:
@@ -95,6 +102,32 @@ def join(arguments: argparse.Namespace) -> int:
     site.write(file, text)
     print(f"{arguments.name} has joined; later start it with: {how}", file=sys.stderr, flush=True)
     return 0 if arguments.no_start else _serve(config.load_node(file))
+
+
+def rejoin(arguments: argparse.Namespace) -> int:
+    """Have a node go on with a master that was made anew, with its name, its roots and its files."""
+    site = Site(Path(arguments.dir).absolute())
+    file = site.node_config(arguments.name)
+    if not file.exists():
+        raise NotFound(f"{file}; for a node without its config: argosy node join, with the same roots")
+    settings = config.load_node(file)
+    config.split_address("MASTER", arguments.master)
+    for root in settings.roots:
+        if not has_store_id(Path(root)):
+            raise ConfigError(f"root {root} has no store id; is the disk mounted?")
+    asyncio.run(
+        enrol(
+            *(arguments.master, arguments.token, settings.name, Path(settings.keys)),
+            seconds=ENROL_SECONDS,
+            again=True,
+        )
+    )
+    if settings.master != arguments.master:
+        site.write(file, with_key(file.read_text(), "", "master", arguments.master))
+    print(
+        f"{settings.name} belongs to the new master; restart it: argosy node --config {file}", file=sys.stderr
+    )
+    return 0
 
 
 def _serve(settings: config.Node) -> int:

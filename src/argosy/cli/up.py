@@ -42,9 +42,9 @@ def declare(to: grammar.Add) -> None:
     word = grammar.word(to, "up", up)
     word.add_argument("--nodes", type=_count, metavar="N", help="how many nodes; 2 at first use, later more")
     word.add_argument("--host", metavar="ADDR", help="listen here; 0.0.0.0: everywhere [127.0.0.1]")
-    word.add_argument("--port", type=_port, help="FTP port; 0: any free one [2121]")
-    word.add_argument("--link-port", type=_port, metavar="PORT", help="where nodes connect; 0: any [2122]")
-    word.add_argument("--user", type=_account, metavar="NAME:PASSWORD", help="an administrator to have")
+    word.add_argument("--port", type=port, help="FTP port; 0: any free one [2121]")
+    word.add_argument("--link-port", type=port, metavar="PORT", help="where nodes connect; 0: any [2122]")
+    word.add_argument("--user", type=account, metavar="NAME:PASSWORD", help="an administrator to have")
     grammar.dir_option(word)
 
 
@@ -56,14 +56,19 @@ def up(arguments: argparse.Namespace) -> int:
     """Start a whole site on this machine: a master and its nodes."""
     site = Site(Path(arguments.dir).absolute())
     site.make()
-    with _alone(site):
-        _stop_leftovers(site)
+    with alone(site):
+        stop_leftovers(site)
         master, login = found(site, arguments)
         return asyncio.run(_run(site, master, login, as_json=arguments.json))
 
 
 @contextmanager
-def _alone(site: Site) -> Iterator[None]:
+def alone(site: Site) -> Iterator[None]:
+    """Hold the site's lock.
+
+    Raises:
+        AlreadyUp: Another `argosy up` has it.
+    """
     with site.lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +85,7 @@ async def _run(site: Site, master: config.Master, login: Login, *, as_json: bool
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     supervisor = Supervisor(say)
-    starting = asyncio.create_task(_start(site, master, supervisor))
+    starting = asyncio.create_task(start(site, master, supervisor))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,7 +102,7 @@ async def _run(site: Site, master: config.Master, login: Login, *, as_json: bool
     return 0
 
 
-async def _start(site: Site, master: config.Master, supervisor: Supervisor) -> tuple[list[str], list[str]]:
+async def start(site: Site, master: config.Master, supervisor: Supervisor) -> tuple[list[str], list[str]]:
     """Start everything; give the names of the nodes that are ready, and of those that aren't yet."""
     job = _job(site, "master")
     supervisor.start(job)
@@ -110,7 +115,7 @@ async def _start(site: Site, master: config.Master, supervisor: Supervisor) -> t
             return False
         return True
 
-    if not await _until(answers, START_SECONDS):
+    if not await until(answers, START_SECONDS):
         raise Unavailable(f"the master doesn't answer within {START_SECONDS:g} s; its log is {job.log}")
     names = site.node_names()
     for name in names:
@@ -132,7 +137,7 @@ async def _enrol(site: Site, master: config.Master, name: str) -> None:
             return False
         return True
 
-    if not await _until(enrolled, START_SECONDS):
+    if not await until(enrolled, START_SECONDS):
         raise MasterAway(f"{address} doesn't answer; its log is {site.log('master')}")
 
 
@@ -150,11 +155,11 @@ async def _joined(
         ready.update(node["name"] for node in document["nodes"] if node["state"] == "ready")
         return all(name in ready or supervisor.died(name) for name in names)
 
-    await _until(settled, JOIN_SECONDS)
+    await until(settled, JOIN_SECONDS)
     return [name for name in names if name in ready], [name for name in names if name not in ready]
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
     """Look until the condition holds; give whether it does in time."""
     try:
         async with asyncio.timeout(seconds):
@@ -171,7 +176,8 @@ def _job(site: Site, name: str) -> Job:
     return Job(name=name, command=command, mark=file, pid=site.pid(name), log=site.log(name))
 
 
-def _stop_leftovers(site: Site) -> None:
+def stop_leftovers(site: Site) -> None:
+    """Stop what an `up` that was killed left running."""
     # An `up` that was killed leaves processes that the kernel told to end; they may still be at it, and
     # hold the ports that we look at next.
     for name in ("master", *site.node_names()):
@@ -184,13 +190,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
+    """Read a port."""
     if not text.isdecimal() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"want 0 to 65535, got {text!r}")
     return int(text)
 
 
-def _account(text: str) -> tuple[str, str]:
+def account(text: str) -> tuple[str, str]:
+    """Read NAME:PASSWORD."""
     name, colon, password = text.partition(":")
     if not (name and colon and password):
         raise argparse.ArgumentTypeError("want NAME:PASSWORD")

@@ -132,6 +132,8 @@ class Catalogue(Table, frozen=True, kw_only=True):
     """How long a change waits for one that another process is making."""
     partial_seconds: float = 86_400.0
     """How long a cut upload is kept for REST and APPE."""
+    backup_bytes_per_second: int = 200_000_000
+    """How fast `argosy backup` reads it; 0: as fast as can be."""
     upkeep_seconds: float = 5.0
     """How often owed deletions and moves on the nodes' disks are looked for."""
 

@@ -17,6 +17,7 @@ from argosy.catalogue.keeping import Wants
 from argosy.catalogue.model import (
     Companion,
     Discard,
+    Doubt,
     Entry,
     Kind,
     PartName,
@@ -29,7 +30,7 @@ from argosy.catalogue.model import (
     Upload,
     Verdict,
 )
-from argosy.catalogue.store import companions, jobs, replicas, tree
+from argosy.catalogue.store import companions, jobs, members, replicas, tree
 
 OPEN, PARTIAL = range(2)
 
@@ -388,10 +389,13 @@ def verdict(
     commit: list[Placement] = []
     forget: list[int] = []
     copies: list[tuple[int, int]] = []
+    ahead = members.doubt(db, volume) is Doubt.AHEAD
     for number, received, sealed in parts:
         at = _volume_of(db, number)
         if sealed and (where := _committed(db, volume, node, number, now_ns)) is not None:
             commit.append(where)
+        elif sealed and at is None and ahead and holder_of(db, number) is None:
+            commit.append(_recovered(db, (volume, node), number, received, now_ns))
         elif at is None and (wanted := _is_copy_wanted(db, volume, number)) is not None:
             if wanted and not sealed:
                 copies.append((number, received))
@@ -400,6 +404,23 @@ def verdict(
         elif at not in (None, volume) and not companions.takes(db, number, volume):
             forget.append(number)
     return Verdict(tuple(commit), tuple(forget), tuple(copies))
+
+
+def _recovered(db: sqlite3.Connection, at: tuple[int, str], number: int, size: int, now_ns: int) -> Placement:
+    """Keep an upload aside of which this record knows nothing: a lost one may have acknowledged it.
+
+    If another volume has it in its place, it gets its name from there.
+    """
+    volume, node = at
+    name = b"recovered-%016x.conflict-%s" % (number, node.encode())
+    entry = Entry(
+        *(number, model.ROOT_ID, name, Kind.FILE, State.CONFLICT, number, size, now_ns, now_ns),
+        *("argosy", "argosy", 0o644),
+    )
+    tree.insert(db, entry)
+    tree.touch(db, model.ROOT_ID, now_ns)
+    replica = place(db, entry, volume=volume, node=node, now_ns=now_ns)
+    return placement(db, number, (replica.loc, replica.mtime_ns, entry.id), 0)
 
 
 def _is_copy_wanted(db: sqlite3.Connection, volume: int, number: int) -> bool | None:

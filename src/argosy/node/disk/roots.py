@@ -99,6 +99,14 @@ def prepare(root: Path) -> str:
         raise ConfigError(f"root {root}: {error.strerror}") from error
 
 
+def has_store_id(root: Path) -> bool:
+    """Whether a directory is a volume's root already."""
+    try:
+        return bool(_read_id(os.fsencode(root)))
+    except (OSError, ConfigError):
+        return False
+
+
 def check_loc(loc: bytes) -> bytes:
     """Give a loc back if it names a file below a root, outside of what is ours.
 

@@ -83,9 +83,14 @@ class Station:
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._checksum, order)
 
     def close(self) -> None:
-        """Take no more orders, and finish the one in hand; the next join has the others placed."""
+        """Take no more orders, and finish the one in hand; the next join has the others carried out.
+
+        Uploads get to their places, for then their names are on the disk, whatever becomes of the master.
+        """
         if self._placed:
             self._placed.cancel()
+        if parts := self._taken():
+            self._hands.submit(self.volume.commit, parts)
         self.rounds.stop()
         self._hands.shutdown()
         self._reader.shutdown(wait=False, cancel_futures=True)

@@ -46,7 +46,9 @@ class Token:
         return cls(*parts)
 
 
-async def enrol(master: str, token: str, name: str, keys: Path, *, seconds: float) -> None:
+async def enrol(
+    master: str, token: str, name: str, keys: Path, *, seconds: float, again: bool = False
+) -> None:
     """Have a node's certificate signed; writes `authority.pem`, `NAME.pem` and `NAME.key`.
 
     The secret is told only to a master that the token itself names. When it fails the token is still good,
@@ -58,6 +60,7 @@ async def enrol(master: str, token: str, name: str, keys: Path, *, seconds: floa
         name: What the node shall be called.
         keys: The directory for the files.
         seconds: How long connecting and each answer may take.
+        again: Another authority than the one that the directory holds may be the site's from now on.
 
     Raises:
         BadArgument: The token or the name isn't one.
@@ -69,8 +72,11 @@ async def enrol(master: str, token: str, name: str, keys: Path, *, seconds: floa
     leave = Token.parse(token)
     request = pki.make_request(keys / f"{name}.key", name)
     pinned = keys / "authority.pem"
-    if pinned.exists() and pki.fingerprint(pinned.read_bytes()) != leave.authority:
-        raise Exists(f"{pinned} is another site's; give this node a directory of its own")
+    if not again and pinned.exists() and pki.fingerprint(pinned.read_bytes()) != leave.authority:
+        raise Exists(
+            f"{pinned} is another site's; give this node a directory of its own, or, if its master was made"
+            f" anew: argosy node rejoin"
+        )
     peer, leaf = await _dial(master, seconds)
     try:
         authority = await peer.ask(link.AskAuthority())
