@@ -8,7 +8,7 @@ from typing import Any
 from probe.harness.load import Mode, Worker
 from probe.harness.plan import MASTER
 from probe.harness.report import Record
-from probe.harness.yard import RULES, Yard
+from probe.harness.yard import RULES, Yard, ruled_by
 from soak import samples
 
 WHOLE_SECONDS = 90.0
@@ -208,8 +208,7 @@ class Checker:
 
 def copies_of(path: str) -> int:
     """Say how many copies a path's rule wants."""
-    first = f"/{path.split('/')[1]}"
-    return RULES.get(first, RULES["/"])["copies"]
+    return RULES[ruled_by(path)]["copies"]
 
 
 def _short(status: Any) -> str:

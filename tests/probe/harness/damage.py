@@ -9,6 +9,7 @@ from probe.harness.disks import Disk
 from probe.harness.model import Tree
 from probe.harness.plan import Fault
 from probe.harness.report import Record
+from probe.harness.yard import ruled_by
 
 
 def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Record) -> None:
@@ -20,7 +21,7 @@ def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Re
             held = {one.digest for one in known.possible if one is not None}
             if held & here and not held & elsewhere and not known.lost:
                 known.lost = "new-disk"
-                record.lost["new-disk"] += 1
+                record.lost[ruled_by(path)] += 1
                 record.say(f"{path} lay on the disk of {name} alone")
 
 

@@ -15,7 +15,7 @@ from probe.harness.caller import Caller
 from probe.harness.faults import Windows
 from probe.harness.model import Content, Known, Tree, digest
 from probe.harness.report import Record
-from probe.harness.yard import RULES, Yard
+from probe.harness.yard import RULES, Yard, ruled_by
 from soak.visitor import Turned, Way
 from talking import everything, reset
 
@@ -410,18 +410,14 @@ class Worker:
 
     def _some_directory(self, path: str = "") -> str:
         """Choose where a file goes; one that is there keeps its rule, mostly."""
-        near = [one for one in (*self.bases, *self._directories) if not path or _base(one) == _base(path)]
+        near = [
+            one for one in (*self.bases, *self._directories) if not path or ruled_by(one) == ruled_by(path)
+        ]
         return self._chance.choice(near)
 
     def _content(self) -> Content:
         shares, sizes = zip(*SIZES, strict=True)
         return Content.some(self._chance, self._chance.randrange(16, self._chance.choices(sizes, shares)[0]))
-
-
-def _base(path: str) -> str:
-    """What rules a path: the directory of its rule."""
-    first = f"/{path.split('/')[1]}"
-    return first if first in RULES else "/"
 
 
 Deeds = Mapping[str, tuple[int, Callable[[Worker], None]]]

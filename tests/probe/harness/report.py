@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+MOST_FINDINGS = 200
+"""That are noted; a site that is gone brings one with each deed."""
+
 
 @dataclass
 class Record:
@@ -29,7 +32,7 @@ class Record:
     excused: Counter[str] = field(default_factory=Counter)
     """Errors that a fault explains, by deed, reply and kind of fault."""
     lost: Counter[str] = field(default_factory=Counter)
-    """Files of which a fault took all copies away, by its kind."""
+    """Files of which a new disk took all copies away, by the directory of their rule."""
     flipped: set[str] = field(default_factory=set)
     """SHA-256 of files of which a copy got a bit turned over."""
     back: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -53,6 +56,9 @@ class Record:
 
     def find(self, sentence: str, evidence: str = "") -> None:
         """Note something that must not be."""
+        with self._lock:
+            if len(self.findings) >= MOST_FINDINGS:
+                return
         told = f"{self.now:.1f} s: {sentence}" + (f"\n{_indented(evidence)}" if evidence else "")
         with self._lock:
             self.findings.append(told)

@@ -57,10 +57,17 @@ REPAIR_DELAY = 4.0
 
 RULES: Mapping[str, Mapping[str, int]] = {
     "/": {"copies": 2},
+    "/both": {"copies": 2, "acknowledged": 2},
     "/three": {"copies": 3},
     "/one": {"copies": 1},
 }
 """Directories, and what is wanted of the files below them."""
+
+
+def ruled_by(path: str) -> str:
+    """Give the directory whose rule holds for a path."""
+    first = f"/{path.split('/')[1]}"
+    return first if first in RULES else "/"
 
 
 def fake_clock() -> Path | None:
