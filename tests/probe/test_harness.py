@@ -10,18 +10,18 @@ import pytest
 from probe.harness.plan import AT_ONCE, KINDS, MASTER, rounds
 from running import needs, run
 
-SECONDS = 90
+SECONDS = 100
 SEED = 20261123
 TESTS = Path(__file__).parents[1]
 NODES = [f"n{number}" for number in range(1, 11)]
 
 
 async def test_ten_nodes_that_are_broken_in_every_way_lose_nothing() -> None:
-    for program in ("ip", "tc", "unshare", "nsenter"):
+    for program in ("ip", "tc", "unshare", "nsenter", "faketime"):
         needs(program)
     if os.geteuid() != 0:
         pytest.skip("needs root, for network namespaces and mounts")
-    words = ("--seed", str(SEED), "--seconds", str(SECONDS), "--round", "30", "--workers", "4")
+    words = ("--seed", str(SEED), "--seconds", str(SECONDS), "--round", "36", "--workers", "4")
     code, out, err = await run(
         *(sys.executable, "-m", "probe.harness", *words),
         seconds=SECONDS + 480,

@@ -19,7 +19,7 @@ from probe.harness.check import Checker
 from probe.harness.faults import Trouble, Windows
 from probe.harness.load import Worker
 from probe.harness.report import Record
-from probe.harness.yard import Yard
+from probe.harness.yard import Yard, fake_clock
 
 _INSIDE = "ARGOSY_HARNESS_INSIDE"
 """Set in the environment of the program that runs in namespaces of its own."""
@@ -141,6 +141,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep it")
     wanted = parser.parse_args(words)
     wanted.only = wanted.only.split(",")
+    if fake_clock() is None:
+        wanted.only = [kind for kind in wanted.only if kind != "clock"]  # needs libfaketime
     if unknown := set(wanted.only) - plan.KINDS.keys():
         parser.error(f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(plan.KINDS)}")
     return wanted
