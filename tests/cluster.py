@@ -83,6 +83,10 @@ class Machine:
         return sizes
 
 
+def _toml(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 class Cluster:
     """A master without doors, and its nodes."""
 
@@ -112,10 +116,14 @@ class Cluster:
         """Start the master; again: another one, that knows what is in the catalogue."""
         await self.catalogue.open()
         await self.catalogue.recover()
-        server = LinkServer(self.config, self.catalogue, self.roster, self.authority, lambda: (b"", b""))
         upkeep = Upkeep(self.config, self.catalogue, self.roster)
         rules = Rules(self.config.sections, self.catalogue.wishes)
         self.verifier = Verifier(self.config, self.catalogue, self.roster, owed=upkeep.wake)
+        server = LinkServer(
+            *(self.config, self.catalogue, self.roster, self.authority),
+            lambda: (b"", b""),
+            judge=self.verifier.judge,
+        )
         self.repair = Repair(
             *(self.config, self.catalogue, self.roster, rules, self.copier),
             owed=upkeep.wake,
@@ -194,7 +202,12 @@ class Cluster:
             "lost_seconds": 3.0,
             **keys,
         }
-        lines = [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in keys.items()]
+        lines: list[str] = []
+        for key, value in sorted(keys.items(), key=lambda one: isinstance(one[1], Mapping)):
+            if isinstance(value, Mapping):
+                lines += [f"[{key}]", *(f"{inner} = {_toml(at)}" for inner, at in value.items())]
+            else:
+                lines.append(f"{key} = {_toml(value)}")
         machine.config.write_text("\n".join(lines))
         machine.start()
         await self.ready(name, seconds)

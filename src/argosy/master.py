@@ -73,11 +73,15 @@ async def serve(config: Master) -> None:
     try:
         await catalogue.recover()
         roster = Roster(config)
-        links = LinkServer(config, catalogue, roster, authority, lambda: certificate.pem)
         upkeep = Upkeep(config, catalogue, roster)
         rules = Rules(config.sections, catalogue.wishes)
         copier = Copier(config, catalogue, roster)
         verifier = Verifier(config, catalogue, roster, owed=upkeep.wake)
+        links = LinkServer(
+            *(config, catalogue, roster, authority),
+            lambda: certificate.pem,
+            judge=verifier.judge,
+        )
         repair = Repair(config, catalogue, roster, rules, copier, owed=upkeep.wake, doubted=verifier.doubt)
         vfs = Vfs(config, catalogue, roster, owed=upkeep.wake, rules=rules, searchers=searchers)
         carriage = Carriage(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from argosy.catalogue.keeping import Wish
 from argosy.catalogue.model import Standing
 from argosy.catalogue.proof import Became, Finding
+from argosy.wire import link
 from cluster import Cluster, Machine, cluster, path
 from running import needs
 
@@ -121,3 +124,108 @@ async def test_a_deletion_that_a_disk_refuses_stays_owed_and_the_others_are_paid
             assert site.catalogue.tombs(site.volume("n1").number) == [], "it is put off"
         await site.until(lambda: site.catalogue.counts().tombstones == 0)
         assert not (root / "b").exists()
+
+
+async def scrub(site: Cluster, name: str) -> link.Pass:
+    """Have a node read all that it has, and wait until it has."""
+    before = site.volume(name).scrub
+    await site.node(name).ask(link.Scrub(site.volume(name).store_id, hurry=True))
+
+    def over() -> bool:
+        now = site.volume(name).scrub
+        return now is not None and not now.running and now.ended_ns > (before.ended_ns if before else 0)
+
+    await site.until(over)
+    found = site.volume(name).scrub
+    assert found is not None
+    return found
+
+
+async def test_a_bit_that_flips_on_a_disk_is_found_and_the_copy_replaced(tmp_path: Path) -> None:
+    async with cluster(tmp_path, **TWO, **QUICK) as site:
+        for name in ("n1", "n2"):
+            await site.join(name)
+        names = [f"f{number}" for number in range(20)]
+        for name in names:
+            await site.upload("n1", f"/{name}", CONTENT)
+        await two_copies(site, *names)
+        for name in names:
+            await site.lies("n2", name, CONTENT)
+        wrong = flip(site.machines["n2"], "f7", at=99_999)
+        flip(site.machines["n2"], "f9", at=0)
+        assert (await scrub(site, "n1")).bad == 0
+        assert not findings(site)
+        assert (await scrub(site, "n2")).bad == 2
+        await site.until(lambda: [one.became for one in findings(site)] == [Became.QUARANTINED] * 2)
+        await two_copies(site, *names)
+        for name in names:
+            await site.lies("n2", name, CONTENT)
+        nine, seven = findings(site)
+        assert (seven.path, seven.node, seven.cause, nine.path) == (b"/f7", "n2", "scrub", b"/f9")
+        assert kept(site.machines["n2"], seven).read_bytes() == wrong
+        assert (seven.wanted_digest, seven.wanted_crc32) == (
+            site.entry("/f7").digest,
+            site.entry("/f7").crc32,
+        )
+        assert (await scrub(site, "n2")).bad == 0
+
+
+async def test_files_that_joined_without_checksums_get_them(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as site:
+        await site.join("n1", {f"d/{number:03}": CONTENT[number:] for number in range(250)} | {"empty": b""})
+        assert site.entry("/d/007").digest is None
+        await scrub(site, "n1")
+        await site.until(lambda: site.entry("/d/249").digest and site.entry("/empty").digest)
+        for number in (0, 7, 249):
+            entry = site.entry(f"/d/{number:03}")
+            assert entry.digest == xxhash.xxh3_128(CONTENT[number:]).digest()
+            assert entry.crc32 == zlib.crc32(CONTENT[number:])
+
+
+async def test_a_pass_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as site:
+        files = {f"{number:02}": os.urandom(1_000_000) for number in range(20)}
+        pace = {"days": 14.0, "first_seconds": 0.0, "bytes_per_second": 2_000_000}
+        machine = await site.join("n1", files, scrub=pace)
+
+        def read() -> int:
+            now = site.volume("n1").scrub
+            return now.files if now and now.running else 0
+
+        await site.until(lambda: read() >= 6)
+        machine.kill()
+        await site.until(lambda: not site.node("n1").online)
+        flip(machine, "01")  # read already
+        flip(machine, "18")
+        machine.start()
+        await site.ready("n1")
+        await site.until(lambda: read() >= 5)
+        assert read() <= 10, "it didn't begin anew"
+        await scrub(site, "n1")  # from now on as fast as can be
+        found = site.volume("n1").scrub
+        assert found is not None
+        assert found.files == 20
+        assert site.entry("/18").digest is not None
+        machine.stop()
+
+
+async def test_a_file_that_somebody_wrote_into_is_no_bad_copy_and_replaces_no_good_one(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path, **TWO, **QUICK) as site:
+        for name in ("n1", "n2"):
+            await site.join(name, scan_seconds=1.0)
+        await site.upload("n1", "/f", CONTENT)
+        await two_copies(site, "/f")
+        await site.lies("n2", "f", CONTENT)
+        at = site.machines["n2"].root / "f"
+        at.write_bytes(CONTENT[::-1])
+        os.utime(at, (1_600_000_000, 1_600_000_000))
+        await scrub(site, "n2")
+        await site.until(lambda: site.catalogue.find_or_none(path("/f.conflict-n2")))
+        await two_copies(site, "/f")
+        assert not findings(site)
+        for name in ("n1", "n2"):
+            copies = site.catalogue.replicas(site.entry("/f").id)
+            (copy,) = [copy for copy in copies if copy.node == name]
+            await site.lies(name, copy.loc.decode(), CONTENT)

@@ -68,6 +68,8 @@ def test_every_message_of_the_link_can_travel_and_is_said_by_the_links_name() ->
         link.CommitPart,
         link.Doomed,
         link.Left,
+        link.Pass,
+        link.Doubt,
         link.Base,
         link.Space,
         link.File,

@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Doubt, Found, Membership, Volume
+from argosy.catalogue.proof import Cause, Observed, Verdict
 from argosy.cluster import burying, copying
 from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
 from argosy.config import Master, split_address
@@ -33,6 +34,9 @@ AGAIN_SECONDS = 600.0
 """The same matter is told again after so long at the soonest."""
 
 
+Judge = Callable[[list[Observed], Cause], Awaitable[list[Verdict]]]
+
+
 class LinkServer:
     """Where nodes dial in."""
 
@@ -43,6 +47,8 @@ class LinkServer:
         roster: Roster,
         authority: Authority,
         data_certificate: Callable[[], tuple[bytes, bytes]],
+        *,
+        judge: Judge | None = None,
     ) -> None:
         """Put the parts together; nothing is opened yet.
 
@@ -52,12 +58,14 @@ class LinkServer:
             roster: Where joined nodes are entered.
             authority: Signs the nodes' certificates.
             data_certificate: Gives the FTP door's certificate chain and key, PEM, as they are now.
+            judge: Judges copies that were read; none: the catalogue, and nobody is told at once.
         """
         self.config = config
         self.catalogue = catalogue
         self.roster = roster
         self.authority = authority
         self.data_certificate = data_certificate
+        self.judge: Judge = judge or catalogue.judge
         self.doorway = asyncio.Lock()
         """Held while a node is taken in."""
         self._tasks: asyncio.TaskGroup | None = None
@@ -190,6 +198,8 @@ class Guest:
                 return self._take_in(node, message)
             case link.Changes():
                 return self._merge(node, message)
+            case link.Doubted():
+                return self._judge(node, message)
             case link.Beat():
                 node.beat(message)
             case link.Ports():
@@ -388,6 +398,25 @@ class Guest:
 
     async def _take_in(self, node: Node, report: link.Gathered) -> None:
         await copying.take_in(self._catalogue, node, report)
+
+    async def _judge(self, node: Node, told: link.Doubted) -> link.Body:
+        """Judge copies that their own node has read and found wrong.
+
+        Raises:
+            Busy: What lies on the volume isn't known yet.
+        """
+        live = node.volumes[told.store_id]
+        if live.standing is Standing.MERGING:
+            raise errors.Busy(told.store_id)
+        seen = [
+            Observed(
+                *(live.number, file.loc, file.ver, file.size, file.crc32, file.digest),
+                trouble="unreadable" if file.trouble else "",
+                journal=(file.known_crc32, file.known_digest),
+            )
+            for file in told.files
+        ]
+        return link.Judged([str(verdict) for verdict in await self._server.judge(seen, "scrub")])
 
     async def _merge(self, node: Node, batch: link.Changes) -> link.Body:
         live = node.volumes[batch.store_id]

@@ -44,6 +44,8 @@ class LiveVolume:
     total: int = 0
     free: int = 0
     files: int = 0
+    scrub: link.Pass | None = None
+    """How far its scrub is, as its last beat told."""
     standing: Standing = Standing.MERGING
     membership: Membership = Membership.MEMBER
     held_losses: int = 0
@@ -152,6 +154,7 @@ class Node:
         for space in beat.volumes:
             if volume := self.volumes.get(space.store_id):
                 volume.total, volume.free, volume.files = space.total, space.free, space.files
+                volume.scrub = space.scrub
         for running in beat.running:
             if transfer := self.transfers.get(running.ticket):
                 transfer.progressed(running.moved, self.heard)

@@ -25,7 +25,7 @@ from argosy.config.master import (
     check_copies,
     load_master,
 )
-from argosy.config.node import Node, load_node
+from argosy.config.node import Node, Scrub, load_node
 from argosy.config.tables import Table, join_address, split_address
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Quota",
     "Remote",
     "Repair",
+    "Scrub",
     "Search",
     "Section",
     "SiteOf",

@@ -10,6 +10,21 @@ from argosy.config.tables import Table, check_ports, load, split_address
 from argosy.errors import ConfigError
 
 
+class Scrub(Table, frozen=True, kw_only=True):
+    """`[scrub]`: files are read now and then, and compared with their checksums."""
+
+    days: float = 14.0
+    """A pass over all files begins so long after the one before; 0: only by order."""
+    first_seconds: float = 3_600.0
+    """The first one of a volume begins so long after the node's start."""
+    bytes_per_second: int = 50_000_000
+    """How fast a volume is read; 0: as fast as can be."""
+    busy_share: float = 0.1
+    """While transfers run, the share of the time in which it is read at all."""
+    retry_seconds: float = 60.0
+    """Pause after a disk couldn't be read at all."""
+
+
 class Node(Table, frozen=True, kw_only=True):
     """A node's whole file."""
 
@@ -70,6 +85,8 @@ class Node(Table, frozen=True, kw_only=True):
     """A master not heard of for so long is lost, and dialled again."""
     stop_seconds: float = 3.0
     """How long running transfers may go on when the node is told to stop."""
+    scrub: Scrub = Scrub()
+    """See there."""
 
 
 def load_node(path: Path) -> Node:
@@ -82,6 +99,13 @@ def load_node(path: Path) -> Node:
     at = path.resolve().parent
     if not node.roots:
         raise ConfigError("roots: want at least one directory")
+    scrub = node.scrub
+    if min(scrub.days, scrub.first_seconds, scrub.bytes_per_second) < 0 or scrub.retry_seconds <= 0:
+        raise ConfigError(
+            "scrub: retry_seconds wants more than 0, days, first_seconds and the pace 0 or more"
+        )
+    if not 0 < scrub.busy_share <= 1:
+        raise ConfigError(f"scrub.busy_share: want more than 0, at most 1, got {scrub.busy_share}")
     split_address("master", node.master)
     check_ports("ports", node.ports)
     return msgspec.structs.replace(

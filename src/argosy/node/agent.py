@@ -72,6 +72,8 @@ class Agent:
         self._tickets = Tickets(
             settings, by_id, self._listeners, relay_host=self._master[0], relay_tls=self._context
         )
+        for station in self._stations.values():
+            station.scrubber.traffic = lambda: sum(self._tickets.moved())
         self._copying = Copying(settings, by_id, self._listeners, self._tickets)
         self._peer: Peer | None = None
         self._stopping = False
@@ -89,6 +91,7 @@ class Agent:
                     tasks.create_task(self._tickets.run()),
                     tasks.create_task(self._stay_linked()),
                     *(tasks.create_task(station.rounds.run()) for station in self._stations.values()),
+                    *(tasks.create_task(station.scrubber.run()) for station in self._stations.values()),
                 ]
                 await told.wait()
                 self._stopping = True

@@ -154,7 +154,7 @@ class Tickets:
     def moved(self) -> tuple[int, int]:
         """Give the bytes received and sent since the start."""
         totals = list(self._ended)
-        for ticket in self._tickets.values():
+        for ticket in tuple(self._tickets.values()):  # asked from other threads, too
             if ticket.moving:
                 totals[not ticket.incoming] += ticket.progress.moved
         return totals[0], totals[1]

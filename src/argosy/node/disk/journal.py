@@ -41,6 +41,13 @@ CREATE TABLE IF NOT EXISTS move(
 CREATE TABLE IF NOT EXISTS extension(
     upload INTEGER PRIMARY KEY, inode INTEGER NOT NULL, loc BLOB NOT NULL, size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL, ver INTEGER NOT NULL, crc32 INTEGER, digest BLOB);
+CREATE TABLE IF NOT EXISTS scrub(
+    one INTEGER PRIMARY KEY CHECK(one = 1), after BLOB NOT NULL, running INTEGER NOT NULL,
+    hurried INTEGER NOT NULL, begun_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, of_bytes INTEGER NOT NULL, bad INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS doubt(
+    loc BLOB PRIMARY KEY, ver INTEGER NOT NULL, size INTEGER NOT NULL, crc32 INTEGER, digest BLOB,
+    trouble TEXT NOT NULL, known_crc32 INTEGER, known_digest BLOB) WITHOUT ROWID;
 """
 
 _LATER = (
@@ -105,6 +112,34 @@ class Extension(NamedTuple):
     ver: int
     crc32: int | None
     digest: bytes | None
+
+
+class PassRow(NamedTuple):
+    """How far the scrub of a volume is."""
+
+    after: bytes = b""
+    """The loc of the last file that was read in a pass that runs."""
+    running: int = 0
+    hurried: int = 0
+    begun_ns: int = 0
+    ended_ns: int = 0
+    files: int = 0
+    bytes: int = 0
+    of_bytes: int = 0
+    bad: int = 0
+
+
+class DoubtRow(NamedTuple):
+    """A file that was read, isn't what it should be, and of which the master shall be told."""
+
+    loc: bytes
+    ver: int
+    size: int
+    crc32: int | None
+    digest: bytes | None
+    trouble: str
+    known_crc32: int | None
+    known_digest: bytes | None
 
 
 class Journal:
@@ -331,6 +366,41 @@ class Journal:
         """Give all that are open."""
         with self._reading():
             return list(map(Extension._make, self._db.execute("SELECT * FROM extension ORDER BY upload")))
+
+    # --- what reading the files has shown
+
+    def held_bytes(self) -> int:
+        """Count the bytes of the files that are there. Reads a whole table."""
+        with self._reading():
+            question = "SELECT coalesce(sum(size), 0) FROM file WHERE gone = 0"
+            return int(self._db.execute(question).fetchone()[0])
+
+    def scrub_pass(self) -> PassRow:
+        """Give how far the scrub is."""
+        with self._reading():
+            row = self._db.execute("SELECT * FROM scrub").fetchone()
+        return PassRow._make(row[1:]) if row else PassRow()
+
+    def put_scrub_pass(self, stand: PassRow) -> None:
+        """Write down how far the scrub is."""
+        with self.lock, self._transaction(durable=False):
+            self._db.execute("INSERT OR REPLACE INTO scrub VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)", stand)
+
+    def doubts(self, limit: int) -> list[DoubtRow]:
+        """Give files of which a master is to be told."""
+        with self._reading():
+            rows = self._db.execute("SELECT * FROM doubt ORDER BY loc LIMIT ?", (limit,))
+            return [DoubtRow._make(row) for row in rows]
+
+    def put_doubt(self, doubt: DoubtRow) -> None:
+        """Write down that a master is to be told of a file."""
+        with self.lock, self._transaction(durable=False):
+            self._db.execute("INSERT OR REPLACE INTO doubt VALUES (?, ?, ?, ?, ?, ?, ?, ?)", doubt)
+
+    def drop_doubts(self, locs: Iterable[bytes]) -> None:
+        """Forget them: a master has judged."""
+        with self.lock, self._transaction(durable=False):
+            self._db.executemany("DELETE FROM doubt WHERE loc = ?", [(loc,) for loc in locs])
 
     # --- moves that have begun
 

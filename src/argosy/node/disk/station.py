@@ -13,6 +13,7 @@ from argosy.errors import Damaged, Failed, Unavailable
 from argosy.node.disk.checksums import checksums, part_of
 from argosy.node.disk.reading import DiskReader
 from argosy.node.disk.rounds import Rounds
+from argosy.node.disk.scrub import Scrubber
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
@@ -35,6 +36,7 @@ class Station:
         """
         self.volume = volume
         self.rounds = Rounds(volume, settings, tell)
+        self.scrubber = Scrubber(volume, settings.scrub)
         self.gate = asyncio.Lock()
         """Held around each order and each batch of the feed: see `Feed`."""
         self._parts: list[link.CommitPart] = []
@@ -82,6 +84,21 @@ class Station:
         """
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._checksum, order)
 
+    def space(self) -> link.Space:
+        """Give the volume's figures, and how far its scrub is."""
+        space, stand = self.volume.space(), self.scrubber.stand
+        space.scrub = link.Pass(
+            running=bool(stand.running),
+            hurried=bool(stand.hurried),
+            begun_ns=stand.begun_ns,
+            ended_ns=stand.ended_ns,
+            files=stand.files,
+            bytes=stand.bytes,
+            of_bytes=stand.of_bytes,
+            bad=stand.bad,
+        )
+        return space
+
     def close(self) -> None:
         """Take no more orders, and finish the one in hand; the next join has the others carried out.
 
@@ -92,6 +109,7 @@ class Station:
         if parts := self._taken():
             self._hands.submit(self.volume.commit, parts)
         self.rounds.stop()
+        self.scrubber.close()
         self._hands.shutdown()
         self._reader.shutdown(wait=False, cancel_futures=True)
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -21,8 +21,9 @@ from argosy.errors import (
     TransferCut,
 )
 from argosy.node.disk import roots
+from argosy.node.disk.checksums import Sums
 from argosy.node.disk.extension import Extensions
-from argosy.node.disk.journal import Journal, PartRow, Row
+from argosy.node.disk.journal import DoubtRow, Journal, PartRow, Row
 from argosy.node.disk.placing import REFUSED_BY_DISK, Placing
 from argosy.node.disk.roots import Root, check_loc, part_loc
 from argosy.wire import link
@@ -50,6 +51,8 @@ class Volume:
         self._extensions = Extensions(root, journal)
         self._receiving: set[int] = set()
         self._touched: set[bytes] | None = None
+        self.doubted: Callable[[bytes], object] = len  # until somebody looks
+        """Told the loc of a file that was read wrong. For any thread."""
         self._placing = Placing(root, journal, self._extensions, trash=trash_seconds > 0, touch=self._touch)
 
     @classmethod
@@ -396,6 +399,54 @@ class Volume:
                 self._placing.settle(order)
         except OSError as error:
             raise roots.refusal(error) from error
+
+    # --- what reading shows
+
+    def open_as(self, row: Row) -> int | None:
+        """Open a file that is as its row says; None: it isn't, or it is being appended to.
+
+        Returns:
+            A descriptor of its own; the caller closes it.
+
+        Raises:
+            Failed: The disk refuses.
+        """
+        if not self.is_as(row):
+            return None
+        try:
+            return self.root.open(row.loc)
+        except NotFound:
+            return None
+        except OSError as error:
+            raise roots.refusal(error) from error
+
+    def is_as(self, row: Row) -> bool:
+        """Whether a file is on the disk as a row says, and that is what the journal says still."""
+        with self.journal.lock:
+            if self._extensions.on(row.loc) is not None:
+                return False
+            found, now = self.root.file(row.loc), self.journal.find(row.loc)
+        return (
+            (found is not None and now is not None)
+            and (found.st_size, found.st_mtime_ns) == (row.size, row.mtime_ns)
+            and (now.size, now.mtime_ns, now.ver) == (row.size, row.mtime_ns, row.ver)
+        )
+
+    def learn(self, read: Sequence[tuple[Row, Sums]]) -> None:
+        """Journal the checksums of files, as far as they are what they were when they were read."""
+        with self.journal.together():
+            for row, sums in read:
+                now = self.journal.find(row.loc)
+                if now is not None and self.is_as(row):
+                    self.journal.write([now._replace(crc32=sums.crc32, digest=sums.digest)])
+
+    def judged(self, doubts: Sequence[DoubtRow], verdicts: Sequence[str]) -> None:
+        """Take a master's verdicts: where the file was right, it was the journal that was wrong."""
+        for doubt, verdict in zip(doubts, verdicts, strict=False):
+            row = self.journal.find(doubt.loc)
+            if verdict == "good" and row is not None and row.size == doubt.size and not doubt.trouble:
+                self.learn([(row, Sums(doubt.crc32, doubt.digest))])
+        self.journal.drop_doubts(doubt.loc for doubt in doubts)
 
     # --- what a scan finds
 

@@ -23,6 +23,12 @@ from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
 
+_DOUBTS = 100
+"""Files that the master judges at once."""
+
+_JUDGE_AGAIN_SECONDS = 2.0
+"""After so long it is asked again."""
+
 _CLOCK_SECONDS = 3600.0
 """How often the certificate's age is looked at; clocks get set."""
 
@@ -74,6 +80,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 aside = [self._tasks.create_task(self._beat()), self._tasks.create_task(self._renew())]
+                aside += [self._tasks.create_task(self._confess(one)) for one in self._stations.values()]
                 await self._peer.run(self._answer)
                 for task in (*aside, *self._feeds.values()):
                     task.cancel()
@@ -137,12 +144,21 @@ class Session:
             case link.Settle():
                 station = self._station(order.store_id)
                 await station.order(partial(station.volume.settle, order))
+            case _:
+                return await self._answer_reading(order)
+        return None
+
+    async def _answer_reading(self, order: link.Body) -> link.Body | None:
+        """Tell of what lies on a volume, or look at it."""
+        match order:
             case link.Feed():
                 self._feed(order)
             case link.Scan():
                 return await self._station(order.store_id).rounds.order(accept_losses=order.accept_losses)
             case link.Peek():
                 await self._tickets.peek(order)
+            case link.Scrub():
+                self._station(order.store_id).scrubber.begin(hurry=order.hurry)
             case link.Checksum():
                 return await self._station(order.store_id).checksum(order)
             case _:
@@ -176,6 +192,23 @@ class Session:
 
     # --- reports
 
+    async def _confess(self, station: Station) -> None:
+        """Have the master judge files that were read and aren't as they should be."""
+        volume, news = station.volume, station.scrubber.news
+        while True:
+            news.clear()
+            while rows := await asyncio.to_thread(volume.journal.doubts, _DOUBTS):
+                doubts = [link.Doubt(*row) for row in rows]
+                try:
+                    reply = await self._peer.ask(link.Doubted(volume.store_id, doubts))
+                except errors.Refused as refused:  # as long as our list isn't merged, or by an older master
+                    log.info("volume %s: its bad files aren't judged yet: %s", volume.store_id, refused)
+                    await asyncio.sleep(_JUDGE_AGAIN_SECONDS)
+                    continue
+                assert isinstance(reply, link.Judged)
+                await station.order(partial(volume.judged, rows, reply.verdicts))
+            await news.wait()
+
     async def _beat(self) -> None:
         """Say that we live, and how."""
         seconds = self._welcome.beat_seconds
@@ -200,7 +233,7 @@ class Session:
         spaces = []
         for store_id, station in self._stations.items():
             try:
-                spaces.append(await asyncio.to_thread(station.volume.space))
+                spaces.append(await asyncio.to_thread(station.space))
             except OSError as error:
                 log.warning("volume %s gives no figures: %s", store_id, error)
         return spaces

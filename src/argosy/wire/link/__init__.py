@@ -51,6 +51,7 @@ from argosy.wire.link.joining import (
 )
 from argosy.wire.link.message import Message, No, Ok
 from argosy.wire.link.moving import AskDrain, AskMove
+from argosy.wire.link.proving import Doubt, Doubted, Judged, Pass, Scrub
 from argosy.wire.link.transfers import (
     ARRIVING,
     Base,
@@ -105,6 +106,8 @@ __all__ = [
     "Discarded",
     "Done",
     "Doomed",
+    "Doubt",
+    "Doubted",
     "Enrol",
     "Enrolled",
     "Expect",
@@ -121,6 +124,7 @@ __all__ = [
     "Hello",
     "HowFar",
     "Item",
+    "Judged",
     "Left",
     "LinkError",
     "Meet",
@@ -131,6 +135,7 @@ __all__ = [
     "Ok",
     "Pace",
     "Part",
+    "Pass",
     "Peek",
     "Ports",
     "Purge",
@@ -141,6 +146,7 @@ __all__ = [
     "Running",
     "Scan",
     "Scanned",
+    "Scrub",
     "Send",
     "Settle",
     "Space",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argosy.wire.link.message import Message
+from argosy.wire.link.proving import Pass
 
 
 class Running(Message, tag="running"):
@@ -19,6 +20,8 @@ class Space(Message, tag="space"):
     total: int
     free: int
     files: int
+    scrub: Pass | None = None
+    """How far its scrub is."""
 
 
 class Beat(Message, tag="beat"):

@@ -20,6 +20,7 @@ from argosy.wire.link import (
     joining,
     message,
     moving,
+    proving,
     transfers,
 )
 
@@ -38,7 +39,7 @@ class LinkError(Exception):
 
 Body = (
     message.Body | enrolling.Body | joining.Body | transfers.Body | files.Body | feed.Body | beat.Body
-    | asking.Body | copying.Body | moving.Body
+    | asking.Body | copying.Body | moving.Body | proving.Body
 )  # fmt: skip
 
 
