@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import random
 import re
+import signal
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +21,7 @@ import pytest
 
 from probe.ledger import connect, part_sizes, put
 from probe.processes import MASTER, Processes
+from running import PASSWORD, USER, needs, run
 from talking import Talk, everything
 
 SIZE = 30_000_000
@@ -28,7 +33,7 @@ CUT = (425, 426, 451)
 
 SETTINGS = {
     **MASTER,
-    "link": {"beat_seconds": 0.5, "lost_seconds": LOST_SECONDS, "redial_seconds": 1.0},
+    "link": {"beat_seconds": 0.5, "lost_seconds": LOST_SECONDS, "redial_seconds": 1.0, "answer_seconds": 1.0},
 }
 
 
@@ -126,6 +131,85 @@ def test_who_stores_to_a_node_that_is_killed_hears_of_it_soon_and_may_begin_anew
             assert put(talk, "STOR /stored", content, relayed=way == "relayed")
         assert talk.retrieve("/stored") == content
     assert holder(site, "/stored") != node[1].decode()
+
+
+def stranded(site: Processes, talk: Talk, path: str, content: bytes) -> str:
+    """Have an upload cut by its node's death, and name that."""
+    data = connect(talk, f"STOR {path}")
+    assert data is not None
+    with data:
+        node = re.search(rb"to (n\d)", talk.ask(f"STOR {path}").text)
+        assert node
+        data.sendall(content)
+        site.wait_for("it to be in the part", lambda: len(content) in part_sizes(site))
+        site.kill(node[1].decode())
+        assert talk.hear().code == 426
+    return node[1].decode()
+
+
+def test_what_a_dead_node_has_of_a_file_counts_for_nothing_until_it_is_back(
+    site: Processes, content: bytes
+) -> None:
+    beginning = content[:1_000_000]
+    with Talk(site) as talk:
+        node = stranded(site, talk, "/stranded", beginning)
+        assert talk.size("/stranded") == 0
+        assert b"size=0;" in talk.ask("MLST /stranded").text
+        assert talk.refused("APPE /stranded") == 450
+        assert talk.ask("PRET APPE /stranded").code == 450
+        with talk.data():
+            assert talk.codes("REST 1000000", "STOR /stranded") == [350, 450]
+        site.bring_back(node)
+        assert talk.size("/stranded") == len(beginning)
+        assert put(talk, "STOR /stranded", content[len(beginning) :], offset=len(beginning))
+        assert talk.retrieve("/stranded") == content
+
+
+def test_curl_and_lftp_send_again_what_a_dead_node_has(
+    site: Processes, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(content)
+    at = f"ftp://{site.host}:{site.port}"
+    with Talk(site) as talk:
+        for path, words in {
+            "/by-curl": (
+                *(needs("curl"), "-sS", "--ftp-pret", "-u", f"{USER}:{PASSWORD}", "-C", "-"),
+                *("-T", str(tmp_path / "f"), f"{at}/by-curl"),
+            ),
+            "/by-lftp": (
+                *(needs("lftp"), "-u", f"{USER},{PASSWORD}", at, "-e"),
+                f"set ftp:ssl-allow no; put -c {tmp_path / 'f'} -o /by-lftp; exit",
+            ),
+        }.items():
+            node = stranded(site, talk, path, content[:1_000_000])
+            with soon(20.0):
+                code, _, complaints = asyncio.run(run(*words))
+            assert code == 0, complaints
+            assert talk.retrieve(path) == content
+            site.bring_back(node)
+
+
+def test_an_upload_to_a_node_that_hangs_can_be_given_up_and_sent_elsewhere(
+    site: Processes, content: bytes
+) -> None:
+    with Talk(site) as talk:
+        data = connect(talk, "STOR /hung")
+        assert data is not None
+        with data:
+            node = re.search(rb"to (n\d)", talk.ask("STOR /hung").text)
+            assert node
+            data.sendall(content[:1_000_000])
+            site.wait_for("the first bytes to be in the part", lambda: any(part_sizes(site)))
+            os.kill(site.pid(node[1].decode()), signal.SIGSTOP)
+            try:
+                with soon():
+                    talk.say("ABOR")
+                    assert [talk.hear().code, talk.hear().code] == [426, 226]
+                    assert put(talk, "STOR /hung", content)
+                assert talk.retrieve("/hung") == content
+            finally:
+                os.kill(site.pid(node[1].decode()), signal.SIGCONT)
+        site.wait_until_ready()
 
 
 class Wire:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import random
@@ -9,14 +10,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from gateways import Gateway, nfs
 from probe.processes import MASTER, Processes
-from running import ARGOSY
+from running import ARGOSY, PASSWORD, needs, run
 from talking import Talk, address, everything
 
 LOST_SECONDS = 12.0
@@ -35,6 +37,8 @@ SETTINGS = {
     "placement": {"trouble_seconds": 1.0},
 }
 CONTENT = random.Random(7).randbytes(3_000_000)
+LARGE = random.Random(8).randbytes(25_000_000)
+SOME = 2_000_000
 
 WAYS = pytest.mark.parametrize("way", ["PRET", "PASV", "PORT"])
 
@@ -242,3 +246,103 @@ def test_a_silent_node_loses_rank_before_it_is_away(site: Processes) -> None:
             assert any("beats" in reason["why"] for reason in told)
             assert site.nodes()[first]["state"] == "ready"
         site.wait_until_ready()
+
+
+SLOW = "slow"
+"""A user whose downloads take some seconds."""
+
+
+@pytest.fixture(scope="module")
+def slow(site: Processes) -> str:
+    """Give a file whose download takes its time, and that lies on two nodes."""
+    site.add_user(SLOW, "down_rate=5M")
+    with Talk(site) as talk:
+        talk.store("/large", LARGE)
+    site.wait_for("two copies", lambda: len(copies(site, "/large")) == 2)
+    return "/large"
+
+
+def serving(site: Processes) -> str:
+    """Wait until a node sends, and name it."""
+    busy: list[str] = []
+
+    def look() -> bool:
+        busy[:] = [name for name, node in site.nodes().items() if node["transfers"]]
+        return len(busy) == 1
+
+    site.wait_for("one node to send", look)
+    return busy[0]
+
+
+async def killed_meanwhile(site: Processes, *words: str, after: Callable[[], bool]) -> tuple[int, str]:
+    """Run a client, and kill the node that sends to it as soon as something holds. Gives its exit status."""
+    client = asyncio.create_task(run(*words))
+    await asyncio.to_thread(site.wait_for, "the client to get something", after)
+    site.kill(await asyncio.to_thread(serving, site))
+    assert not client.done(), "it was in the middle"
+    code, _, complaints = await client
+    return code, complaints
+
+
+def has_some(file: Path) -> Callable[[], bool]:
+    """Give what holds once a file has begun to grow."""
+    return lambda: file.exists() and file.stat().st_size > SOME
+
+
+@pytest.mark.parametrize("pret", [True, False])
+async def test_curl_goes_on_where_the_dead_node_was(
+    site: Processes, slow: str, tmp_path: Path, *, pret: bool
+) -> None:
+    to, at = tmp_path / "large", f"ftp://{site.host}:{site.port}{slow}"
+    how = ("--ftp-pret",) if pret else ()
+    words = (needs("curl"), *how, "-sS", "-u", f"{SLOW}:{PASSWORD}", "-C", "-", "-o", str(to), at)
+    began = time.monotonic()
+    code, complaints = await killed_meanwhile(site, *words, after=has_some(to))
+    assert code != 0
+    assert 0 < to.stat().st_size < len(LARGE), complaints
+    code, _, complaints = await run(*words)
+    assert code == 0, complaints
+    assert to.read_bytes() == LARGE
+    assert time.monotonic() - began < 2 * LOST_SECONDS
+
+
+async def test_lftp_goes_on_by_itself(site: Processes, slow: str, tmp_path: Path) -> None:
+    to = tmp_path / "large"
+    script = f"set ftp:ssl-allow no; set net:reconnect-interval-base 1; get {slow} -o {to}; exit"
+    words = (needs("lftp"), "-u", f"{SLOW},{PASSWORD}", f"ftp://{site.host}:{site.port}", "-e", script)
+    code, complaints = await killed_meanwhile(site, *words, after=has_some(to))
+    assert code == 0, complaints
+    assert to.read_bytes() == LARGE
+
+
+async def test_wget_goes_on_by_itself(site: Processes, slow: str, tmp_path: Path) -> None:
+    to, at = tmp_path / "large", f"ftp://{site.host}:{site.port}{slow}"
+    login = (f"--user={SLOW}", f"--password={PASSWORD}")
+    words = (needs("wget"), "-q", "-c", "--waitretry=1", *login, "-O", str(to), at)
+    code, complaints = await killed_meanwhile(site, *words, after=has_some(to))
+    assert code == 0, complaints
+    assert to.read_bytes() == LARGE
+
+
+async def test_who_reads_a_mount_of_the_site_notices_nothing(
+    site: Processes, slow: str, tmp_path: Path
+) -> None:
+    needs("nfs-cp")
+    (tmp_path / "password").write_text(PASSWORD)
+    url = f"ftp://{SLOW}@{site.host}:{site.port}/"
+    gateway = Gateway(
+        tmp_path / "gateway",
+        {"remote": {"trust_file": str(site.authority)}},
+        sites={"cluster": {"url": url, "password_file": str(tmp_path / "password"), "tls": "needed"}},
+    )
+    gateway.start()
+    try:
+        to = tmp_path / "large"
+        reading = asyncio.create_task(nfs("cp", gateway.url("/cluster", slow), str(to)))
+        await asyncio.to_thread(site.wait_for, "the reader to get something", has_some(to))
+        site.kill(await asyncio.to_thread(serving, site))
+        assert not reading.done(), "it was in the middle"
+        await reading
+        assert to.read_bytes() == LARGE
+    finally:
+        gateway.stop()

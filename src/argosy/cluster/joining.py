@@ -192,8 +192,7 @@ class Guest:
     ) -> link.Body | Coroutine[None, None, link.Body | None] | None:
         match message:
             case link.Done():
-                if transfer := node.transfers.get(message.ticket):
-                    transfer.finish(message)
+                node.ended(message)
             case link.Gathered():
                 return self._take_in(node, message)
             case link.Changes():

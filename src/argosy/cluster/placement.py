@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from argosy.cluster.conduct import Trouble
+from argosy.cluster.conduct import Slow, Trouble
 from argosy.config import Placement
 
 
@@ -60,6 +60,8 @@ class Candidate:
     """Beats of its node that should have come since the last one."""
     trouble: Trouble | None = None
     """What others met with, of late."""
+    slow: Slow | None = None
+    """Its node was slower than others, of late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,9 @@ def _conduct(candidate: Candidate, weights: Placement) -> Iterator[Reason]:
         yield Reason(-weights.silent * candidate.missed, "has missed {} beats", (candidate.missed,))
     if trouble := candidate.trouble:
         yield Reason(-weights.trouble * trouble.amount, "trouble of late: {}", (trouble.why,))
+    if slow := candidate.slow:
+        figures = slow.rate / 1e6, slow.others / 1e6
+        yield Reason(-weights.slow * slow.share, "slow of late: {:.1f} MB/s where others do {:.1f}", figures)
 
 
 def _score(candidate: Candidate, against: Iterable[Reason], reasons: Iterable[Reason]) -> Score:

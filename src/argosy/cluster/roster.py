@@ -22,6 +22,9 @@ from argosy.wire import link
 PROMISE_SECONDS = 5.0
 """A client that said PRET connects within that, or it won't."""
 
+SILENT_BEATS = 2
+"""A node that has missed so many is silent: nobody counts on what only it has."""
+
 SCARCE_PORTS = 2
 """With so few ports left the node is told which ones are taken, so that it opens more."""
 
@@ -158,6 +161,21 @@ class Node:
         for running in beat.running:
             if transfer := self.transfers.get(running.ticket):
                 transfer.progressed(running.moved, self.heard)
+                self.observe(transfer, running.moved, running.seconds, running.held)
+
+    def ended(self, done: link.Done) -> None:
+        """Take the outcome of a transfer."""
+        if transfer := self.transfers.get(done.ticket):
+            self.observe(transfer, done.moved, done.seconds, done.held)
+            transfer.finish(done)
+
+    def observe(self, transfer: Transfer, moved: int, seconds: float, held: float) -> None:
+        """See how fast a transfer was since it was last seen."""
+        before, transfer.seen = transfer.seen, (moved, seconds, held)
+        if transfer.client and not transfer.paced:
+            count, span, wait = moved - before[0], seconds - before[1], held - before[2]
+            way = f"{transfer.client} {'up' if transfer.upload else 'down'}"
+            self.conduct.moved(self.name, way, count, span, held=wait, now=time.monotonic())
 
     def hangs(self) -> None:
         """Note that it didn't answer in time."""
@@ -254,7 +272,12 @@ class Roster:
             config: The master's file; none: the defaults.
         """
         config = config or Master()
-        self.conduct = Conduct(trouble_seconds=config.placement.trouble_seconds)
+        table = config.placement
+        self.conduct = Conduct(
+            trouble_seconds=table.trouble_seconds,
+            slow_seconds=table.slow_seconds,
+            fast=table.fast_bytes_per_second,
+        )
         self._beat_seconds = config.link.beat_seconds
         self.nodes: dict[str, Node] = {}
         self._by_number: dict[int, tuple[Node, LiveVolume]] = {}
@@ -298,6 +321,13 @@ class Roster:
         """Say whether orders reach a volume now."""
         node, live = self._by_number.get(number, (None, None))
         return node is not None and live is not None and node.online and live.store_id in node.volumes
+
+    def answers(self, number: int) -> bool:
+        """Say whether orders reach a volume now, and its node isn't silent."""
+        if not self.reaches(number):
+            return False
+        node = self._by_number[number][0]
+        return node.missed(time.monotonic(), self._beat_seconds) < SILENT_BEATS
 
     def owner(self, store_id: str) -> Node | None:
         """Give the connected node that has this volume."""
@@ -361,6 +391,7 @@ class Roster:
                 emptied=live.membership is not Membership.MEMBER,
                 missed=node.missed(now, self._beat_seconds),
                 trouble=self.conduct.troubles(node.name, live.number, now),
+                slow=self.conduct.slow(node.name, now),
             )
             for node, live in self._by_number.values()
         ]

@@ -73,11 +73,18 @@ class Transfer:
         """The upload that it brings, or takes along; 0 for none."""
         self.arrived: dict[int, link.Arrived] = {}
         """What became of the files of a `gather`, by version."""
+        self.client = ""
+        """Where the other end is; empty: not a client."""
+        self.paced = False
+        """Whether it ever had to be slower than it could."""
+        self.seen = (0, 0.0, 0.0)
+        """Bytes, seconds, and seconds that the node waited for its disk, as last told."""
         self.when_alone: Callable[[], None] | None = None
         """Called when the node's link ends before the transfer does."""
         self._watch: asyncio.TimerHandle | None = None
         self.news = asyncio.Event()
         """Set when something is known of `arrived`, or it is over."""
+        self._answer_seconds = 0.0
         self._heard = 0.0
         self._given_up: Callable[[], None] | None = None
         self._meet: link.Meet | None = None
@@ -176,11 +183,17 @@ class Transfer:
         self.node.tell(link.Cancel(self.ticket))
         if self._order is None:
             self.finish(link.Done(self.ticket, 0, errors.TransferCut.__name__, "", size=UNKNOWN))
+        elif self._answer_seconds and not self.over:  # a node that hangs says nothing to that
+            if self._watch:
+                self._watch.cancel()
+            limit = asyncio.get_running_loop().call_later
+            self._watch = limit(self._answer_seconds, self._cut_by, f"{self.node.name} doesn't answer")
 
     def keep_pace(self, bytes_per_second: int) -> None:
         """Have the node go no faster from now on; 0: as fast as can be."""
         if bytes_per_second != self.pace:
             self.pace = bytes_per_second
+            self.paced = True
             self.introduce()
             self.node.tell(link.Pace(self.ticket, bytes_per_second))
 
@@ -239,6 +252,7 @@ class Transfer:
         def again() -> None:
             self._watch = asyncio.get_running_loop().call_later(seconds, look)
 
+        self._answer_seconds = seconds
         again()
 
     def give_up(self, why: str) -> None:

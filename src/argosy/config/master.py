@@ -224,6 +224,11 @@ class Placement(Table, frozen=True, kw_only=True):
     three count."""
     trouble_seconds: float = 120.0
     """After so long such a time counts half."""
+    slow: float = 60.0
+    """Against a node that moves less than a fourth of what others move for the same client, or that waits so
+    long for its own disk; the more, the slower."""
+    slow_seconds: float = 300.0
+    """After so long that counts half, and the node is tried again."""
     reserve_bytes: int = 256 * 1024 * 1024
     """Room on a volume below which it takes no uploads."""
     fast_bytes_per_second: float = 125_000_000.0

@@ -68,6 +68,7 @@ class Movement:
 
         def begin(transfer: Transfer) -> None:
             self.transfer = transfer
+            transfer.client = self.visitor.origin
             self._pace()
             start(transfer)
 

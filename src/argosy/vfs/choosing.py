@@ -6,7 +6,7 @@ from argosy import errors
 from argosy.accounts.ledger import limits
 from argosy.catalogue.model import Entry, Standing, State, TreePath, shown
 from argosy.catalogue.people import Use
-from argosy.cluster.roster import LiveVolume, Node
+from argosy.cluster.roster import Node
 from argosy.vfs.download import Download, Source
 from argosy.vfs.moving import Storing, needed_to_store
 from argosy.vfs.reach import Reach
@@ -67,11 +67,14 @@ class Choosing:
         self._check_quota(path, entry)
         if entry and entry.is_directory:
             raise errors.IsADirectory(shown(path))
-        if entry and entry.state is State.PARTIAL and (part := self._catalogue.partial(entry.id)):
-            with_part = self._host(part.volume)
-            if with_part and (node is None or with_part[0] is node):
-                self._vfs.company(path, entry, part.volume)
-                return Storing(self._vfs, path, self._reach.account, *with_part)
+        if entry and entry.state is State.PARTIAL:
+            if part := self._vfs.part(entry):
+                with_part = self._vfs.roster.place(part.volume)
+                if node is None or with_part[0] is node:
+                    self._vfs.company(path, entry, part.volume)
+                    return Storing(self._vfs, path, self._reach.account, *with_part)
+            elif appending:
+                raise errors.Unavailable(f"{shown(path)} lies on a node that is away; STOR begins anew")
         replicas = self._catalogue.replicas(entry.id) if entry else []
         scores = self._vfs.writers(path, replicas)
         for score in scores:
@@ -83,12 +86,6 @@ class Choosing:
         if any(score.candidate.online for score in scores):
             raise errors.NoSpace(shown(path))
         raise errors.Unavailable(shown(path))
-
-    def _host(self, volume: int) -> tuple[Node, LiveVolume] | None:
-        try:
-            return self._vfs.roster.place(volume)
-        except errors.Unavailable:
-            return None
 
     def _check_quota(self, path: TreePath, entry: Entry | None) -> None:
         """Refuse what can't be stored before anybody connects; where nothing was counted yet, STOR will see.

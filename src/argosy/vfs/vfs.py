@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
+from msgspec.structs import replace as replace_fields
 
 from argosy import errors
 from argosy.accounts.ledger import Ledger, Place
@@ -22,6 +22,7 @@ from argosy.catalogue.model import (
     Standing,
     State,
     TreePath,
+    Upload,
     shown,
 )
 from argosy.catalogue.people import parts
@@ -108,10 +109,20 @@ class Vfs:
         """Uploads that run, by FileId, of files whose first content they are."""
 
     def as_it_arrives(self, entry: Entry) -> Entry:
-        """Give an entry with the size that has arrived so far, if it is still arriving."""
+        """Give an entry with the size that has arrived so far, if it is still arriving, or was cut.
+
+        What was cut on a node that is away counts for nothing: nobody can go on with it now.
+        """
+        if entry.state is State.PARTIAL and self.part(entry) is None:
+            return replace_fields(entry, size=0)
         if entry.state is State.UPLOADING and (storing := self.arriving.get(entry.id)):
-            return msgspec.structs.replace(entry, size=storing.received)
+            return replace_fields(entry, size=storing.received)
         return entry
+
+    def part(self, entry: Entry) -> Upload | None:
+        """Give the upload whose part a cut file is, if somebody can go on with it now."""
+        part = self.catalogue.partial(entry.id)
+        return part if part and self.roster.answers(part.volume) else None
 
     def forget(self, parts: Iterable[PartName]) -> None:
         """Have parts removed that nobody goes on with."""

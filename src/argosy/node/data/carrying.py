@@ -40,6 +40,8 @@ class Carrying:
         assert connection is not None
         try:
             descriptor, extent = self._opened(ticket, order)
+            if order.size != link.ARRIVING:
+                ticket.progress.begin()
             try:
                 transfer.send(
                     made,
@@ -125,6 +127,7 @@ class Carrying:
         try:
             ticket.arrival.reach(order.offset)
             if content is None:
+                ticket.progress.begin()
                 sums = transfer.receive(
                     made,
                     descriptor,
@@ -141,9 +144,10 @@ class Carrying:
             if came < order.announced:
                 raise errors.Incomplete(f"{came} of {order.announced}")
             ticket.arrival.complete(os.fstat(descriptor).st_size, sums)
-            part = volume.seal(
-                order.upload, descriptor, flush=order.flush, crc32=sums.crc32, digest=sums.digest
-            )
+            with ticket.progress.disk():
+                part = volume.seal(
+                    order.upload, descriptor, flush=order.flush, crc32=sums.crc32, digest=sums.digest
+                )
         finally:
             os.close(descriptor)
             volume.release(order.upload)

@@ -145,11 +145,7 @@ class Tickets:
 
     def running(self) -> list[link.Running]:
         """Say how far the running transfers are."""
-        return [
-            link.Running(ticket.number, ticket.progress.moved)
-            for ticket in self._tickets.values()
-            if ticket.moving
-        ]
+        return [_running(ticket) for ticket in self._tickets.values() if ticket.moving]
 
     def moved(self) -> tuple[int, int]:
         """Give the bytes received and sent since the start."""
@@ -223,7 +219,7 @@ class Tickets:
         """
         if (ticket := self._tickets.get(order.ticket)) is None:
             raise errors.NotFound(f"ticket {order.ticket:x}")
-        return link.Running(order.ticket, ticket.progress.moved)
+        return _running(ticket)
 
     def receive(self, order: link.Receive) -> None:
         """Take a file from a ticket's connection."""
@@ -424,6 +420,7 @@ class Tickets:
         """Owe the master an outcome, until it has heard it or nobody can want it any more."""
         ticket.outcome = done
         done.met = ticket.met
+        done.seconds, done.held = ticket.progress.seconds, ticket.progress.held
         self._tickets[ticket.number] = ticket
         self._tell(ticket)
 
@@ -518,3 +515,8 @@ class Tickets:
                 ticket.connection.abort()
                 raise errors.NoDataConnection(f"the far end isn't {ticket.far}")
         return made
+
+
+def _running(ticket: Ticket) -> link.Running:
+    progress = ticket.progress
+    return link.Running(ticket.number, progress.moved, progress.seconds, progress.held)

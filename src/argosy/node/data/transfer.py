@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import ssl
+import struct
+import sys
+import termios
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +35,11 @@ _SENDFILE_BYTES = 4 << 20
 _LARGE_BYTES = 4 << 20
 """An upload that has brought so much is worth a pipe, and a thread that follows it."""
 
+_BUSY_TIME = 168
+"""Where `tcpi_busy_time` stands in `struct tcp_info`, a u64 of microseconds: linux/tcp.h, since 4.10."""
+
+_INT = struct.Struct("@i")
+
 _PIPE_BYTES = 1 << 20
 """What an unprivileged process may have. pipe(7)"""
 
@@ -41,12 +51,49 @@ class Progress:
     moved: int = 0
     """Bytes over the data connection."""
     cancelled: bool = False
+    seconds: float = 0.0
+    """How long the bytes have taken so far."""
+    held: float = 0.0
+    """For how much of that the disk was waited for."""
+    began: float = 0.0
+    """When the first byte could move; 0: nobody takes the time, for it isn't the disk that is waited for."""
     pace: Pace = field(default_factory=Pace)
 
     def count(self, moved: int) -> None:
         """Count bytes that were moved, and keep the pace."""
         self.moved += moved
         self.pace.spend(moved)
+
+    def begin(self) -> None:
+        """Note that bytes are about to move."""
+        self.began = time.monotonic()
+
+    def sent(self, made: socket.socket) -> None:
+        """Take the time: as long as the kernel had bytes to send the disk wasn't waited for."""
+        if not self.began:
+            return
+        elapsed = time.monotonic() - self.began
+        try:
+            info = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BUSY_TIME + 8)
+            (waiting,) = _INT.unpack(fcntl.ioctl(made, termios.TIOCOUTQ, _INT.pack(0)))
+        except OSError:  # it was cut this moment
+            return
+        if len(info) == _BUSY_TIME + 8:
+            self.held = max(0.0, elapsed - int.from_bytes(info[_BUSY_TIME:], sys.byteorder) / 1e6)
+        gone = self.moved - waiting
+        # What the kernel still has will take its time at the same rate.
+        self.seconds = elapsed * self.moved / gone if gone > 0 else 0.0
+
+    @contextlib.contextmanager
+    def disk(self) -> Iterator[None]:
+        """Take the time of what waits for the disk."""
+        before = time.monotonic()
+        try:
+            yield
+        finally:
+            after = time.monotonic()
+            self.held += after - before
+            self.seconds = after - self.began if self.began else 0.0
 
     def cancel(self) -> None:
         """Note that nobody wants the rest."""
@@ -193,7 +240,8 @@ class _Coming:
             block: bytes | memoryview = view[:count]
             if turned:
                 block = turned.turn(bytes(block)) if count else turned.end()
-            write(self._descriptor, block)
+            with self._progress.disk():
+                write(self._descriptor, block)
             self._count(len(block))
             if self.summing:
                 self.summing.add(block)
@@ -222,7 +270,8 @@ class _Coming:
                     raise cut_by(error, self._progress) from error
                 if not taken:
                     break
-                able = _empty(through.reader, self._descriptor, taken)
+                with self._progress.disk():
+                    able = _empty(through.reader, self._descriptor, taken)
                 self._count(taken)
                 if follower:
                     follower.reach(self._stored)
@@ -264,6 +313,7 @@ def _send_file(made: socket.socket, descriptor: int, offset: int, extent: Extent
             raise Damaged("the file became shorter")
         offset += count
         progress.count(count)
+        progress.sent(made)
 
 
 def _send_blocks(
@@ -281,6 +331,7 @@ def _send_blocks(
         count = _read(descriptor, view[: size - offset], offset)
         send_all(made, memoryview(turned.turn(bytes(view[:count]))) if turned else view[:count], progress)
         offset += count
+        progress.sent(made)
 
 
 def send_all(made: socket.socket, data: memoryview, progress: Progress) -> None:

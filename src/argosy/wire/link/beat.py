@@ -11,6 +11,9 @@ class Running(Message, tag="running"):
 
     ticket: int
     moved: int
+    seconds: float = 0.0
+    """As in `Done`, so far."""
+    held: float = 0.0
 
 
 class Space(Message, tag="space"):

@@ -123,6 +123,10 @@ class Done(Message, tag="done"):
     digest: bytes | None = None
     met: bool = True
     """Whether the client, or the relay, may have seen a connection of the node's."""
+    seconds: float = 0.0
+    """How long the bytes took; 0: it isn't said."""
+    held: float = 0.0
+    """For how much of that the node waited for its own disk."""
 
 
 Body = Ports | Expect | Dial | Send | Receive | Pace | Cancel | HowFar | Done
