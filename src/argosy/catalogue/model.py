@@ -349,6 +349,16 @@ class NodeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Losses:
+    """Files that are on one volume alone."""
+
+    files: int
+    bytes: int
+    paths: tuple[TreePath, ...]
+    """The first of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Matter:
     """Something that the administrator should know of."""
 

@@ -6,8 +6,11 @@ import secrets
 from collections.abc import Collection
 
 from argosy.catalogue.ground import SECOND_NS, Ground
-from argosy.catalogue.model import Doubt, Matter, Membership, NodeRecord, Volume
-from argosy.catalogue.store import matters, members
+from argosy.catalogue.model import Doubt, Losses, Matter, Membership, NodeRecord, Volume
+from argosy.catalogue.store import matters, members, striking
+
+AT_ONCE = 200
+"""Copies that are taken out of the record in one transaction: others have their turn in between."""
 
 
 class Nodes(Ground):
@@ -65,6 +68,38 @@ class Nodes(Ground):
     def doubt(self, volume: int) -> Doubt:
         """Say whether a volume and the record agree on what was."""
         return self._engine.read(members.doubt, volume)
+
+    # --- volumes that won't come back ----
+
+    def losses(self, volume: int, limit: int = 100) -> Losses:
+        """Say which files have copies on this volume alone. Reads all of its rows: for a thread."""
+        return self._engine.read_together(striking.losses, volume, limit)
+
+    async def strike(self, volume: int, *, accept_losses: bool) -> None:
+        """Take a volume out of the record, some files at a time; said again it goes on.
+
+        Args:
+            volume: Which; it isn't here.
+            accept_losses: Files that were only there go, too. Else they stay, without a copy.
+        """
+        now_ns = self._now()
+        await self._engine.write(striking.begin, volume, durable=True)
+        while await self._engine.write(
+            lambda db: striking.strike(
+                *(db, volume, AT_ONCE),
+                accept_losses=accept_losses,
+                mint=self._mint,
+                now_ns=now_ns,
+                wants=self.wants,
+            )
+        ):
+            pass
+        await self._engine.write(striking.finish, volume, now_ns, durable=True)
+        self._tell_noted()
+
+    async def forget_node(self, node: str) -> None:
+        """Forget a node whose volumes are all struck."""
+        await self._engine.write(striking.forget, node, durable=True)
 
     # --- matters ----
 

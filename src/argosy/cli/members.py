@@ -51,6 +51,8 @@ def declare(to: grammar.Add) -> None:
     joining.add_argument("--no-start", action="store_true", help="don't run the node now")
     grammar.dir_option(joining)
 
+    fresh = grammar.word(under, "prepare", prepare_roots, json=False)
+    fresh.add_argument("roots", nargs="+", metavar="DIR", help="a directory for a node's files")
     again = grammar.word(under, "rejoin", rejoin, json=False)
     again.add_argument("master", metavar="MASTER:PORT", help="the new master's link")
     again.add_argument("--token", required=True, help="what `argosy token` printed there")
@@ -102,6 +104,13 @@ def join(arguments: argparse.Namespace) -> int:
     site.write(file, text)
     print(f"{arguments.name} has joined; later start it with: {how}", file=sys.stderr, flush=True)
     return 0 if arguments.no_start else _serve(config.load_node(file))
+
+
+def prepare_roots(arguments: argparse.Namespace) -> int:
+    """Give directories store ids, so that a node that has joined already can serve them."""
+    for root in map(Path, arguments.roots):
+        print(f"{prepare(root.absolute())} {root}")
+    return 0
 
 
 def rejoin(arguments: argparse.Namespace) -> int:

@@ -21,10 +21,18 @@ def declare(to: grammar.Add) -> None:
     """Declare the words of this module."""
     listed = grammar.word(to, "nodes", nodes)
     grammar.dir_or_config(listed)
-    again = grammar.word(grammar.below(listed), "remerge", remerge, inner=True)
+    under = grammar.below(listed)
+    again = grammar.word(under, "remerge", remerge, inner=True)
     again.add_argument("name")
     again.add_argument("--accept-losses", action="store_true", help="files that are gone are gone")
     grammar.dir_or_config(again, inner=True)
+    striking = grammar.word(under, "strike", strike, inner=True)
+    striking.add_argument("store_id", metavar="STORE_ID", help="the volume's id, or its beginning")
+    forgetting = grammar.word(under, "forget", forget, inner=True)
+    forgetting.add_argument("name")
+    for word in (striking, forgetting):
+        word.add_argument("--accept-losses", action="store_true", help="files that are only there go")
+        grammar.dir_or_config(word, inner=True)
     grammar.dir_or_config(grammar.word(to, "status", status))
     told = grammar.word(to, "why", why)
     told.add_argument("path")
@@ -54,6 +62,40 @@ def remerge(arguments: argparse.Namespace) -> int:
     document = asyncio.run(ask(master, question, seconds=2 * master.link.checksum_seconds))
     print(tables.as_json(document) if arguments.json else remerge_text(document))
     return 0
+
+
+def strike(arguments: argparse.Namespace) -> int:
+    """Take a volume that won't come back out of the record."""
+    return _struck(arguments, link.AskStrike(arguments.store_id, arguments.accept_losses))
+
+
+def forget(arguments: argparse.Namespace) -> int:
+    """Take a node that won't come back out of the record, with its volumes."""
+    return _struck(arguments, link.AskForgetNode(arguments.name, arguments.accept_losses))
+
+
+def _struck(arguments: argparse.Namespace, question: link.Body) -> int:
+    master = master_config(arguments)
+    document = asyncio.run(ask(master, question, seconds=master.link.checksum_seconds))
+    print(tables.as_json(document) if arguments.json else struck_text(document))
+    return 0 if document["struck"] else 1
+
+
+def struck_text(document: Document) -> str:
+    """Say what was struck, and which files went with it, or would."""
+    files = f"{tables.counted(document['lost'], 'file')}, {tables.size(document['lost_bytes'])}"
+    named = [f"  {tables.printable(path)}" for path in document["lost_paths"]]
+    if document["lost"] > len(named):
+        named.append("  ...")
+    if not document["struck"]:
+        return "\n".join(
+            [
+                f"not struck: {files}, are only there. Wait for repair; or give them up: --accept-losses",
+                *named,
+            ]
+        )
+    volumes = [f"struck: {store_id}" for store_id in document["volumes"]] or ["it had no volume"]
+    return "\n".join([*volumes, *([f"gone with it: {files}", *named] if document["lost"] else [])])
 
 
 def nodes_text(document: Document) -> str:

@@ -106,7 +106,7 @@ def attach(db: sqlite3.Connection, store_id: str, node: str, *, seq: int = 0, ge
         generation: Which attachment it remembers; 0: none.
     """
     last = db.execute(
-        "SELECT generation, pending, doubt FROM volume WHERE store_id = ?", (store_id,)
+        "SELECT generation, pending, doubt FROM volume WHERE store_id = ? AND standing <> 3", (store_id,)
     ).fetchone()
     known, pending, doubt = last or (0, 0, DOUBTS.index(Doubt.AHEAD if seq else Doubt.NONE))
     if generation > max(known, pending):
@@ -119,7 +119,7 @@ def attach(db: sqlite3.Connection, store_id: str, node: str, *, seq: int = 0, ge
         " SELECT coalesce(max(number), 0) + 1, ?, ?, 0, ?, ? FROM volume WHERE true"
         " ON CONFLICT(store_id) DO UPDATE SET node = excluded.node, away_ns = NULL,"
         " pending = excluded.pending, doubt = excluded.doubt,"
-        " standing = CASE WHEN volume.standing = 2 THEN 0 ELSE volume.standing END",
+        " standing = CASE WHEN volume.standing IN (2, 3) THEN 0 ELSE volume.standing END",
         (store_id, node, following, doubt),
     )
     row = db.execute(f"SELECT {_VOLUME} FROM volume WHERE store_id = ?", (store_id,)).fetchone()  # noqa: S608

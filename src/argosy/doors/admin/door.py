@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy import errors
-from argosy.doors.admin import finding, moving, nodes, presence, status, why
+from argosy.doors.admin import finding, moving, nodes, presence, status, striking, why
 from argosy.doors.admin.office import Document, Office
 from argosy.net.peer import serve_local
 from argosy.wire import link
@@ -24,6 +24,8 @@ ANSWERS: Mapping[type, Answer] = {
     link.AskRefresh: status.refresh,
     link.AskNodes: nodes.nodes,
     link.AskRemerge: nodes.remerge,
+    link.AskStrike: striking.strike,
+    link.AskForgetNode: striking.forget,
     link.AskWhy: why.why,
     link.AskFind: finding.find,
     link.AskDrain: moving.drain,

@@ -24,6 +24,8 @@ def members(office: Office, counts: Counts) -> list[Document]:
         online = node is not None and node.online
         volumes = []
         for volume in office.catalogue.volumes(record.name):
+            if volume.membership is Membership.REMOVED:
+                continue
             live = node.volumes.get(volume.store_id) if node else None
             files, size = counts.by_volume.get(volume.number, (0, 0))
             volumes.append(

@@ -47,6 +47,22 @@ class AskRemerge(Message, tag="ask-remerge"):
     accept_losses: bool
 
 
+class AskStrike(Message, tag="ask-strike"):
+    """Take a volume that won't come back out of the record. Answered by `Report`."""
+
+    store_id: str
+    """Its beginning will do."""
+    accept_losses: bool
+    """Files that were only there go."""
+
+
+class AskForgetNode(Message, tag="ask-forget-node"):
+    """Take a node that won't come back out of the record, and its volumes. Answered by `Report`."""
+
+    node: str
+    accept_losses: bool
+
+
 class AskWho(Message, tag="ask-who"):
     """Who is here, and what does each do? Answered by `Report`."""
 
@@ -113,6 +129,6 @@ class Report(Message, tag="report"):
 
 Body = (
     AskStatus | AskNodes | AskWhy | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban
-    | AskRefresh | AskSites | AskTicket | AskRelease | AskForget | Report
+    | AskRefresh | AskStrike | AskForgetNode | AskSites | AskTicket | AskRelease | AskForget | Report
 )  # fmt: skip
 """These messages are a frame's body."""

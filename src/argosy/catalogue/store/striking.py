@@ -1,0 +1,66 @@
+"""Volumes that won't come back: what only they had, and the record without them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from argosy.catalogue.keeping import Wants
+from argosy.catalogue.model import Losses, Membership
+from argosy.catalogue.store import members, merging, tree, uploads
+
+_ONLY_THERE = (
+    "replica r JOIN ent e ON e.id = r.file WHERE r.volume = ? AND NOT EXISTS"
+    " (SELECT 1 FROM replica o WHERE o.file = r.file AND o.volume <> r.volume)"
+)
+
+
+def losses(db: sqlite3.Connection, volume: int, limit: int) -> Losses:
+    """Say which files have copies on this volume alone; reads all of its rows."""
+    files, size = db.execute(
+        f"SELECT count(*), coalesce(sum(e.size), 0) FROM {_ONLY_THERE}",  # noqa: S608 - constant
+        (volume,),
+    ).fetchone()
+    rows = db.execute(f"SELECT r.file FROM {_ONLY_THERE} ORDER BY r.loc LIMIT ?", (volume, limit))  # noqa: S608
+    return Losses(files, size, tuple(tree.path_of(db, file) for (file,) in rows.fetchall()))
+
+
+def begin(db: sqlite3.Connection, volume: int) -> None:
+    """Reckon with it no more."""
+    members.enlist(db, [volume], Membership.REMOVED)
+
+
+def strike(
+    db: sqlite3.Connection,
+    volume: int,
+    limit: int,
+    *,
+    accept_losses: bool,
+    mint: Callable[[], int],
+    now_ns: int,
+    wants: Wants | None,
+) -> int:
+    """Take some of its copies out of the record; how many. A file that was only there goes, if it may."""
+    rows = db.execute("SELECT file FROM replica WHERE volume = ? ORDER BY loc LIMIT ?", (volume, limit))
+    files = [file for (file,) in rows.fetchall()]
+    for file in files:
+        merging.lose(db, volume, file, mint=mint, now_ns=now_ns, wants=wants)
+        if accept_losses:
+            db.execute(
+                "DELETE FROM ent WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM replica r WHERE r.file = ?1)"
+                " AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.file = ?1)",
+                (file,),
+            )
+    return len(files)
+
+
+def finish(db: sqlite3.Connection, volume: int, now_ns: int) -> None:
+    """Drop what was owed to it, and the cut uploads on it. If its disk comes back it is new here."""
+    uploads.reconcile(db, volume, (), (), now_ns)
+    db.execute("DELETE FROM tomb WHERE volume = ?", (volume,))
+    db.execute("UPDATE volume SET acked = 0 WHERE number = ?", (volume,))
+
+
+def forget(db: sqlite3.Connection, node: str) -> None:
+    """Forget a node whose volumes are all struck."""
+    db.execute("DELETE FROM node WHERE name = ?", (node,))
