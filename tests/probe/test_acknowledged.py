@@ -431,6 +431,41 @@ def test_all_die_at_once_after_226_and_both_copies_are_there(place: Place) -> No
             held(site, f"f{number}", content)
 
 
+def listening(site: Processes, name: str) -> set[int]:
+    """Give the ports that a node holds open."""
+    sockets = set()
+    for descriptor in Path(f"/proc/{site.pid(name)}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            sockets.add(os.readlink(descriptor))
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    return {
+        int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
+    }
+
+
+def test_uploads_one_after_the_other_need_no_new_connection_between_the_nodes(place: Place) -> None:
+    with place(2) as site:
+        for name in site.names:  # each is the first node once
+            with Upload(site, f"STOR {name}") as upload:
+                upload.send(KILO)
+                assert upload.end()[0] == 226
+        time.sleep(1)
+        before = {name: listening(site, name) for name in site.names}
+        assert all(before.values())
+        for number in range(20):
+            with Upload(site, f"STOR f{number}") as upload:
+                upload.send(KILO)
+                assert upload.end()[0] == 226
+            time.sleep(0.1)
+        used = sum(len(ports - listening(site, name)) for name, ports in before.items())
+        assert used <= 4, "a data connection of the client's goes through the master here"
+        held(site, "f19", KILO)
+
+
 def test_many_small_files_at_once_all_have_two_copies(place: Place) -> None:
     with place() as site:
         begin = time.monotonic()

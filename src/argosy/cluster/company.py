@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Companion, Sealed, Upload
+from argosy.cluster.lines import Lines
 from argosy.cluster.pair import Pair
 from argosy.cluster.roster import LiveVolume, Roster
 from argosy.config import Master
@@ -217,21 +218,30 @@ class Company:
         Raises:
             Unavailable: One of the two nodes is away.
         """
-        giver, from_volume = self._roster.place(source)
-        taker, live = self._roster.place(seat.companion.volume)
-        pair = seat.pair = Pair(giver, taker)
-        pair.gathering.upload = self._upload.id
-        offset = await self._order(pair, from_volume, live)
-        await self._watch(pair, offset)
-        await _last_words(pair)
-        arrived, seat.pair = self._hear(seat, pair), None
+        pair, arrived = await self._have_it_copied(seat, source, self._roster.lines)
+        if pair.kept and not arrived:  # the connection was gone
+            pair, arrived = await self._have_it_copied(seat, source, None)
         if arrived and not arrived.refusal:
             seat.arrived = arrived
             return True
         seat.failure = _failure(pair, arrived)
         return False
 
-    async def _order(self, pair: Pair, source: LiveVolume, target: LiveVolume) -> int:
+    async def _have_it_copied(
+        self, seat: _Seat, source: int, lines: Lines | None
+    ) -> tuple[Pair, link.Arrived | None]:
+        """Have it carried out over one connection; give what the node that takes it says, if it does."""
+        giver, from_volume = self._roster.place(source)
+        taker, live = self._roster.place(seat.companion.volume)
+        pair = seat.pair = Pair(giver, taker)
+        pair.gathering.upload = self._upload.id
+        offset = await self._order(pair, from_volume, live, lines)
+        await self._watch(pair, offset)
+        await _last_words(pair)
+        arrived, seat.pair = self._hear(seat, pair), None
+        return pair, arrived
+
+    async def _order(self, pair: Pair, source: LiveVolume, target: LiveVolume, lines: Lines | None) -> int:
         """Have both ends begin; give the first byte that is sent."""
         number, base = self._upload.id, self._bases.get(target.number)
         offset = self._offset if base else self._received[target.number]
@@ -246,6 +256,7 @@ class Company:
             ],
             flush=self._flush,
             seconds=self._request_seconds,
+            lines=lines,
         )
         return offset
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argosy import errors
+from argosy.cluster.lines import Lines
 from argosy.cluster.roster import Node
 from argosy.cluster.transfers import Transfer
 from argosy.wire import link
@@ -26,6 +27,8 @@ class Pair:
             raise
         self.news = self.gathering.news = self.supplying.news
         """Set when there is something new of either end."""
+        self.kept = False
+        """It goes over a connection that was kept: should that be gone, a new one may do."""
 
     @property
     def moved(self) -> int:
@@ -45,6 +48,7 @@ class Pair:
         *,
         flush: bool,
         seconds: float,
+        lines: Lines | None = None,
     ) -> None:
         """Have both ends do their part.
 
@@ -54,19 +58,37 @@ class Pair:
             wanted: The same files, as the gatherer sees them.
             flush: Flush them to the disk before they are sealed.
             seconds: How long a port of the supplier may be waited for.
+            lines: Take a connection that was kept, if there is one, and keep it.
 
         Raises:
             Unavailable: The source has no port left, or one of them is away.
         """
-        port = await self.source.draw_port(seconds)
+        line = self._line(lines) if lines else 0
+        port = 0 if self.kept else await self.source.draw_port(seconds)
         source_peer, target_peer = self.source.peer, self.target.peer
         if source_peer is None or target_peer is None:
             raise errors.Unavailable(self.source.name if source_peer is None else self.target.name)
         supplier, gatherer = self.supplying.ticket, self.gathering.ticket
-        self.supplying.copy(link.Supply(supplier, items, link.Offer(supplier, port, self.target.name)))
+        offer = link.Offer(supplier, port, self.target.name, line)
+        self.supplying.copy(link.Supply(supplier, items, offer))
         host = self.source.address(target_peer.local[0])
-        visit = link.Visit(gatherer, host, port, self.source.name)
+        visit = link.Visit(gatherer, host, port, self.source.name, line)
         self.gathering.copy(link.Gather(gatherer, store_id, wanted, flush, visit))
+
+    def _line(self, lines: Lines) -> int:
+        """Choose a connection, and give it back when both ends are done with it."""
+        ends = (self.source.name, self.source.epoch, self.target.name, self.target.epoch)
+        number = lines.take(ends)
+        self.kept = bool(number)
+        number = number or lines.fresh()
+
+        def look() -> None:
+            if all(end.ended and not end.ended.refusal for end in self.ends):
+                lines.give(ends, number)
+
+        self.gathering.when_over(look)
+        self.supplying.when_over(look)
+        return number
 
     def stop(self) -> None:
         """Have both ends stop, as far as they haven't yet."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from argosy import errors
 from argosy.catalogue.model import Discard, Membership, Volume
 from argosy.cluster.conduct import Conduct
+from argosy.cluster.lines import Lines
 from argosy.cluster.placement import Candidate
 from argosy.cluster.transfers import Transfer
 from argosy.config import Master
@@ -282,6 +283,8 @@ class Roster:
         self.nodes: dict[str, Node] = {}
         self._by_number: dict[int, tuple[Node, LiveVolume]] = {}
         self._turns = itertools.count(1)
+        self.lines = Lines()
+        """Connections between nodes that are kept."""
 
     def __iter__(self) -> Iterator[Node]:
         """Go through the nodes by name."""

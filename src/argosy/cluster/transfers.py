@@ -270,6 +270,10 @@ class Transfer:
         """Have `act` called when somebody cancels it, be it over: then more hangs on it than its bytes."""
         self._given_up = act
 
+    def when_over(self, act: Callable[[], None]) -> None:
+        """Have `act` called once it has ended."""
+        self._done.add_done_callback(lambda _: act())
+
     def when_failed(self, act: Callable[[], None]) -> None:
         """Have `act` called as soon as it has ended badly."""
 

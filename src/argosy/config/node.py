@@ -59,6 +59,8 @@ class Node(Table, frozen=True, kw_only=True):
     be one before it is acknowledged: so much the client may have to wait for at its end."""
     lead_seconds: float = 10.0
     """How long it waits for such a copy that stands still; then it goes on by itself."""
+    line_seconds: float = 30.0
+    """How long a connection to another node is kept for the next upload that goes over it."""
     scan_seconds: float = 60.0
     """How often the disks are read for changes made by hand; never more than a twentieth of the time."""
     scan_loss_share: float = 0.05

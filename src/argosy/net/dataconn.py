@@ -184,10 +184,10 @@ class DataConnection:
 
     @classmethod
     def adopt(cls, made: socket.socket, *, stall_seconds: float) -> Self:
-        """Take over a plain connection that is there already.
+        """Take over a connection that is there already.
 
         Args:
-            made: From `accept_now`; ours from now on.
+            made: From `accept_now` or `release`; ours from now on.
             stall_seconds: How long the connection may stand still.
         """
         self = cls(None, stall_seconds, stall_seconds)
@@ -249,6 +249,14 @@ class DataConnection:
         with self._guard:
             self._socket = None
             made.close()
+
+    def release(self) -> socket.socket | None:
+        """Give the socket away by which nothing moves any more, to be adopted anew; None: it was cut."""
+        with self._guard:
+            if self._cut:
+                return None
+            made, self._socket = self._socket, None
+            return made
 
     def abort(self) -> None:
         """Reset it and free the socket: `cut` for the thread that borrowed it."""

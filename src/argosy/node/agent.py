@@ -97,6 +97,7 @@ class Agent:
                 self._stopping = True
                 log.info("stopping")
                 self._listeners.close()
+                self._copying.close()
                 await self._tickets.stop(self._settings.stop_seconds)
                 for job in jobs:
                     job.cancel()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from argosy import config, errors
 from argosy.net import tls
 from argosy.net.dataconn import DataConnection
 from argosy.node.data.gather import gather
+from argosy.node.data.kept import Kept
 from argosy.node.data.listeners import Listeners
 from argosy.node.data.supply import supply
 from argosy.node.data.ticket import Ticket
@@ -45,17 +47,21 @@ class Copying:
         self._volumes = volumes
         self._listeners = listeners
         self._tickets = tickets
+        self._kept = Kept(settings.line_seconds)
+        self._contexts: dict[Callable[[Path, str], ssl.SSLContext], tuple[int, ssl.SSLContext]] = {}
 
     def supply(self, order: link.Supply) -> None:
         """Send files to the node that comes for them."""
 
         def connect(connect_seconds: float, stall_seconds: float) -> DataConnection | None:
+            if not order.meet.port:
+                return self._known(order.meet.line, stall_seconds)
             if (listener := self._listeners.take(order.meet.port)) is None:
                 return None  # it was told of to another life of ours
             return DataConnection.expect(
                 listener,
                 peer="",  # the certificate says who it is
-                tls=tls.node_server(self._keys, self._name),
+                tls=self._context(tls.node_server),
                 connect_seconds=connect_seconds,
                 stall_seconds=stall_seconds,
             )
@@ -64,7 +70,7 @@ class Copying:
             for item in order.items:
                 if item.size == link.ARRIVING:
                     ticket.arrival = self._tickets.arrival(item.store_id, item.ver)
-            return partial(self._supply, ticket, order)
+            return partial(self._supply, ticket, order, asyncio.get_running_loop())
 
         self._tickets.carry(
             order.ticket,
@@ -77,11 +83,13 @@ class Copying:
     def gather(self, order: link.Gather) -> None:
         """Fetch files from the node that offers them."""
 
-        def connect(connect_seconds: float, stall_seconds: float) -> DataConnection:
+        def connect(connect_seconds: float, stall_seconds: float) -> DataConnection | None:
+            if not order.meet.port:
+                return self._known(order.meet.line, stall_seconds)
             return DataConnection.dial(
                 order.meet.host,
                 order.meet.port,
-                tls=tls.link_client(self._keys, self._name),
+                tls=self._context(tls.link_client),
                 server_side=False,
                 connect_seconds=connect_seconds,
                 stall_seconds=stall_seconds,
@@ -103,10 +111,35 @@ class Copying:
             incoming=True,
         )
 
+    def close(self) -> None:
+        """Let go of connections that are kept."""
+        self._kept.close()
+
+    def _known(self, line: int, stall_seconds: float) -> DataConnection | None:
+        made = self._kept.take(line)
+        return DataConnection.adopt(made, stall_seconds=stall_seconds) if made else None
+
+    def _context(self, make: Callable[[Path, str], ssl.SSLContext]) -> ssl.SSLContext:
+        """Give a context, read anew only when our certificate is another.
+
+        Raises:
+            ConfigError: It can't be read.
+        """
+        try:
+            written = (self._keys / f"{self._name}.pem").stat().st_mtime_ns
+        except OSError:
+            written = 0
+        known = self._contexts.get(make)
+        if known is None or known[0] != written:
+            known = self._contexts[make] = written, make(self._keys, self._name)
+        return known[1]
+
     # --- in a thread
 
-    def _supply(self, ticket: Ticket, order: link.Supply, made: socket.socket) -> link.Done:
-        with _ended(ticket):
+    def _supply(
+        self, ticket: Ticket, order: link.Supply, loop: asyncio.AbstractEventLoop, made: socket.socket
+    ) -> link.Done:
+        with self._ended(ticket, order.meet.line, loop):
             supply(
                 made,
                 order.items,
@@ -124,20 +157,23 @@ class Copying:
             told = link.Gathered(order.ticket, order.store_id, files)
             loop.call_soon_threadsafe(self._tickets.report, ticket, told)
 
-        with _ended(ticket):
+        with self._ended(ticket, order.meet.line, loop):
             if (volume := self._volumes.get(order.store_id)) is None:
                 raise errors.NotFound(f"volume {order.store_id}")
             gather(made, order, volume, ticket.progress, report, arrival=ticket.arrival)
         return link.Done(ticket.number, ticket.progress.moved, "", "")
 
-
-@contextlib.contextmanager
-def _ended(ticket: Ticket) -> Iterator[None]:
-    """End a ticket's connection in order; with a reset, if the work on it failed."""
-    assert ticket.connection is not None, "made with the ticket"
-    try:
-        yield
-    except BaseException:
-        ticket.connection.abort()
-        raise
-    ticket.connection.close()
+    @contextlib.contextmanager
+    def _ended(self, ticket: Ticket, line: int, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """End a ticket's connection in order, or keep it; with a reset, if the work on it failed."""
+        assert ticket.connection is not None, "made with the ticket"
+        try:
+            yield
+        except BaseException:
+            ticket.connection.abort()
+            raise
+        made = ticket.connection.release() if line else None
+        if made:
+            loop.call_soon_threadsafe(self._kept.put, line, made)
+        else:
+            ticket.connection.close()

@@ -13,6 +13,8 @@ class Offer(Message, tag="offer"):
     port: int
     to: str
     """Its name: nobody else gets a byte."""
+    line: int = 0
+    """Keep the connection under this number if all goes well; 0: no. With port 0 it is one that was kept."""
 
 
 class Visit(Message, tag="visit"):
@@ -23,6 +25,8 @@ class Visit(Message, tag="visit"):
     port: int
     of: str
     """Its name: from nobody else a byte is taken."""
+    line: int = 0
+    """As in `Offer`."""
 
 
 class Item(Message, tag="item"):
