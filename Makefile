@@ -13,7 +13,7 @@ PYTEST := .venv/bin/pytest --numprocesses $(AT_ONCE) --dist loadscope --no-loads
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint fix bench soak faults fuzz docs clients client-programs
+.PHONY: help run test check lint fix bench soak faults simulate fuzz docs clients client-programs
 
 help:
 	@echo "make run     start a site on this machine: a master and two nodes (ARGS: as for argosy up)"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
 	@echo "make soak    a site under mixed load for an hour, or SECONDS: does it stay level, is every file right?"
 	@echo "make faults  ten nodes broken in every way while they are used (ARGS: --seed N, --only kill,flip, ...)"
+	@echo "make simulate 1,000 nodes, 10 million files, a bad day, in memory: do copies come back, and no more than needed?"
 	@echo "make clients all FTP clients against Argosy and vsftpd: writes docs/clients.md"
 	@echo "make fuzz    a million random lines, calls and cuts for each protocol: nothing may crash, nothing may be held"
 	@echo "make docs    do the documents name what the code has?"
@@ -66,6 +67,9 @@ faults: .venv/.dev
 
 soak: .venv/.dev
 	PYTHONPATH=tests:bench $(PY) tests/soak/run.py $(SECONDS) $(ARGS)
+
+simulate: .venv/.dev
+	PYTHONPATH=tests $(PY) -m simulation.run $(ARGS)
 
 fuzz: .venv/.dev
 	PYTHONPATH=tests $(PY) -m fuzz.run $(ARGS)

@@ -110,12 +110,12 @@ class Site(RuleBasedStateMachine):
         self._clear(agreed, heard)
 
     def _clear(self, agreed: tuple[None, object] | None, heard: bool) -> None:
-        """Tell the nodes at once, or leave it to those who pay debts."""
-        if agreed and heard:
+        """Tell the nodes at once, or leave what can wait to those who pay debts."""
+        if agreed:
             removal = agreed[1]
             assert isinstance(removal, Removal)
             self.world.tell_forget(removal.forgotten)
-            for node in self._linked():
+            for node in self._linked() if heard else []:
                 self.world.pay(node)
 
     # --- uploads ----
