@@ -15,6 +15,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.cluster.copying import Copier
 from argosy.cluster.draining import Draining
 from argosy.cluster.joining import LinkServer
+from argosy.cluster.rebalancing import Rebalancing
 from argosy.cluster.relocating import Relocating
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster
@@ -99,6 +100,7 @@ async def serve(config: Master) -> None:
         )
         door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, certificate, visitors, bans))
         addresses = {"ftp": "", "ftps": "", "link": ""}
+        rebalancing = Rebalancing(config, catalogue, repair)
         office = Office(
             config,
             vfs,
@@ -114,6 +116,7 @@ async def serve(config: Master) -> None:
             repair,
             Draining(catalogue, roster, repair),
             Relocating(catalogue, roster, rules, repair),
+            rebalancing,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
@@ -121,6 +124,7 @@ async def serve(config: Master) -> None:
             tasks.create_task(AdminDoor(office).serve())
             tasks.create_task(upkeep.run())
             tasks.create_task(repair.run())
+            tasks.create_task(rebalancing.run())
             tasks.create_task(verifier.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))

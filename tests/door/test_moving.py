@@ -85,3 +85,27 @@ async def test_what_has_not_changed_for_long_goes_to_the_archive(tmp_path: Path)
         await site.lies("n2", "old", b"old")
         await site.upload("n1", "/young", b"young")
         assert site.holders("/young") == {"n1"}
+
+
+def test_after_a_node_was_added_the_disks_are_filled_alike(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site", "--nodes", "2")
+    try:
+        site.start()
+        site.argosy("rule", "set", "/", "--copies", "2")
+        files = {f"f{number:02}": b"x" * 20_000 for number in range(30)}
+        upload(site, files)
+        site.wait_for("two copies", lambda: on_disk(site, "n1") == on_disk(site, "n2") == set(files))
+        site.join("n3", tmp_path / "third")
+        assert site.argosy("rebalance")["done"]  # to five percent of such disks nothing has to move
+        done = begin(site, "rebalance", "--spare", "0")
+        out, complaints = done.communicate(timeout=120)
+        assert done.returncode == 0, complaints
+        assert out.splitlines()[1].split() == ["node", "volume", "bytes", "filled"]
+        document = site.argosy("rebalance", "--cancel")
+        assert [one["bytes"] for one in document["volumes"]] == [400_000] * 3
+        holders = [
+            {one["node"] for one in site.argosy("why", name)["replicas"]} for name in sorted(files)[::6]
+        ]
+        assert all(len(nodes) == 2 for nodes in holders)
+    finally:
+        site.stop()

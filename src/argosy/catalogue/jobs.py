@@ -61,14 +61,17 @@ class Jobs(Ground):
         """Have files looked at; those for which there is a job already at the sooner of both times."""
         await self._engine.write(jobs.add, found)
 
-    async def conclude(self, done: Sequence[Job], later: Sequence[tuple[Job, Job]]) -> None:
+    async def conclude(
+        self, done: Sequence[Job], later: Sequence[tuple[Job, Job]], stay: Sequence[int] = ()
+    ) -> None:
         """Drop jobs that are done, and put others off; those noted anew meanwhile stay as they are.
 
         Args:
             done: As they were read.
             later: As they were read, and as they shall be.
+            stay: Files of which no copy shall go from one volume to another any more.
         """
-        await self._engine.write(jobs.conclude, done, later)
+        await self._engine.write(jobs.conclude, done, later, stay)
 
     async def hurry(self) -> None:
         """Make all jobs that something stood in the way of due now: that may be over."""

@@ -77,6 +77,8 @@ class Stock:
 
     entry: Entry
     copies: tuple[Replica, ...]
+    shift: tuple[int, int] | None = None
+    """From which volume to which one of them shall go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,20 @@ class Errand:
     bytes: int
     settings: str
     """How it shall be done, JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A file of which a copy shall go from one volume to another."""
+
+    file: int
+    source: int
+    target: int
+    bytes: int
+    arrived: bool = False
+    """There is a copy on the target."""
+    gone: bool = False
+    """There is none on the source any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from argosy.catalogue.ground import Ground
-from argosy.catalogue.keeping import Errand, Left
+from argosy.catalogue.keeping import Errand, Left, Shift
 from argosy.catalogue.store import moving
 
 
@@ -27,6 +27,26 @@ class Moves(Ground):
     async def end_errand(self, name: str) -> bool:
         """Strike an errand off; say whether there was one."""
         return await self._engine.write(moving.end, name, durable=True)
+
+    async def settle_errand(self, name: str, settings: str) -> None:
+        """Say of an errand what came of it."""
+        await self._engine.write(moving.settle, name, settings, durable=True)
+
+    async def add_shifts(self, found: Sequence[Shift]) -> None:
+        """Have copies go from one volume to another; repair takes them up."""
+        await self._engine.write(moving.shift, found, self._now())
+
+    def shifts(self) -> list[Shift]:
+        """List the files of which a copy shall go from one volume to another, and how far each is."""
+        return self._engine.read_together(moving.shifts)
+
+    def held_bytes(self) -> dict[int, int]:
+        """Give the bytes of all copies by volume. Reads a whole table: for a thread."""
+        return self._engine.read(moving.held_bytes)
+
+    def mean_file(self) -> tuple[int, int]:
+        """Give how many files there are among the newest, and their bytes."""
+        return self._engine.read(moving.mean_file)
 
     def errand(self, name: str) -> Errand | None:
         """Give an errand, if there is one of this name."""

@@ -21,7 +21,7 @@ MODULES = {
     "groups": ("group", "grant", "revoke"),
     "quotas": ("quota",),
     "rules": ("rule",),
-    "moving": ("drain", "move"),
+    "moving": ("drain", "move", "rebalance"),
     "reports": ("nodes", "status", "why"),
     "matters": ("matters",),
     "backups": ("backup", "restore"),

@@ -1,4 +1,4 @@
-"""`argosy drain` and `move`: files go elsewhere; the running master sees to it, whoever looks."""
+"""`argosy drain`, `move` and `rebalance`: files go elsewhere; the running master sees to it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def declare(to: grammar.Add) -> None:
         help="names of nodes, or labels: the files go to any of them, and stay there",
     )
     waiting(going)
+    evening = grammar.word(to, "rebalance", rebalance)
+    evening.add_argument(
+        "--spare", type=percent, default=0.05, metavar="PERCENT", help="leave differences of so much [5]"
+    )
+    evening.add_argument("--cancel", action="store_true", help="move no more; what is on its way arrives")
+    waiting(evening)
 
 
 def waiting(word: argparse.ArgumentParser) -> None:
@@ -74,6 +80,42 @@ def move(arguments: argparse.Namespace) -> int:
     return say(arguments, document, _unfinished(document), 1)
 
 
+def rebalance(arguments: argparse.Namespace) -> int:
+    """Have the nodes' disks filled alike, as after a node was added."""
+    if arguments.cancel:
+        document = _asked(arguments, link.AskRebalance(arguments.spare, "cancel"))
+        return say(arguments, document, f"nothing more is moved\n{_shares(document)}")
+    later = "the rebalance goes on; `argosy rebalance` shows it, with --cancel ends it"
+    question = link.AskRebalance(arguments.spare, "begin")
+    document = begun(arguments, question, later, look=link.AskRebalance(arguments.spare))
+    if not document["done"]:
+        return say(arguments, document, _unfinished(document), 1)
+    even = document["spread"] <= document["spare"]
+    told = "filled alike" if even else "as even as the rules, the room and the files' sizes allow"
+    return say(arguments, document, f"{told}\n{_shares(document)}")
+
+
+def _shares(document: Document) -> str:
+    rows = [
+        (one["node"], one["store_id"][:8], tables.size(one["bytes"]), f"{100 * one['share']:.1f} %")
+        for one in document["volumes"]
+    ]
+    return tables.aligned(("node", "volume", "bytes", "filled"), rows, right=("bytes", "filled"))
+
+
+def percent(text: str) -> float:
+    """Read a percentage as a share.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    digits = text.removesuffix("%").strip()
+    value = float(digits) if digits.replace(".", "", 1).isdecimal() else -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"want 0 to 100, got {text!r}")
+    return value / 100
+
+
 def _emptied(document: Document, volume: str) -> str:
     node = document["node"]
     told = f"volume {volume} of {node} is empty: it can be taken out" if volume else ""
@@ -84,21 +126,24 @@ def _emptied(document: Document, volume: str) -> str:
     return "\n".join(lines)
 
 
-def begun(arguments: argparse.Namespace, question: Any, later: str) -> Document:
+def begun(
+    arguments: argparse.Namespace, question: link.Body, later: str, *, look: link.Body | None = None
+) -> Document:
     """Begin a job and show how it goes on, until it is over or nothing of it can be done.
 
     Args:
         arguments: With `no_wait` it isn't waited for.
-        question: What begins it; to repeat it does no harm.
+        question: What begins it.
         later: What is said to who stops looking by ^C.
+        look: What asks how far it is; none: `question`, for it does no harm to repeat it.
     """
     document = _asked(arguments, question)
     if document["done"] or arguments.no_wait:
         return document
     master = master_config(arguments)
-    look: Callable[[], Awaitable[Document]] = partial(ask, master, question, seconds=COUNT_SECONDS)
+    again: Callable[[], Awaitable[Document]] = partial(ask, master, look or question, seconds=COUNT_SECONDS)
     try:
-        return asyncio.run(progress.follow(look, quiet=arguments.json))
+        return asyncio.run(progress.follow(again, quiet=arguments.json))
     except KeyboardInterrupt:
         print(later, file=sys.stderr)
         raise

@@ -46,6 +46,8 @@ class _Round:
     done: list[Job] = field(default_factory=list)
     later: list[tuple[Job, Job]] = field(default_factory=list)
     surplus: list[Surplus] = field(default_factory=list)
+    stay: list[int] = field(default_factory=list)
+    """Files of which no copy shall go from one volume to another any more."""
     copies: dict[tuple[int, int, bool], list[tuple[Job, Item]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -104,6 +106,10 @@ class Repair:
         """Heed the rules as they are now, and have looked at what was asked for with them."""
         self._heed()
         self._audit.wake()
+
+    def survey(self) -> Survey:
+        """Give the site as it is now."""
+        return self._surveyor.survey()
 
     def look(self) -> None:
         """Look now at who is there: a volume is reckoned with no more, or again."""
@@ -164,6 +170,8 @@ class Repair:
 
     def _plan_one(self, survey: Survey, job: Job, stock: Stock, found: _Round) -> None:
         step, danger = survey.plan(stock)
+        if stock.shift and not isinstance(step, Copy | Drop):
+            found.stay.append(job.file)
         match step:
             case Copy(source, target):
                 survey.promise(step, stock)
@@ -187,7 +195,7 @@ class Repair:
     async def _carry_out(self, found: _Round, survey: Survey) -> bool:
         """Do what was planned, as far as there is room; say whether another round may bring more."""
         if found.done or found.later:
-            await self._catalogue.conclude(found.done, found.later)
+            await self._catalogue.conclude(found.done, found.later, found.stay)
         dropped = await self._catalogue.drop_copies(found.surplus) if found.surplus else []
         if dropped:
             self._owed()
@@ -227,7 +235,7 @@ class Repair:
             self._surveyor.traffic.ended(batch.source, batch.target, failed=failed)
             if later:
                 log.info("%d of %d files weren't copied: %s", len(later), len(jobs), later[0][1].why)
-                await self._catalogue.conclude([], later)
+                await self._catalogue.conclude([], later, [job.file for job, _ in later])
         except Exception:
             log.exception("accident in a batch of copies")
         finally:

@@ -138,6 +138,8 @@ class Scene:
     def plan(self, stock: Stock) -> Plan:
         """Say what is to be done next for a file."""
         good = self._good(stock)
+        if stock.shift and (step := self._shifted(stock, good, *stock.shift)):
+            return step
         if not stock.entry.ver or not self._cares(good):
             return CONTENT
         counted = [place for place in good if place.number in self._counted]
@@ -149,6 +151,8 @@ class Scene:
     def look(self, stock: Stock) -> Wait | Content | None:
         """Say whether something is to be done for a file: None if it is, but not what, which costs more."""
         good = self._good(stock)
+        if stock.shift:
+            return None
         if not stock.entry.ver or not self._cares(good):
             return CONTENT
         counted = [place for place in good if place.number in self._counted]
@@ -343,6 +347,30 @@ class Scene:
         wanted = "1 copy is" if self.wanted == 1 else f"{self.wanted} copies are"
         there = f"{number_of(len(self._counted), 'volume')} {'is' if len(self._counted) == 1 else 'are'}"
         return f"{wanted} wanted, {there} there{labelled}"
+
+    # --- from here to there ----
+
+    def _shifted(self, stock: Stock, good: Sequence[Place], source: int, target: int) -> Copy | Drop | None:
+        """Say how a copy goes from one volume to another; None: not at all, or it is over.
+
+        Only if all is well with the file, and will be so when the copy is there, too.
+        """
+        counted = [place for place in good if place.number in self._counted]
+        rest = [place for place in counted if place.number != source]
+        if len(rest) == len(counted) or target not in self._targets or not self._suffice(counted):
+            return None
+        if target in {place.number for place in rest}:
+            here = [place for place in rest if place.online and place.merged]
+            return Drop(source, tuple(place.number for place in here)) if self._suffice(here) else None
+        if self.rule.copies and len(counted) > self.rule.copies:
+            return None  # one too many goes anyway
+        goal, sources = self._places[target], [place for place in good if place.online]
+        taken = any(copy.volume == target for copy in stock.copies)
+        if taken or not sources or not self._has_room(goal, stock.entry.size):
+            return None
+        if not self._suffice([*rest, goal]):
+            return None
+        return Copy(min(sources, key=self._load_out).number, target)
 
     # --- enough ----
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -90,6 +90,17 @@ class Survey:
         if scene is None:
             return CONTENT, 0
         return scene.plan(stock), scene.danger(stock)
+
+    def settled(self, stock: Stock) -> bool:
+        """Say whether nothing is to be done for a file, now or later."""
+        scene = self._scene(stock)
+        return scene is not None and isinstance(scene.look(stock), Content)
+
+    def could_shift(self, stock: Stock, source: int, target: int) -> bool:
+        """Say whether a copy of a file could go from one volume to another."""
+        scene = self._scene(stock)
+        step = scene.plan(replace(stock, shift=(source, target))) if scene else CONTENT
+        return isinstance(step, Copy) and step.target == target
 
     def explain(self, stock: Stock) -> list[str]:
         """Say in words why a file's copies don't stay as they are, if they don't."""

@@ -98,14 +98,21 @@ def due(db: sqlite3.Connection, now_ns: int, limit: int, skip: Collection[int]) 
     return found[:limit]
 
 
-def conclude(db: sqlite3.Connection, done: Sequence[Job], later: Sequence[tuple[Job, Job]]) -> None:
+def conclude(
+    db: sqlite3.Connection,
+    done: Sequence[Job],
+    later: Sequence[tuple[Job, Job]],
+    stay: Sequence[int] = (),
+) -> None:
     """Drop jobs that are done, and put others off, unless they were noted anew since they were read.
 
     Args:
         db: In a transaction.
         done: As they were read.
         later: As they were read, and as they shall be.
+        stay: Files of which no copy shall go from one volume to another any more.
     """
+    db.executemany("DELETE FROM shift WHERE file = ?", [(file,) for file in stay])
     db.executemany("DELETE FROM job WHERE file = ? AND due_ns = ?", [(job.file, job.due_ns) for job in done])
     db.executemany(
         "UPDATE job SET danger = ?, bytes = ?, due_ns = ?, tries = ?, why = ? WHERE file = ? AND due_ns = ?",
@@ -154,7 +161,13 @@ def stocked(db: sqlite3.Connection, entries: Sequence[Entry]) -> list[Stock]:
     held: dict[int, list[Replica]] = {entry.id: [] for entry in entries}
     for row in _chunked(db, f"{replicas.SELECT} WHERE r.file IN", sorted(held)):
         held[row[0]].append(replicas.to_replica(row))
-    return [Stock(entry, tuple(held[entry.id])) for entry in entries]
+    shifts = {
+        file: (source, target)
+        for file, source, target in _chunked(
+            db, "SELECT file, source, target FROM shift WHERE file IN", sorted(held)
+        )
+    }
+    return [Stock(entry, tuple(held[entry.id]), shifts.get(entry.id)) for entry in entries]
 
 
 def held(db: sqlite3.Connection, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:

@@ -91,6 +91,10 @@ def _errands(db: sqlite3.Connection) -> None:
         "CREATE TABLE errand(name TEXT NOT NULL PRIMARY KEY, begun_ns BIGINT NOT NULL, files BIGINT NOT NULL,"
         " bytes BIGINT NOT NULL, settings TEXT NOT NULL) WITHOUT ROWID"
     )
+    db.execute(
+        "CREATE TABLE shift(file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
+        " source INTEGER NOT NULL, target INTEGER NOT NULL) WITHOUT ROWID"
+    )
 
 
 def _stale_disks(db: sqlite3.Connection) -> None:

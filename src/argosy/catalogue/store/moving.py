@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from argosy.catalogue.keeping import Errand, Left
+from argosy.catalogue.keeping import SAFE, Errand, Left, Shift
 
 _ERRAND = "name, begun_ns, files, bytes, settings"
 
@@ -28,6 +28,53 @@ def read(db: sqlite3.Connection, name: str) -> Errand | None:
 def end(db: sqlite3.Connection, name: str) -> bool:
     """Strike an errand off; say whether there was one."""
     return bool(db.execute("DELETE FROM errand WHERE name = ?", (name,)).rowcount)
+
+
+def settle(db: sqlite3.Connection, name: str, settings: str) -> None:
+    """Say of an errand what came of it."""
+    db.execute("UPDATE errand SET settings = ? WHERE name = ?", (settings, name))
+
+
+def held_bytes(db: sqlite3.Connection) -> dict[int, int]:
+    """Give the bytes of all copies by volume; reads the whole table."""
+    return dict(db.execute("SELECT volume, sum(size) FROM replica GROUP BY volume").fetchall())
+
+
+def mean_file(db: sqlite3.Connection) -> tuple[int, int]:
+    """Give how many files there are among the newest, and their bytes."""
+    files, size = db.execute(
+        "SELECT count(*), coalesce(sum(size), 0) FROM"
+        " (SELECT size FROM ent WHERE kind = 1 ORDER BY id DESC LIMIT 10000)"
+    ).fetchone()
+    return files, size
+
+
+def shifts(db: sqlite3.Connection) -> list[Shift]:
+    """List the files of which a copy shall go from one volume to another, and how far each is."""
+    rows = db.execute(
+        "SELECT s.file, s.source, s.target, e.size,"
+        " EXISTS (SELECT 1 FROM replica r WHERE r.file = s.file AND r.volume = s.target),"
+        " NOT EXISTS (SELECT 1 FROM replica r WHERE r.file = s.file AND r.volume = s.source)"
+        " FROM shift s JOIN ent e ON e.id = s.file"
+    ).fetchall()
+    return [
+        Shift(file, source, target, size, bool(arrived), bool(gone))
+        for file, source, target, size, arrived, gone in rows
+    ]
+
+
+def shift(db: sqlite3.Connection, found: Sequence[Shift], now_ns: int) -> None:
+    """Have copies go from one volume to another, each as soon as its file is looked at."""
+    db.executemany(
+        "INSERT INTO shift(file, source, target) SELECT id, ?, ? FROM ent WHERE id = ?"
+        " ON CONFLICT(file) DO NOTHING",
+        [(one.source, one.target, one.file) for one in found],
+    )
+    db.executemany(
+        "INSERT INTO job(file, danger, bytes, due_ns, tries, why) SELECT id, ?, size, ?, 0, '' FROM ent"
+        " WHERE id = ? ON CONFLICT(file) DO NOTHING",
+        [(SAFE, now_ns, one.file) for one in found],
+    )
 
 
 def left_on(db: sqlite3.Connection, volumes: Sequence[int]) -> Left:

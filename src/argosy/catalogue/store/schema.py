@@ -106,6 +106,11 @@ TABLES = (
     """CREATE TABLE sweep(
         dir BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE, asked_ns BIGINT NOT NULL
     ) WITHOUT ROWID""",
+    # Files of which a copy shall go from one volume to another, so that they are filled alike.
+    """CREATE TABLE shift(
+        file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,
+        source INTEGER NOT NULL, target INTEGER NOT NULL
+    ) WITHOUT ROWID""",
     # What the administrator has ordered and that takes long. files, bytes: to be done when it began.
     """CREATE TABLE errand(
         name TEXT NOT NULL PRIMARY KEY, begun_ns BIGINT NOT NULL, files BIGINT NOT NULL,

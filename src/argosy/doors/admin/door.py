@@ -30,6 +30,7 @@ ANSWERS: Mapping[type, Answer] = {
     link.AskFind: finding.find,
     link.AskDrain: moving.drain,
     link.AskMove: moving.move,
+    link.AskRebalance: moving.rebalance,
     link.AskWho: presence.who,
     link.AskKick: presence.kick,
     link.AskBans: presence.bans,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from argosy import errors
 from argosy.catalogue.keeping import Left
+from argosy.cluster import balancing
 from argosy.doors.admin.office import Document, Office, asked_path, text
 from argosy.wire import link
 
@@ -56,6 +58,46 @@ async def move(office: Office, question: link.AskMove) -> Document:
         "to": list(told.to),
         "done": not told.left.files,
         **_figures(told.left, told.begun.files if told.begun else 0, told.begun.bytes if told.begun else 0),
+    }
+
+
+async def rebalance(office: Office, question: link.AskRebalance) -> Document:
+    """Have volumes filled alike, or tell how far that is.
+
+    Raises:
+        BadArgument: Such a share can't be spared.
+    """
+    if not 0 <= question.spare <= 1:
+        raise errors.BadArgument(f"want 0 to 100 percent, got {100 * question.spare:g}")
+    rebalancing = office.rebalancing
+    if question.do == "begin":
+        await rebalancing.begin(question.spare)
+    elif question.do == "cancel":
+        await rebalancing.cancel()
+    told = await rebalancing.look()
+    nodes = {volume.number: volume for volume in office.catalogue.volumes()}
+    begun = told.begun
+    return {
+        "ordered": begun is not None,
+        "done": told.terms is None or told.terms.over,
+        "spare": told.terms.spare if told.terms else question.spare,
+        "spread": balancing.spread(told.levels),
+        "volumes": [
+            {
+                "node": nodes[level.volume].node,
+                "store_id": nodes[level.volume].store_id,
+                "bytes": level.held,
+                "total": level.total,
+                "share": level.share,
+            }
+            for level in told.levels
+        ],
+        "total": {
+            "files": max(begun.files if begun else 0, told.files),
+            "bytes": max(begun.bytes if begun else 0, told.bytes),
+        },
+        "left": {"files": told.files, "bytes": told.bytes},
+        "obstacles": [],
     }
 
 

@@ -12,6 +12,7 @@ from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, TreePath
 from argosy.cluster.draining import Draining
+from argosy.cluster.rebalancing import Rebalancing
 from argosy.cluster.relocating import Relocating
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import Roster, Standing
@@ -37,6 +38,7 @@ class Office:
     repair: Repair
     draining: Draining
     relocating: Relocating
+    rebalancing: Rebalancing
     since: float = field(default_factory=time.monotonic)
     _counted: Counts | None = None
     _count_again: float = 0.0

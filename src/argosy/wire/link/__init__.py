@@ -52,7 +52,7 @@ from argosy.wire.link.joining import (
     Welcome,
 )
 from argosy.wire.link.message import Message, No, Ok
-from argosy.wire.link.moving import AskDrain, AskMove
+from argosy.wire.link.moving import AskDrain, AskMove, AskRebalance
 from argosy.wire.link.proving import Doubt, Doubted, Judged, Pass, Scrub
 from argosy.wire.link.transfers import (
     ARRIVING,
@@ -84,6 +84,7 @@ __all__ = [
     "AskKick",
     "AskMove",
     "AskNodes",
+    "AskRebalance",
     "AskRefresh",
     "AskRelease",
     "AskRemerge",

@@ -27,5 +27,13 @@ class AskMove(Message, tag="ask-move"):
     """Labels or names of nodes, any of them; empty: only say how far it is."""
 
 
-Body = AskDrain | AskMove
+class AskRebalance(Message, tag="ask-rebalance"):
+    """Have volumes filled alike. Answered by `Report`; safe to repeat."""
+
+    spare: float = 0.05
+    """Differences of such a share are left."""
+    do: Do = "look"
+
+
+Body = AskDrain | AskMove | AskRebalance
 """These messages are a frame's body."""
