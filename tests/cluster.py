@@ -22,6 +22,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Entry, Sealed, TreePath
 from argosy.cluster.copying import Batch, Copier, Item, Outcome
 from argosy.cluster.joining import LinkServer
+from argosy.cluster.proving import Proving
 from argosy.cluster.repair import Repair
 from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
 from argosy.cluster.rules import Rules
@@ -111,6 +112,7 @@ class Cluster:
         self._services: list[asyncio.Task[None]] = []
         self.repair: Repair
         self.verifier: Verifier
+        self.proving: Proving
 
     async def open(self) -> None:
         """Start the master; again: another one, that knows what is in the catalogue."""
@@ -119,6 +121,7 @@ class Cluster:
         upkeep = Upkeep(self.config, self.catalogue, self.roster)
         rules = Rules(self.config.sections, self.catalogue.wishes)
         self.verifier = Verifier(self.config, self.catalogue, self.roster, owed=upkeep.wake)
+        self.proving = Proving(self.config, self.catalogue, self.roster, self.verifier)
         server = LinkServer(
             *(self.config, self.catalogue, self.roster, self.authority),
             lambda: (b"", b""),
@@ -134,6 +137,7 @@ class Cluster:
             asyncio.create_task(server.serve(lambda at: setattr(self, "address", at))),
             asyncio.create_task(upkeep.run()),
             asyncio.create_task(self.verifier.run()),
+            asyncio.create_task(self.proving.run()),
         ]
         await self.until(lambda: self.address)
 

@@ -15,6 +15,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.cluster.copying import Copier
 from argosy.cluster.draining import Draining
 from argosy.cluster.joining import LinkServer
+from argosy.cluster.proving import Proving
 from argosy.cluster.rebalancing import Rebalancing
 from argosy.cluster.relocating import Relocating
 from argosy.cluster.repair import Repair
@@ -83,6 +84,7 @@ async def serve(config: Master) -> None:
             lambda: certificate.pem,
             judge=verifier.judge,
         )
+        proving = Proving(config, catalogue, roster, verifier)
         repair = Repair(config, catalogue, roster, rules, copier, owed=upkeep.wake, doubted=verifier.doubt)
         vfs = Vfs(config, catalogue, roster, owed=upkeep.wake, rules=rules, searchers=searchers)
         carriage = Carriage(
@@ -117,6 +119,7 @@ async def serve(config: Master) -> None:
             Draining(catalogue, roster, repair),
             Relocating(catalogue, roster, rules, repair),
             rebalancing,
+            proving,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
@@ -126,6 +129,7 @@ async def serve(config: Master) -> None:
             tasks.create_task(repair.run())
             tasks.create_task(rebalancing.run())
             tasks.create_task(verifier.run())
+            tasks.create_task(proving.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
             tasks.create_task(vfs.ledger.run(config.quota.count_seconds))

@@ -15,6 +15,7 @@ import xxhash
 from argosy.catalogue.keeping import Wish
 from argosy.catalogue.model import Standing
 from argosy.catalogue.proof import Became, Finding
+from argosy.cluster.proving import Run
 from argosy.wire import link
 from cluster import Cluster, Machine, cluster, path
 from running import needs
@@ -229,3 +230,59 @@ async def test_a_file_that_somebody_wrote_into_is_no_bad_copy_and_replaces_no_go
             copies = site.catalogue.replicas(site.entry("/f").id)
             (copy,) = [copy for copy in copies if copy.node == name]
             await site.lies(name, copy.loc.decode(), CONTENT)
+
+
+async def verified(site: Cluster, *names: str) -> Run:
+    run = site.proving.begin(path("/".join(names)))
+    await site.until(lambda: run.over)
+    assert not run.failed
+    return run
+
+
+async def test_all_copies_below_a_path_are_read_when_somebody_asks_for_it(tmp_path: Path) -> None:
+    async with cluster(tmp_path, **TWO, **QUICK) as site:
+        files = {f"d/{number:02}": CONTENT[number:] for number in range(30)} | {"other": CONTENT}
+        await site.join("n1", files)
+        await site.join("n2")
+        await two_copies(site, *files)
+        for loc, content in files.items():
+            await site.lies("n2", loc, content)
+        run = await verified(site, "d")
+        assert (run.files, run.read_files, run.good, run.bad) == (60, 60, 60, [])
+        wrong = flip(site.machines["n1"], "d/03")
+        flip(site.machines["n1"], "other")
+        run = await verified(site, "d")
+        assert (run.good, run.bad) == (59, [(b"/d/03", "n1", "it has another checksum")])
+        await site.until(lambda: findings(site)[0].became is Became.QUARANTINED)
+        (found,) = findings(site)
+        assert kept(site.machines["n1"], found).read_bytes() == wrong
+        await two_copies(site, *files)
+        assert (await verified(site, "d", "03")).good == 2
+        (site.machines["n2"].root / "d/04").unlink()
+        run = await verified(site, "d", "04")
+        assert run.bad == [(b"/d/04", "n2", "missing")]
+        await two_copies(site, *files)
+        await site.lies("n2", "d/04", files["d/04"])
+        site.machines["n2"].kill()
+        await site.until(lambda: site.catalogue.volumes("n2")[0].away_ns)
+        run = await verified(site)
+        assert (run.good, run.away, run.bad) == (30, 31, [(b"/other", "n1", "it has another checksum")])
+        assert findings(site)[0].became is Became.FOUND, "the other one is away"
+        site.machines["n2"].start()
+        await site.ready("n2")
+        await site.until(lambda: findings(site)[0].became is Became.QUARANTINED)
+        await two_copies(site, *files)
+
+
+async def test_what_is_in_the_quarantine_goes_in_time_while_there_is_a_good_copy(tmp_path: Path) -> None:
+    async with cluster(tmp_path, **TWO, **QUICK, findings={"quarantine_seconds": 0.5}) as site:
+        for name in ("n1", "n2"):
+            await site.join(name)
+        await site.upload("n1", "/f", CONTENT)
+        await two_copies(site, "/f")
+        await site.lies("n2", "f", CONTENT)
+        flip(site.machines["n2"], "f")
+        await verified(site, "f")
+        await site.until(lambda: findings(site)[0].became is Became.PURGED)
+        assert not kept(site.machines["n2"], findings(site)[0]).exists()
+        await site.lies("n2", "f", CONTENT)

@@ -24,6 +24,7 @@ MODULES = {
     "moving": ("drain", "move", "rebalance"),
     "reports": ("nodes", "status", "why"),
     "matters": ("matters",),
+    "proof": ("verify", "scrub", "findings"),
     "backups": ("backup", "restore"),
     "rebuilding": ("rebuild",),
     "presence": ("who", "kick", "bans", "unban"),

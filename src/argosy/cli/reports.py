@@ -159,6 +159,7 @@ def status_text(document: Document) -> str:
         ("to delete", document["tombstones"]),
         *([("matters", f"{len(document['matters'])}; argosy matters")] if document.get("matters") else []),
         *_copies(document["copies"]),
+        *_proof(document),
     ]
     text = "\n".join(f"{name:<10} {tables.printable(value)}" for name, value in lines)
     named = [("damaged", path) for path in document["damaged_paths"]]
@@ -166,6 +167,25 @@ def status_text(document: Document) -> str:
     named += [("matter", one["sentence"]) for one in document.get("matters", ())]
     named += [("copies", f"{_files(one)}: {one['why']}") for one in document["copies"]["obstacles"]]
     return "\n".join([text, *(f"  {what:<8} {tables.printable(path)}" for what, path in named)])
+
+
+def _proof(document: Document) -> list[tuple[str, str]]:
+    """Say what was found of copies lately, and how far the volumes' scrubs are."""
+    found = document.get("findings", {})
+    lines = []
+    if found:
+        open_ones = found.get("found", 0) + found.get("owed", 0)
+        lines.append(("bad copies", f"{sum(found.values())} lately, {open_ones} open; argosy findings"))
+    for one in document.get("scrubs", ()):
+        if one["running"]:
+            share = 100 * one["bytes"] // one["of_bytes"] if one["of_bytes"] else 100
+            told = f"{min(share, 100)} % read, {tables.size(one['bytes'])}"
+        elif one["ended"]:
+            told = f"read whole {tables.span(max(0.0, time.time() - one['ended']))} ago"
+        else:
+            told = "not yet"
+        lines.append(("scrub", f"{one['node']} {one['store_id'][:8]}: {told}, {one['bad']} bad"))
+    return lines
 
 
 def _copies(copies: Document) -> list[tuple[str, str]]:

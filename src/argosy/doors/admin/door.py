@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy import errors
-from argosy.doors.admin import finding, moving, nodes, presence, status, striking, why
+from argosy.doors.admin import finding, moving, nodes, presence, proof, status, striking, why
 from argosy.doors.admin.office import Document, Office
 from argosy.net.peer import serve_local
 from argosy.wire import link
@@ -29,6 +29,8 @@ ANSWERS: Mapping[type, Answer] = {
     link.AskWhy: why.why,
     link.AskFind: finding.find,
     link.AskDrain: moving.drain,
+    link.AskVerify: proof.verify,
+    link.AskScrub: proof.scrub,
     link.AskMove: moving.move,
     link.AskRebalance: moving.rebalance,
     link.AskWho: presence.who,

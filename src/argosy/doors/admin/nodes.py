@@ -8,6 +8,7 @@ from argosy import errors
 from argosy.catalogue.model import Counts, Membership, NodeRecord, Volume
 from argosy.cluster.roster import Node, Standing
 from argosy.doors.admin.office import Document, Office
+from argosy.doors.admin.proof import passed
 from argosy.wire import link
 
 
@@ -37,6 +38,7 @@ def members(office: Office, counts: Counts) -> list[Document]:
                     "bytes": size,
                     "state": _state(volume, live.standing if live and online else None),
                     "held_losses": live.held_losses if live else 0,
+                    "scrub": passed(live) if live else None,
                 }
             )
         documents.append({**_node(record, node), "epoch": record.epoch, "volumes": volumes})

@@ -12,6 +12,7 @@ from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, TreePath
 from argosy.cluster.draining import Draining
+from argosy.cluster.proving import Proving
 from argosy.cluster.rebalancing import Rebalancing
 from argosy.cluster.relocating import Relocating
 from argosy.cluster.repair import Repair
@@ -39,6 +40,7 @@ class Office:
     draining: Draining
     relocating: Relocating
     rebalancing: Rebalancing
+    proving: Proving
     since: float = field(default_factory=time.monotonic)
     _counted: Counts | None = None
     _count_again: float = 0.0

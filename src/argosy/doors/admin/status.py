@@ -10,7 +10,11 @@ from argosy.catalogue.keeping import SAFE
 from argosy.cluster.progress import Report
 from argosy.doors.admin.nodes import members
 from argosy.doors.admin.office import Document, Office, text
+from argosy.doors.admin.proof import passed
 from argosy.wire import link
+
+LATELY_SECONDS = 30 * 86_400.0
+"""Findings of so long a while are counted, and those that are open."""
 
 SHOWN = 100
 """Damaged files, conflicts and obstacles that `status` names."""
@@ -42,6 +46,13 @@ async def status(office: Office, _: link.AskStatus) -> Document:
             for matter in office.catalogue.matters()[:SHOWN]
         ],
         "copies": _copies(await office.repair.report()),
+        "findings": dict(office.catalogue.finding_counts(LATELY_SECONDS)),
+        "scrubs": [
+            {"node": node.name, "store_id": live.store_id, **stand}
+            for node in office.roster
+            for live in node.volumes.values()
+            if (stand := passed(live))
+        ],
         "nodes": {state: states.count(state) for state in ("ready", "merging", "away")},
     }
 

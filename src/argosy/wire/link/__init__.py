@@ -53,7 +53,7 @@ from argosy.wire.link.joining import (
 )
 from argosy.wire.link.message import Message, No, Ok
 from argosy.wire.link.moving import AskDrain, AskMove, AskRebalance
-from argosy.wire.link.proving import Doubt, Doubted, Judged, Pass, Scrub
+from argosy.wire.link.proving import AskScrub, AskVerify, Doubt, Doubted, Judged, Pass, Scrub
 from argosy.wire.link.transfers import (
     ARRIVING,
     Base,
@@ -88,11 +88,13 @@ __all__ = [
     "AskRefresh",
     "AskRelease",
     "AskRemerge",
+    "AskScrub",
     "AskSites",
     "AskStatus",
     "AskStrike",
     "AskTicket",
     "AskUnban",
+    "AskVerify",
     "AskWho",
     "AskWhy",
     "Authority",

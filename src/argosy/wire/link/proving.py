@@ -59,5 +59,21 @@ class Judged(Message, tag="judged"):
     verdicts: list[str]
 
 
-Body = Scrub | Doubted | Judged
+class AskVerify(Message, tag="ask-verify"):
+    """Have all copies of what lies at and below a path read now, or say how far that is. By `Report`."""
+
+    path: bytes
+    begin: bool
+
+
+class AskScrub(Message, tag="ask-scrub"):
+    """Have a node read all that it has now, as fast as its disks can. Answered by `Report`."""
+
+    node: str
+    """Empty: every node that is here."""
+    begin: bool
+    """Else only say how far they are."""
+
+
+Body = Scrub | Doubted | Judged | AskVerify | AskScrub
 """Those of these messages that are a frame's body; the others are parts of them."""
