@@ -16,6 +16,7 @@ import pytest
 from argosy.catalogue.model import Doubt, State
 from argosy.catalogue.store import members
 from argosy.catalogue.store.schema import VERSION
+from argosy.node.disk import roots
 from cluster import Cluster, Machine, cluster, path
 
 
@@ -128,6 +129,27 @@ async def test_a_copied_disk_is_turned_away_while_the_other_is_here(tmp_path: Pa
         assert topics(site) == ["double"]
         assert "n1, which is connected" in site.catalogue.matters()[0].sentence
         assert site.holders("/f") == {"n1"}
+
+
+async def test_a_second_node_of_the_same_name_is_turned_away(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as site:
+        one = await site.join("n1")
+        await site.upload("n1", "/f", b"f")
+        home = tmp_path / "twin"
+        shutil.copytree(tmp_path / "n1", home, ignore=shutil.ignore_patterns("files", "node.toml", "log"))
+        twin = Machine("twin", home, ())
+        roots.prepare(twin.root)
+        text = one.config.read_text().replace(str(one.root), str(twin.root))
+        twin.config.write_text(text.replace(str(tmp_path / "n1"), str(home)))
+        site.machines["twin"] = twin
+        twin.start()
+        await site.until(lambda: topics(site) == ["double"])
+        assert "a node n1, connected" in site.catalogue.matters()[0].sentence
+        assert site.holders("/f") == {"n1"}
+        assert len(site.catalogue.volumes()) == 1
+        one.stop()  # now the other one may be it, with another disk
+        await site.until(lambda: site.node("n1").online and len(site.catalogue.volumes()) == 2)
+        assert "lost" in topics(site)
 
 
 async def test_a_disk_that_is_put_into_another_machine_takes_its_files_along(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argosy.catalogue import steps
 from argosy.catalogue.model import Doubt, Found
-from unit.test_merge import Shelf
+from argosy.catalogue.store.members import DOUBTS
+from unit.test_merge import Drawer, Shelf
 
 X, Y = 11, 22
 """FileIds."""
@@ -196,6 +197,22 @@ def test_whichever_disk_comes_first_the_newest_versions_stay_under_their_last_na
             last = max(mine, key=lambda found: found.named_ns).loc
             if last.startswith(b"end/"):  # nobody else was ever called so
                 assert paths(shelf)[last] == ("live", newest)
+        for _ in range(3):  # a name that was taken when it was told may have become free
+            steps_again = [whole(shelf, volume, found, Doubt.AHEAD) for volume, found in lists.items()]
+            assert all(isinstance(step, steps.Rename | steps.Owe) for again in steps_again for step in again)
+        assert all(isinstance(step, steps.Owe) for again in steps_again for step in again)
+
+
+@settings(max_examples=60)
+@given(disks(), st.lists(st.sampled_from(list(Doubt)), min_size=4, max_size=4))
+def test_the_tables_end_up_as_the_dictionaries_do(lists: dict[int, list[Found]], doubts: list[Doubt]) -> None:
+    shelf, drawer = Shelf(), Drawer()
+    for doubt in (Doubt.AHEAD, *doubts):
         for volume, found in lists.items():
-            again = whole(shelf, volume, found, Doubt.AHEAD)
-            assert all(isinstance(step, steps.Compare | steps.Owe) for step in again), again
+            drawer.db.execute("UPDATE volume SET doubt = ? WHERE number = ?", (DOUBTS.index(doubt), volume))
+            drawer.merge(volume, sorted(found, key=lambda one: one.loc), (b"", None))
+            whole(shelf, volume, found, doubt)
+            assert drawer.outline() == shelf.outline()
+            assert drawer.db.execute("PRAGMA foreign_key_check").fetchall() == []
+        lists = {volume: found[1:] for volume, found in lists.items()}
+    drawer.db.close()
