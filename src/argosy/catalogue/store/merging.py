@@ -129,6 +129,7 @@ class Page:
         self._children: dict[tuple[int, bytes], Any] = {}
         self._names: dict[int, tuple[int, bytes]] = {}
         self._versions: dict[int, Holder | None] = {}
+        self._named: dict[int, int] = {}  # names that are confirmed, and as of when
         self._files: dict[int, Holder | None] = {}  # by FileId, as nodes told them; in doubt alone
         self._copies: dict[int, dict[int, Copy]] = {}
         self._doomed: set[tuple[bytes, int, int]] = set()
@@ -198,8 +199,9 @@ class Page:
 
     def named_ns(self, file: int) -> int:
         """Say since when an entry has its path, as far as that is known; else 0."""
-        self._flush()
-        return tree.named_ns(self._db, file)
+        if self._new_entries:
+            self._flush()
+        return max(tree.named_ns(self._db, file), self._named.get(file, 0))
 
     def lapsed(self, ver: int) -> bool:
         """Whether a version may have been brought while another state of this catalogue counted."""
@@ -335,6 +337,10 @@ class Page:
         self._flush()
         self._db.executemany(
             "UPDATE ent SET mtime_ns = ? WHERE id = ?", [(self._now_ns, folder) for folder in self._grown]
+        )
+        self._db.executemany(
+            "UPDATE ent SET named_ns = max(named_ns, ?) WHERE id = ?",
+            [(named_ns, file) for file, named_ns in self._named.items()],
         )
         jobs.note(self._db, self._touched, self._wants, self._now_ns)
 
@@ -501,6 +507,10 @@ class Page:
             self._known[loc] = None
 
     def _rename(self, step: steps.Rename) -> None:
+        entry = self.entry(step.file)
+        if (entry.parent, entry.name, entry.state) == (step.parent, step.name, State.LIVE):
+            self._named[step.file] = step.named_ns
+            return
         self._ask(
             "UPDATE ent SET parent = ?, name = ?, named_ns = ?,"
             " state = CASE state WHEN 3 THEN 0 ELSE state END WHERE id = ?",
