@@ -212,6 +212,22 @@ def test_an_upload_to_a_node_that_hangs_can_be_given_up_and_sent_elsewhere(
         site.wait_until_ready()
 
 
+def test_who_reads_from_a_node_that_hangs_in_the_middle_hears_of_it(site: Processes, content: bytes) -> None:
+    with Talk(site) as talk:
+        assert put(talk, "STOR /hangs", content)
+        node = holder(site, "/hangs")
+        with begun(talk, "RETR /hangs", "direct") as data:
+            data.recv(100_000)
+            os.kill(site.pid(node), signal.SIGSTOP)
+            try:
+                talk.socket.settimeout(60.0)
+                with soon(2 * LOST_SECONDS + 6.0):
+                    assert talk.hear().code == 426
+            finally:
+                os.kill(site.pid(node), signal.SIGCONT)
+        site.wait_until_ready()
+
+
 class Wire:
     """A way for a node to its master that can be broken."""
 

@@ -86,6 +86,8 @@ class Node:
         """When it last said something, on the monotonic clock."""
         self.left = 0.0
         """When we saw its link end, on the same clock."""
+        self.hung = 0.0
+        """When it last left a question unanswered, on the same clock."""
         self.knocks = False
         """The same process is back, and about to join."""
         self.peer: Peer | None = None
@@ -180,7 +182,8 @@ class Node:
 
     def hangs(self) -> None:
         """Note that it didn't answer in time."""
-        self.conduct.trouble(self.name, None, f"{self.name} doesn't answer", time.monotonic())
+        self.hung = time.monotonic()
+        self.conduct.trouble(self.name, None, f"{self.name} doesn't answer", self.hung)
 
     def missed(self, now: float, beat_seconds: float) -> int:
         """Count the beats that should have come by now; half a beat's time is allowed for."""
@@ -330,7 +333,8 @@ class Roster:
         if not self.reaches(number):
             return False
         node = self._by_number[number][0]
-        return node.missed(time.monotonic(), self._beat_seconds) < SILENT_BEATS
+        missed = node.missed(time.monotonic(), self._beat_seconds)
+        return missed < SILENT_BEATS and node.hung <= node.heard
 
     def owner(self, store_id: str) -> Node | None:
         """Give the connected node that has this volume."""

@@ -186,8 +186,7 @@ class Transfer:
         elif self._answer_seconds and not self.over:  # a node that hangs says nothing to that
             if self._watch:
                 self._watch.cancel()
-            limit = asyncio.get_running_loop().call_later
-            self._watch = limit(self._answer_seconds, self._cut_by, f"{self.node.name} doesn't answer")
+            self._watch = asyncio.get_running_loop().call_later(self._answer_seconds, self._unanswered)
 
     def keep_pace(self, bytes_per_second: int) -> None:
         """Have the node go no faster from now on; 0: as fast as can be."""
@@ -223,36 +222,47 @@ class Transfer:
         """
         return await self._done
 
-    def watch(self, seconds: float) -> None:
-        """Until the first byte has moved, ask after it every so often; a node that doesn't answer loses it.
+    def watch(self, answer_seconds: float, stall_seconds: float) -> None:
+        """Ask after it every so often until its first byte has moved; then, if it is a download, more seldom.
 
         Args:
-            seconds: How often, and how long an answer may take.
+            answer_seconds: How often at first, and how long an answer may take: who hasn't begun and doesn't
+                answer loses it.
+            stall_seconds: A download that stands still for so long is given up. Its node would end it by
+                itself, but for a disk that doesn't come back to it.
         """
+        self._answer_seconds = answer_seconds
+        clock = asyncio.get_running_loop()
+        moved, since = 0, clock.time()
 
         def look() -> None:
-            if self.moved or self.over:
+            if self.over or (self.moved and self.upload):
                 return
             if self.node.online:
-                self.node.inquire(link.HowFar(self.ticket), seconds, heard)
+                self.node.inquire(link.HowFar(self.ticket), answer_seconds, heard)
             else:
                 again()
 
         def heard(answer: link.Body | None) -> None:
+            nonlocal moved, since
             if self.over:
                 return
-            if answer is None and self.node.online:
-                self.node.hangs()
-                self.give_up(f"{self.node.name} doesn't answer")
+            if answer is None and self.node.online and not self.moved:
+                self._unanswered()
                 return
             if isinstance(answer, link.Running):
                 self.moved = max(self.moved, answer.moved)
+                if answer.moved != moved:
+                    moved, since = answer.moved, clock.time()
+                elif not self.upload and clock.time() - since > stall_seconds:
+                    self.give_up(f"{self.node.name} stands still")
+                    return
             again()
 
         def again() -> None:
-            self._watch = asyncio.get_running_loop().call_later(seconds, look)
+            pause = stall_seconds / 2 if self.moved else answer_seconds
+            self._watch = clock.call_later(pause, look)
 
-        self._answer_seconds = seconds
         again()
 
     def give_up(self, why: str) -> None:
@@ -260,6 +270,11 @@ class Transfer:
         if not self.over:
             self.node.tell(link.Cancel(self.ticket))
             self._cut_by(why)
+
+    def _unanswered(self) -> None:
+        if self.node.online and not self.over:
+            self.node.hangs()
+        self.give_up(f"{self.node.name} doesn't answer")
 
     def left_alone(self) -> None:
         """Hear that the node's link has ended."""

@@ -104,13 +104,15 @@ class Download:
             return
         self._asked = time.monotonic()
         self._answer = answer = asyncio.get_running_loop().create_future()
-        name = self.node.name
+        node = self.node
 
         def heard(body: link.Body | None) -> None:
             if answer.done():
                 return
             if body is None:
-                answer.set_result(errors.Unavailable(f"{name} doesn't answer"))
+                if node.online:
+                    node.hangs()
+                answer.set_result(errors.Unavailable(f"{node.name} doesn't answer"))
             elif isinstance(body, link.No):
                 answer.set_result(refusal(body.refusal, body.subject))
             else:
@@ -181,9 +183,8 @@ class Download:
             raise errors.TransferCut("the upload of this file was cut")
 
     def _blame(self, refused: errors.Refused) -> None:
-        if self.replica and isinstance(refused, errors.Damaged | errors.Failed | errors.Unavailable):
-            volume = None if isinstance(refused, errors.Unavailable) else self.live.number
-            self._roster.conduct.trouble(self.node.name, volume, str(refused), time.monotonic())
+        if self.replica and isinstance(refused, errors.Damaged | errors.Failed):
+            self._roster.conduct.trouble(self.node.name, self.live.number, str(refused), time.monotonic())
 
     def _verdict(self, refused: errors.Refused) -> errors.Refused:
         """Give what the client is told: not that all is lost, as long as a copy may be good."""

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from argosy import errors
@@ -124,7 +125,7 @@ class Direct:
         """See `Channel`."""
         del node, inward
         start(self._transfer)
-        self._transfer.watch(self._carriage.answer_seconds)
+        self._transfer.watch(self._carriage.answer_seconds, self._carriage.config.stall_seconds)
         return await self._transfer.outcome()
 
     async def list(self, pages: Iterator[bytes]) -> int:
@@ -157,7 +158,7 @@ class Active:
         self._transfer = Transfer(node)
         self._transfer.dial(self._host, self._port, tls=self._protected)
         start(self._transfer)
-        self._transfer.watch(self._carriage.answer_seconds)
+        self._transfer.watch(self._carriage.answer_seconds, self._carriage.config.stall_seconds)
         done = await self._transfer.outcome()
         # A second connection to a port that has had one would be believed by nobody, or by the wrong one.
         self.untouched = not (inward or done.met or self._was_cut)
@@ -224,12 +225,12 @@ class Passive:
         if inward:  # a client that sends nothing wouldn't find out
             transfer.when_failed(self._cut_ends)
         else:
-            transfer.when_failed(self._node_failed)
-            transfer.when_alone = self._left_alone
+            transfer.when_failed(partial(self._node_failed, leg))
+            transfer.when_alone = partial(self._left_alone, transfer)
         far: socket.socket | None = None
         try:
             start(transfer)
-            transfer.watch(self._carriage.answer_seconds)
+            transfer.watch(self._carriage.answer_seconds, self._carriage.config.stall_seconds)
             far = await leg.ready()
             _check_node(far, node)
             client = await self._client.ready()
@@ -296,17 +297,16 @@ class Passive:
             self._transfer.cancel()
         self._cut_ends()
 
-    def _node_failed(self) -> None:
+    def _node_failed(self, leg: DataConnection) -> None:
         """The node's part of a download ended badly; the client needn't know, as long as it got nothing."""
-        if self._node_leg:
-            self._node_leg.cut()
-        if self._relay and self._relay.touched:
+        leg.cut()
+        if leg is self._node_leg and self._relay and self._relay.touched:  # else another node is at it by now
             self._client.cut()
 
-    def _left_alone(self) -> None:
+    def _left_alone(self, transfer: Transfer) -> None:
         """The node's link broke; while nothing has come another one can do it at once."""
-        if self._transfer and not (self._relay and self._relay.touched):
-            self._transfer.lose()
+        if not (self._relay and self._relay.touched):
+            transfer.lose()
 
     def _cut_ends(self) -> None:
         self._client.cut()
