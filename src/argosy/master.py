@@ -19,6 +19,7 @@ from argosy.cluster.proving import Proving
 from argosy.cluster.rebalancing import Rebalancing
 from argosy.cluster.relocating import Relocating
 from argosy.cluster.repair import Repair
+from argosy.cluster.retention import Retention
 from argosy.cluster.roster import Roster
 from argosy.cluster.rules import Rules
 from argosy.cluster.upkeep import Upkeep
@@ -102,6 +103,7 @@ async def serve(config: Master) -> None:
         )
         door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, certificate, visitors, bans))
         addresses = {"ftp": "", "ftps": "", "link": ""}
+        retention = Retention(config, catalogue, roster, repair, owed=upkeep.wake)
         rebalancing = Rebalancing(config, catalogue, repair)
         office = Office(
             config,
@@ -128,6 +130,7 @@ async def serve(config: Master) -> None:
             tasks.create_task(upkeep.run())
             tasks.create_task(repair.run())
             tasks.create_task(rebalancing.run())
+            tasks.create_task(retention.run())
             tasks.create_task(verifier.run())
             tasks.create_task(proving.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))

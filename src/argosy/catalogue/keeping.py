@@ -36,6 +36,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Files that haven't changed for so long go to `archive_to`."""
     archive_to: tuple[str, ...] | None = None
     """Labels or names of nodes."""
+    retention_days: float | None = None
+    """Files that haven't changed for so long are deleted."""
     repair_delay_seconds: float | None = None
     """A node away for longer isn't reckoned with."""
     flush: bool | None = None
@@ -117,6 +119,26 @@ class Shift:
     """There is a copy on the target."""
     gone: bool = False
     """There is none on the source any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A file that has outlived its retention and will go."""
+
+    file: int
+    ver: int
+    noted_ns: int
+    """Since when that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """How much has outlived its retention and will go."""
+
+    files: int
+    bytes: int
+    first_ns: int
+    """Since when that is known of the first of them; 0: there are none."""
 
 
 @dataclass(frozen=True, slots=True)

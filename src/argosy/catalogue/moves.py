@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from argosy.catalogue.ground import Ground
-from argosy.catalogue.keeping import Errand, Left, Shift
-from argosy.catalogue.store import moving
+from argosy.catalogue.keeping import Errand, Leaving, Left, Mark, Shift
+from argosy.catalogue.model import Removal
+from argosy.catalogue.store import expiring, moving
 
 
 class Moves(Ground):
@@ -47,6 +48,33 @@ class Moves(Ground):
     def mean_file(self) -> tuple[int, int]:
         """Give how many files there are among the newest, and their bytes."""
         return self._engine.read(moving.mean_file)
+
+    async def mark_outlived(self, found: Sequence[tuple[int, int]]) -> None:
+        """Note files that have outlived their retention, by FileId and version; they go a while later."""
+        await self._engine.write(expiring.mark, found, self._now())
+
+    async def unmark_outlived(self, files: Sequence[int]) -> None:
+        """Note no longer that files will go."""
+        await self._engine.write(expiring.unmark, files)
+
+    def outlived(self, after: int, limit: int) -> list[Mark]:
+        """Give a page of the files that will go, in order of FileIds from behind one."""
+        return self._engine.read(expiring.marked, after, limit)
+
+    def leaving(self) -> Leaving:
+        """Count the files that will go."""
+        return self._engine.read(expiring.leaving)
+
+    async def retire(self, files: Sequence[tuple[int, int]], *, by: str = "") -> Removal:
+        """Take files out of the tree that are too old.
+
+        Args:
+            files: FileId and the version that was looked at. One that has another by now, or to which
+                something is being uploaded, stays.
+            by: Who does.
+        """
+        del by
+        return await self._engine.write(expiring.retire, files, self._now(), durable=True)
 
     def errand(self, name: str) -> Errand | None:
         """Give an errand, if there is one of this name."""

@@ -158,6 +158,7 @@ def status_text(document: Document) -> str:
         ("suspects", document["suspects"]),
         ("to delete", document["tombstones"]),
         *([("matters", f"{len(document['matters'])}; argosy matters")] if document.get("matters") else []),
+        *_leaving(document.get("leaving", {"files": 0})),
         *_copies(document["copies"]),
         *_proof(document),
     ]
@@ -186,6 +187,14 @@ def _proof(document: Document) -> list[tuple[str, str]]:
             told = "not yet"
         lines.append(("scrub", f"{one['node']} {one['store_id'][:8]}: {told}, {one['bad']} bad"))
     return lines
+
+
+def _leaving(leaving: Document) -> list[tuple[str, str]]:
+    """Say what has outlived its retention and will go; nothing, where nothing has."""
+    if not leaving["files"]:
+        return []
+    soon = tables.span(leaving["first_seconds"] or 0.0)
+    return [("will go", f"{_files(leaving)}, older than retention allows, the first in {soon}")]
 
 
 def _copies(copies: Document) -> list[tuple[str, str]]:

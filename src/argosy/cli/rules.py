@@ -15,7 +15,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import NOTHING_SAID, Wish
 from argosy.catalogue.model import TreePath
 from argosy.catalogue.people import parts
-from argosy.cli import grammar, tables
+from argosy.cli import grammar, preview, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
 from argosy.cluster.rules import DEFAULT, FIELDS
@@ -55,6 +55,13 @@ def declare(to: grammar.Add) -> None:
             help="files unchanged for so long, as 30 or 12w, go to the archive; 0: never",
         )
         word.add_argument(
+            "--retention",
+            dest="retention_days",
+            type=grammar.days,
+            metavar="DAYS",
+            help="files unchanged for so long are deleted, a while after that was told; 0: never",
+        )
+        word.add_argument(
             "--repair-delay",
             dest="repair_delay_seconds",
             type=grammar.span,
@@ -63,6 +70,7 @@ def declare(to: grammar.Add) -> None:
         )
         word.add_argument("--flush", type=yes_or_no, metavar="yes|no", help="to the disk before 226")
     grammar.dir_or_config(grammar.word(inner, "list", show_all))
+    preview.declare(inner)
 
 
 def change(arguments: argparse.Namespace) -> int:
@@ -141,8 +149,8 @@ def _checked(wish: Wish) -> Wish:
     delay = DEFAULT.repair_delay_seconds if wish.repair_delay_seconds is None else wish.repair_delay_seconds
     try:
         check_copies("rule", copies, 1 if wish.acknowledged is None else wish.acknowledged, delay)
-        if wish.archive_after_days is not None or wish.archive_to is not None:
-            check_ages("rule", wish.archive_after_days or 0.0, wish.archive_to or ())
+        ages = wish.archive_after_days or 0.0, wish.archive_to or (), wish.retention_days or 0.0
+        check_ages("rule", *ages)
     except ConfigError as error:
         raise BadArgument(error.subject) from None
     return wish

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.keeping import Stock
+from argosy.catalogue.keeping import Job, Stock
 from argosy.catalogue.model import Membership
 from argosy.cluster.repairing import SECOND_NS, Place
 from argosy.cluster.rounds import again
@@ -198,7 +198,14 @@ class Audit:
         """Search in a thread, note what needs something done, and rest for as long as it took."""
         begin = time.monotonic()
         survey = self._surveyor.survey()
-        jobs = await asyncio.to_thread(lambda: survey.jobs(search()))
+
+        def look() -> tuple[list[Job], list[tuple[int, int]]]:
+            stocks = search()
+            return survey.jobs(stocks), survey.outlived(stocks)
+
+        jobs, outlived = await asyncio.to_thread(look)
+        if outlived:
+            await self._catalogue.mark_outlived(outlived)
         if jobs:
             await self._catalogue.add_jobs(jobs)
             self._found()

@@ -27,6 +27,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[str, ...] = ()
     archive_after_days: float = 0.0
     archive_to: tuple[str, ...] = ()
+    retention_days: float = 0.0
     repair_delay_seconds: float = 600.0
     flush: bool = True
 
@@ -37,6 +38,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         if entry.unchanged_ns > now_ns - int(self.archive_after_days * DAY_NS):
             return self
         return msgspec.structs.replace(self, only=self.archive_to, require=(), archive_after_days=0.0)
+
+    def goes_ns(self, entry: Entry) -> int | None:
+        """Say when a file will have outlived its retention; None: never."""
+        return entry.unchanged_ns + int(self.retention_days * DAY_NS) if self.retention_days else None
 
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -73,7 +78,7 @@ class Book:
             key=lambda one: -len(one[0]),
         )
         said: list[Rule | Wish] = [*(rule for _, _, rule in self._sections), *wishes.values()]
-        self.keeps = any(one.copies or one.only or one.archive_to for one in said)
+        self.keeps = any(one.copies or one.only or one.archive_to or one.retention_days for one in said)
         """Whether anybody wants copies, or files elsewhere; else nothing is copied or taken away by rules."""
         delays = [one.repair_delay_seconds for one in (DEFAULT, *said)]
         self.shortest_delay = min(delay for delay in delays if delay is not None)

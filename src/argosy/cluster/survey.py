@@ -91,6 +91,16 @@ class Survey:
             return CONTENT, 0
         return scene.plan(stock), scene.danger(stock)
 
+    def outlived(self, stocks: Iterable[Stock]) -> list[tuple[int, int]]:
+        """Give files that have outlived their retention, with the version that was looked at."""
+        found = []
+        for stock in stocks:
+            scene, entry = self._scene(stock), stock.entry
+            goes_ns = scene.rule.goes_ns(entry) if scene and entry.ver else None
+            if goes_ns is not None and goes_ns <= self.now_ns:
+                found.append((entry.id, entry.ver))
+        return found
+
     def settled(self, stock: Stock) -> bool:
         """Say whether nothing is to be done for a file, now or later."""
         scene = self._scene(stock)

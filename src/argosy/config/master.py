@@ -200,6 +200,8 @@ class Section(Table, frozen=True, kw_only=True):
     """Files that haven't changed for so long go to `archive_to`; 0: never."""
     archive_to: tuple[str, ...] = ()
     """Labels or names of nodes: where they go."""
+    retention_days: float = 0.0
+    """Files unchanged for so long are deleted, `repair.grace_seconds` after that was told; 0: never."""
     repair_delay_seconds: float = 600.0
     """A node away for longer is no longer reckoned with, and its copies are made elsewhere."""
 
@@ -254,6 +256,8 @@ class Repair(Table, frozen=True, kw_only=True):
     """How long the part of a copy that was cut is kept, to be gone on with."""
     audit_seconds: float = 86_400.0
     """How often all files are looked at, whether they have the copies that are wanted."""
+    grace_seconds: float = 86_400.0
+    """A file that has outlived its `retention_days` is told of for so long before it goes."""
     retry_first_seconds: float = 5.0
     """Pause before a file is tried again whose copies couldn't be made; it doubles with each try."""
     retry_most_seconds: float = 3_600.0
@@ -316,7 +320,9 @@ def check_copies(where: str, copies: int, acknowledged: int, repair_delay_second
         )
 
 
-def check_ages(where: str, archive_after_days: float, archive_to: Sequence[str]) -> None:
+def check_ages(
+    where: str, archive_after_days: float, archive_to: Sequence[str], retention_days: float
+) -> None:
     """See that what is wanted of old files makes sense.
 
     Raises:
@@ -324,6 +330,8 @@ def check_ages(where: str, archive_after_days: float, archive_to: Sequence[str])
     """
     if not 0 <= archive_after_days <= MOST_DAYS:
         raise ConfigError(f"{where}.archive_after_days: want 0 to {MOST_DAYS:g}, got {archive_after_days:g}")
+    if not 0 <= retention_days <= MOST_DAYS:
+        raise ConfigError(f"{where}.retention_days: want 0 to {MOST_DAYS:g}, got {retention_days:g}")
     if bool(archive_after_days) != bool(archive_to):
         raise ConfigError(f"{where}: archive_after_days and archive_to go together")
 
@@ -362,7 +370,8 @@ def load_master(path: Path) -> Master:
         if not section.path.startswith("/"):
             raise ConfigError(f"sections.{name}.path: want an absolute path, got {section.path!r}")
         check_copies(f"sections.{name}", section.copies, section.acknowledged, section.repair_delay_seconds)
-        check_ages(f"sections.{name}", section.archive_after_days, section.archive_to)
+        ages = section.archive_after_days, section.archive_to, section.retention_days
+        check_ages(f"sections.{name}", *ages)
     return msgspec.structs.replace(
         master,
         paths=Paths(keys=str(at / master.paths.keys), run=str(at / master.paths.run)),
@@ -385,6 +394,8 @@ def _check_findings(findings: Findings) -> None:
 def _check_repair(repair: Repair) -> None:
     if not 1 <= repair.batch_files <= 2_000 or repair.batch_bytes < 1 or repair.copies_per_node < 1:
         raise ConfigError("repair: batch_files wants 1 to 2000, batch_bytes and copies_per_node at least 1")
+    if repair.grace_seconds < 0:
+        raise ConfigError("repair.grace_seconds: want 0 or more")
     if repair.node_bytes_per_second < 0 or repair.seconds <= 0 or repair.part_seconds < 0:
         raise ConfigError("repair: seconds wants more than 0, the others not less")
     if repair.acknowledge_seconds <= 0:

@@ -95,6 +95,10 @@ def _errands(db: sqlite3.Connection) -> None:
         "CREATE TABLE shift(file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
         " source INTEGER NOT NULL, target INTEGER NOT NULL) WITHOUT ROWID"
     )
+    db.execute(
+        "CREATE TABLE expiry(file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
+        " ver BIGINT NOT NULL, noted_ns BIGINT NOT NULL) WITHOUT ROWID"
+    )
 
 
 def _stale_disks(db: sqlite3.Connection) -> None:

@@ -111,6 +111,11 @@ TABLES = (
         file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,
         source INTEGER NOT NULL, target INTEGER NOT NULL
     ) WITHOUT ROWID""",
+    # Files that have outlived their retention, the version that has, and since when that is known.
+    """CREATE TABLE expiry(
+        file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,
+        ver BIGINT NOT NULL, noted_ns BIGINT NOT NULL
+    ) WITHOUT ROWID""",
     # What the administrator has ordered and that takes long. files, bytes: to be done when it began.
     """CREATE TABLE errand(
         name TEXT NOT NULL PRIMARY KEY, begun_ns BIGINT NOT NULL, files BIGINT NOT NULL,

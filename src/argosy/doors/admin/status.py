@@ -41,6 +41,7 @@ async def status(office: Office, _: link.AskStatus) -> Document:
         "conflict_paths": [text(path) for path in office.catalogue.conflicts(SHOWN)],
         "suspects": counts.suspects,
         "tombstones": counts.tombstones,
+        "leaving": _leaving(office),
         "matters": [
             {"topic": matter.topic, "last": matter.last_ns / 1e9, "sentence": matter.sentence}
             for matter in office.catalogue.matters()[:SHOWN]
@@ -62,6 +63,14 @@ async def refresh(office: Office, _: link.AskRefresh) -> Document:
     await office.accounts.refresh()
     office.repair.refresh()
     return {}
+
+
+def _leaving(office: Office) -> Document:
+    """Tell what has outlived its retention and will go."""
+    told = office.catalogue.leaving()
+    ago = (time.time_ns() - told.first_ns) / 1e9 if told.files else 0.0
+    left = max(0.0, office.config.repair.grace_seconds - ago) if told.files else None
+    return {"files": told.files, "bytes": told.bytes, "first_seconds": left and round(left, 1)}
 
 
 def _copies(report: Report) -> Document:
