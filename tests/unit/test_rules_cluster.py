@@ -105,7 +105,6 @@ def test_each_field_is_what_its_origin_says(wishes: dict[int, Wish]) -> None:
         ((config.MOST_COPIES + 1, 1, 0.0), "copies"),
         ((2, 3, 0.0), "acknowledged"),
         ((2, 0, 0.0), "acknowledged"),
-        ((2, 2, 0.0), "acknowledged"),
         ((2, 1, -1.0), "repair_delay_seconds"),
         ((2, 1, float("nan")), "repair_delay_seconds"),
     ],
