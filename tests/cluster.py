@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -104,6 +106,7 @@ class Cluster:
         self.config = msgspec.convert(tables, config.Master)
         self.authority = Authority.open(directory / "keys")
         self.authority.issue_master()
+        self.authority.issue_ftp(["127.0.0.1"])
         self.address = ""
         self.machines: dict[str, Machine] = {}
         self.roster = Roster()
@@ -122,9 +125,10 @@ class Cluster:
         rules = Rules(self.config.sections, self.catalogue.wishes)
         self.verifier = Verifier(self.config, self.catalogue, self.roster, owed=upkeep.wake)
         self.proving = Proving(self.config, self.catalogue, self.roster, self.verifier)
+        directory = self.directory / "keys"
         server = LinkServer(
             *(self.config, self.catalogue, self.roster, self.authority),
-            lambda: (b"", b""),
+            lambda: ((directory / "ftp.pem").read_bytes(), (directory / "ftp.key").read_bytes()),
             judge=self.verifier.judge,
         )
         self.repair = Repair(
@@ -264,6 +268,19 @@ class Cluster:
         node.tell(link.Commit(live.store_id, [link.CommitPart(*placement)]))
         return entry
 
+    async def fetch(self, name: str, text: str, *, tls: bool = False) -> tuple[bytes, str]:
+        """Download a file from a node, as a client would by PRET; give what came, and the node's refusal."""
+        node, live, entry = self.node(name), self.volume(name), self.entry(text)
+        (replica,) = [one for one in self.catalogue.replicas(entry.id) if one.node == name]
+        transfer = Transfer(node)
+        port = await node.draw_port(5)
+        transfer.expect(port, peer="127.0.0.1", tls=tls)
+        transfer.send(replica, live.store_id, size=entry.size, offset=0, as_text=False)
+        context = ssl.create_default_context(cafile=str(self.directory / "keys/authority.pem"))
+        client = await dialled(port)
+        got = await asyncio.to_thread(_all_of, client, context if tls else None)
+        return got, (await transfer.outcome()).refusal
+
     def batch(self, source: str, target: str, *paths: str) -> Batch:
         """Ask for files to be copied."""
         items = []
@@ -280,6 +297,17 @@ class Cluster:
         """Wait until a file lies on a node's disk in its place."""
         at = self.machines[name].root / loc
         await self.until(lambda: at.exists() and at.read_bytes() == content)
+
+
+def _all_of(client: socket.socket, context: ssl.SSLContext | None) -> bytes:
+    """Read to the end, or to the reset."""
+    data = bytearray()
+    with contextlib.suppress(OSError), client:
+        made = context.wrap_socket(client, server_hostname="127.0.0.1") if context else client
+        with made:
+            while piece := made.recv(65_536):
+                data += piece
+    return bytes(data)
 
 
 @contextlib.asynccontextmanager

@@ -286,3 +286,26 @@ async def test_what_is_in_the_quarantine_goes_in_time_while_there_is_a_good_copy
         await site.until(lambda: findings(site)[0].became is Became.PURGED)
         assert not kept(site.machines["n2"], findings(site)[0]).exists()
         await site.lies("n2", "f", CONTENT)
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000, 3_000_000])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_client_never_gets_the_whole_of_a_bad_copy(tmp_path: Path, size: int, *, tls: bool) -> None:
+    async with cluster(tmp_path, **TWO, **QUICK) as site:
+        for name in ("n1", "n2"):
+            await site.join(name)
+        content = os.urandom(size)
+        await site.upload("n1", "/f", content)
+        await two_copies(site, "/f")
+        await site.lies("n1", "f", content)
+        assert await site.fetch("n1", "/f", tls=tls) == (content, "")  # the good one
+        flip(site.machines["n1"], "f", at=size // 2)
+        if size > 1_000_000 and not tls:
+            return  # the kernel sends it by itself: the scrub's business
+        got, refusal = await site.fetch("n1", "/f", tls=tls)
+        assert refusal == "Failed"
+        assert len(got) < size
+        await site.until(lambda: [one.became for one in findings(site)] == [Became.QUARANTINED])
+        await site.until(lambda: "n1" in site.holders("/f"))
+        await site.lies("n1", "f", content)
+        assert await site.fetch("n1", "/f", tls=tls) == (content, "")

@@ -34,6 +34,9 @@ _ANOTHER = (
 
 Sums = tuple[int | None, bytes | None]
 
+_NEWS_NS = 1_000_000_000
+"""After so long a volume's list has told that a copy went. One that came before would be taken for it."""
+
 
 def judge(
     db: sqlite3.Connection,
@@ -197,7 +200,7 @@ def moved(
     files = {
         db.execute("SELECT file FROM finding WHERE id = ?", (number,)).fetchone()[0] for number in numbers
     }
-    jobs.note(db, files, wants, now_ns)
+    jobs.note(db, files, wants, now_ns + _NEWS_NS)
 
 
 def _become(db: sqlite3.Connection, numbers: Sequence[int], became: int, now_ns: int) -> None:

@@ -59,14 +59,15 @@ def _volumes(office: Office, name: str) -> list[Document]:
 
 
 def _told(run: Run) -> Document:
-    left_files, left_bytes = max(run.files - run.read_files, 0), max(run.size - run.read_size, 0)
+    left = 0 if run.over else max(run.files - run.read_files, 1)  # what isn't counted yet is one at least
+    left_bytes = max(run.size - run.read_size, 0)
     return {
         "path": text(run.path),
         "done": run.over,
         "failed": run.failed,
         "counted": run.counted,
-        "total": {"files": run.files, "bytes": run.size},
-        "left": {"files": left_files if run.over else max(left_files, 1), "bytes": left_bytes},
+        "total": {"files": run.read_files + left, "bytes": run.read_size + left_bytes},
+        "left": {"files": left, "bytes": left_bytes},
         "obstacles": [],
         "good": run.good,
         "away": run.away,

@@ -10,6 +10,8 @@ from argosy import errors
 from argosy.node.data import transfer
 from argosy.node.data.arrival import Following, within
 from argosy.node.data.ticket import Ticket
+from argosy.node.disk.checksums import Expected
+from argosy.node.disk.journal import Row
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
 
@@ -38,6 +40,8 @@ class Carrying:
         """
         connection = ticket.connection
         assert connection is not None
+        row = self._known(order)
+        whole = row is not None and order.offset == 0
         try:
             descriptor, extent = self._opened(ticket, order)
             if order.size != link.ARRIVING:
@@ -51,14 +55,24 @@ class Carrying:
                     as_text=order.ascii,
                     block_bytes=self._block_bytes,
                     progress=ticket.progress,
+                    expected=Expected(row.digest) if whole and row and row.digest else None,
                 )
             finally:
                 os.close(descriptor)
-        except BaseException:
+        except BaseException as error:
             connection.abort()  # the client mustn't take it for a whole file
+            if row and isinstance(error, errors.Failed):
+                self._volumes[order.store_id].doubted(row.loc)
             raise
         connection.close()
         return link.Done(ticket.number, ticket.progress.moved, "", "")
+
+    def _known(self, order: link.Send) -> Row | None:
+        """Say what the journal has of a file that is whole."""
+        volume = self._volumes.get(order.store_id)
+        if volume is None or order.size == link.ARRIVING:
+            return None
+        return volume.holds(order.loc, order.ver, order.size)
 
     def peek(self, order: link.Send | link.Peek) -> None:
         """Read the first byte of what is to be sent: now it can still come from elsewhere.

@@ -26,7 +26,7 @@ from argosy.net import pipe
 from argosy.node.data.lines import FromWire, ToWire
 from argosy.node.data.summing import Follower, core_to_spare
 from argosy.node.disk import roots
-from argosy.node.disk.checksums import Summing, Sums
+from argosy.node.disk.checksums import Expected, Summing, Sums
 from argosy.node.disk.pace import Pace
 
 _SENDFILE_BYTES = 4 << 20
@@ -136,18 +136,37 @@ def send(
     as_text: bool,
     block_bytes: int,
     progress: Progress,
+    expected: Expected | None = None,
 ) -> None:
     """Send a file's bytes from `offset` up to the end of its `extent`, and never more.
+
+    Args:
+        made: The data connection.
+        descriptor: The file.
+        offset: The first byte to send.
+        extent: How far the file reaches.
+        as_text: Turn LF into CRLF.
+        block_bytes: Read this much at once where the kernel can't send by itself.
+        progress: Counted up.
+        expected: What a whole file must add up to. What the kernel sends by itself, a large file on a plain
+            connection, passes nobody who could add it up.
 
     Raises:
         TransferCut: The client went, or stood still for too long, or the file's own upload was cut.
         Damaged: The file became shorter meanwhile. The client must not take it for whole: reset.
-        Failed: The disk can't read it. Likewise.
+        Failed: The disk can't read it, or it isn't what is expected. Likewise.
     """
-    if as_text or isinstance(made, ssl.SSLSocket):
+    small = expected is not None and extent.beyond(offset) <= block_bytes
+    if as_text or small or isinstance(made, ssl.SSLSocket):
         view = _buffer(block_bytes)
         _send_blocks(
-            made, descriptor, offset=offset, extent=extent, view=view, as_text=as_text, progress=progress
+            *(made, descriptor),
+            offset=offset,
+            extent=extent,
+            view=view,
+            as_text=as_text,
+            progress=progress,
+            expected=expected,
         )
     else:
         _send_file(made, descriptor, offset, extent, progress)
@@ -325,10 +344,13 @@ def _send_blocks(
     view: memoryview,
     as_text: bool,
     progress: Progress,
+    expected: Expected | None,
 ) -> None:
     turned = ToWire() if as_text else None
     while (size := extent.beyond(offset)) > offset:
         count = _read(descriptor, view[: size - offset], offset)
+        if expected:
+            expected.add(view[:count], last=offset + count == size)
         send_all(made, memoryview(turned.turn(bytes(view[:count]))) if turned else view[:count], progress)
         offset += count
         progress.sent(made)

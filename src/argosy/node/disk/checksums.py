@@ -51,6 +51,24 @@ class Summing:
         return Sums(self._crc32, self._digest.digest())
 
 
+class Expected:
+    """What the bytes of a file must add up to, while they are sent."""
+
+    def __init__(self, digest: bytes) -> None:
+        self._wanted = digest
+        self._found = xxhash.xxh3_128()
+
+    def add(self, block: memoryview, *, last: bool) -> None:
+        """Add the next bytes, before they are sent: nobody gets the last ones of a file that is bad.
+
+        Raises:
+            Failed: These are the last, and it is.
+        """
+        self._found.update(block)
+        if last and self._found.digest() != self._wanted:
+            raise Failed("its checksum is wrong")
+
+
 class _Crc32:
     def __init__(self) -> None:
         self._value = 0

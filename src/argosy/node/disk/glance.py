@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import stat
 
+import xxhash
+
 from argosy.node.disk.volume import Volume
 
 
 def read_now(volume: Volume, loc: bytes, ver: int, offset: int, into: memoryview) -> bool:
     """Read the end of a small file, if it lies in place and all that is needed is in memory.
 
-    What is uncertain is left to `Volume.read`: the journal is not locked here, so a file counts only with the
-    very size and time of its row.
+    What is uncertain, or isn't what its checksum says, is left to `Volume.read`: the journal is not locked
+    here, so a file counts only with the very size and time of its row.
 
     Args:
         volume: Whose file.
@@ -29,8 +31,11 @@ def read_now(volume: Volume, loc: bytes, ver: int, offset: int, into: memoryview
         return False
     try:
         found = os.fstat(descriptor)
-        if (found.st_size, found.st_mtime_ns) != known or not stat.S_ISREG(found.st_mode):
+        if (found.st_size, found.st_mtime_ns) != known[:2] or not stat.S_ISREG(found.st_mode):
             return False
-        return volume.root.read_now(descriptor, into, offset)
+        if not volume.root.read_now(descriptor, into, offset):
+            return False
+        # One that is wrong is left to who refuses it.
+        return offset > 0 or known[2] is None or xxhash.xxh3_128_digest(into) == known[2]
     finally:
         os.close(descriptor)

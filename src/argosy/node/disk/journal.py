@@ -59,7 +59,7 @@ _LATER = (
 
 _COLUMNS = "loc, size, mtime_ns, ver, crc32, digest, seq, gone, file, named_ns, path"
 _SELECT = f"SELECT {_COLUMNS} FROM file "  # noqa: S608 - constant
-_GLANCE = "SELECT ver, size, mtime_ns FROM file WHERE loc = ? AND gone = 0"
+_GLANCE = "SELECT ver, size, mtime_ns, digest FROM file WHERE loc = ? AND gone = 0"
 _INSERT = f"INSERT OR REPLACE INTO file({_COLUMNS}) VALUES "  # noqa: S608 - constant
 _VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -205,8 +205,8 @@ class Journal:
         rows = self._rows("WHERE ver = ? AND ver > 0 AND gone = 0 LIMIT 1", ver)
         return rows[0] if rows else None
 
-    def glance(self, loc: bytes, ver: int) -> tuple[int, int] | None:
-        """Say which size and time a version has at a loc, without waiting for who is writing.
+    def glance(self, loc: bytes, ver: int) -> tuple[int, int, bytes | None] | None:
+        """Say which size, time and XXH3 a version has at a loc, without waiting for who is writing.
 
         For the event loop, and for it alone. None: it isn't known there; ask `find` and `part`.
         """
@@ -216,7 +216,7 @@ class Journal:
             return None
         if row is None or (ver and row[0] not in (ver, 0)):
             return None
-        return row[1], row[2]
+        return row[1], row[2], row[3]
 
     def page(self, after: bytes, limit: int) -> list[Row]:
         """Give files that are there, in order of loc."""

@@ -129,6 +129,12 @@ class Volume:
             raise Damaged(loc)
         return descriptor
 
+    def holds(self, loc: bytes, ver: int, size: int) -> Row | None:
+        """Give the row of a version that lies in its place, wherever that is by now."""
+        with self.journal.lock:
+            row = (self.journal.find_version(ver) if ver else None) or self.journal.find(loc)
+        return row if row and row.size == size and (row.ver in (ver, 0) or not ver) else None
+
     def read_upload(self, upload: int) -> int:
         """Open an upload that is arriving, or has just arrived.
 
