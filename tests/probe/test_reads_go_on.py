@@ -18,7 +18,7 @@ import pytest
 
 from gateways import Gateway, nfs
 from probe.processes import MASTER, Processes
-from running import ARGOSY, PASSWORD, needs, run
+from running import ARGOSY, PASSWORD, USER, needs, run
 from talking import Talk, address, everything
 
 LOST_SECONDS = 12.0
@@ -182,6 +182,29 @@ def test_a_node_whose_copy_became_shorter_is_replaced_unseen(site: Processes, wa
         reader = Reader(talk, way, path)
         reader.plan()
         assert reader.fetch() == CONTENT
+
+
+@pytest.mark.parametrize("way", ["--ssl-reqd --ftp-pret", "--ssl-reqd", "--ftp-port 127.0.0.1"])
+@pytest.mark.parametrize("fault", ["hangs", "was killed", "has lost the file"])
+async def test_curl_notices_nothing(site: Processes, tmp_path: Path, way: str, fault: str) -> None:
+    with Talk(site) as talk:
+        path = await asyncio.to_thread(stored, site, talk)
+    copies_, (first, _) = await asyncio.to_thread(lambda: (copies(site, path), ranked(site, path)))
+    words = (
+        *(needs("curl"), "-sS", "--cacert", str(site.authority), "-u", f"{USER}:{PASSWORD}"),
+        *(*way.split(), "-o", str(tmp_path / "f"), f"ftp://{site.host}:{site.port}{path}"),
+    )
+    if fault == "hangs":
+        with stopped(site, first):
+            code, _, complaints = await run(*words)
+    else:
+        if fault == "was killed":
+            site.kill(first)
+        else:
+            copies_[first].unlink()
+        code, _, complaints = await run(*words)
+    assert code == 0, complaints
+    assert (tmp_path / "f").read_bytes() == CONTENT
 
 
 def test_a_node_that_hangs_after_227_is_given_up_and_the_next_try_goes_elsewhere(site: Processes) -> None:
