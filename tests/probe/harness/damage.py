@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from probe.harness.disks import Disk
 from probe.harness.model import Tree
 from probe.harness.plan import Fault
 from probe.harness.report import Record
-from probe.harness.yard import ruled_by
+from probe.harness.yard import acknowledged, ruled_by
+
+REPAIRED_SECONDS = 60.0
+"""So long after a disk was taken away its copies may be missing still."""
 
 
 def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Record) -> None:
@@ -21,8 +25,11 @@ def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Re
             held = {one.digest for one in known.possible if one is not None}
             if held & here and not held & elsewhere and not known.lost:
                 known.lost = "new-disk"
+                if acknowledged(path) > 1 and not held & record.flipped and _long_ago(record.destroyed):
+                    record.find(f"{path} was acknowledged with several copies, and has this one alone")
                 record.lost[ruled_by(path)] += 1
                 record.say(f"{path} lay on the disk of {name} alone")
+    record.destroyed = time.monotonic()
 
 
 def flip(disks: Mapping[str, Disk], fault: Fault, trees: Sequence[Tree], record: Record) -> None:
@@ -40,6 +47,11 @@ def flip(disks: Mapping[str, Disk], fault: Fault, trees: Sequence[Tree], record:
             record.say(f"#{fault.number}: a bit turned over in {loc} on {fault.target}")
             return
     record.say(f"#{fault.number}: nothing to flip on {fault.target}")
+
+
+def _long_ago(destroyed: float) -> bool:
+    """Whether the copies that the last new disk took have been made again since."""
+    return time.monotonic() - destroyed > REPAIRED_SECONDS
 
 
 def _good(disks: Mapping[str, Disk], *, but: str = "", only: str = "") -> Iterator[str]:

@@ -15,7 +15,7 @@ from probe.harness.caller import Caller
 from probe.harness.faults import Windows
 from probe.harness.model import Content, Known, Tree, digest
 from probe.harness.report import Record
-from probe.harness.yard import RULES, Yard, ruled_by
+from probe.harness.yard import RULES, Yard, acknowledged, ruled_by
 from soak.visitor import Turned, Way
 from talking import everything, reset
 
@@ -83,6 +83,8 @@ class Worker:
         self._context = ssl.create_default_context(cafile=str(yard.authority))
         self._context.check_hostname = False
         self._began = 0.0
+        self._uploading = ""
+        """What this deed stores."""
 
     @property
     def settled(self) -> bool:
@@ -108,7 +110,7 @@ class Worker:
         while not stop.wait(self._chance.expovariate(1 / self._pause)):
             deeds = DEEDS if self.mode is Mode.ALL else READING
             name = self._chance.choices(list(deeds), [weight for weight, _ in deeds.values()])[0]
-            self._began = time.monotonic()
+            self._began, self._uploading = time.monotonic(), ""
             try:
                 if self._caller is None or turns >= TURNS:
                     self._come()
@@ -178,7 +180,8 @@ class Worker:
         """A "no" for now may come of a fault; any other is wrong: we ask for nothing impossible."""
         caller = self._here
         nodes = None
-        if caller.way is Way.DIRECT and caller.met in self._yard.by_address:
+        alone = acknowledged(self._uploading or "/") == 1  # else a node may be hit that the client never met
+        if caller.way is Way.DIRECT and caller.met in self._yard.by_address and alone:
             nodes = {self._yard.by_address[caller.met]}
         fault = self._windows.explain(nodes, self._began)
         if fault and 400 <= turned.code < 500:
@@ -223,6 +226,7 @@ class Worker:
 
     def _send(self, path: str, line: str, whole: Content, coming: Content, offset: int = 0) -> None:
         """Send the rest of a content; any other answer than 226 leaves open what is there."""
+        self._uploading = path
         try:
             self._here.send(line, coming.content[offset:], offset=offset)
         except (Turned, *_GONE):
@@ -237,6 +241,7 @@ class Worker:
         self._named += 1
         path = f"{self._some_directory()}/f{self._named}"
         self.tree.doubtful(path, content, resumable=True)
+        self._uploading = path
         with self._here._begun(f"STOR {path}") as data:
             with contextlib.suppress(OSError):
                 data.sendall(content.content[: content.size // 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import threading
 import time
@@ -33,6 +34,8 @@ class Record:
     """Errors that a fault explains, by deed, reply and kind of fault."""
     lost: Counter[str] = field(default_factory=Counter)
     """Files of which a new disk took all copies away, by the directory of their rule."""
+    destroyed: float = -math.inf
+    """When a disk was taken away for good last, by the monotonic clock."""
     flipped: set[str] = field(default_factory=set)
     """SHA-256 of files of which a copy got a bit turned over."""
     back: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))

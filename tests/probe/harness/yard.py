@@ -37,6 +37,7 @@ MASTER_SETTINGS: Mapping[str, Mapping[str, object]] = {
         "retry_most_seconds": 5.0,
         "part_seconds": 20.0,
         "seconds": 60.0,
+        "acknowledge_seconds": 10.0,
     },
     "placement": {"reserve_bytes": 16 << 20},
 }
@@ -59,9 +60,15 @@ RULES: Mapping[str, Mapping[str, int]] = {
     "/": {"copies": 2},
     "/both": {"copies": 2, "acknowledged": 2},
     "/three": {"copies": 3},
+    "/all": {"copies": 3, "acknowledged": 3},
     "/one": {"copies": 1},
 }
 """Directories, and what is wanted of the files below them."""
+
+
+def acknowledged(path: str) -> int:
+    """Say how many copies of a path's file there are before 226."""
+    return RULES[ruled_by(path)].get("acknowledged", 1)
 
 
 def ruled_by(path: str) -> str:
