@@ -52,9 +52,9 @@ class Caller(Visitor):
         return answer
 
     def _passive(self, stack: contextlib.ExitStack, line: str) -> socket.socket:
+        self.met = ""
         if self.way is Way.DIRECT:
             self.want(f"PRET {line}", 200)
-        self.met = ""
         answer = self.ask("PASV")
         if answer.code != 227:
             raise Turned(answer.code, f"{line}: {answer.text.decode(errors='replace').strip()}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from probe.harness.load import Mode, Worker
@@ -19,6 +21,14 @@ CLEAN_SECONDS = 60.0
 
 SETTLED_SECONDS = 60.0
 """So long may clients take to see how deeds came out that were cut."""
+
+LEFT: Mapping[str, str] = {
+    "parts": "staging",
+    "files that wait for their places": "unplaced",
+    "files in the trash": "trash",
+    "bad copies": "quarantine",
+}
+"""What must be gone at the end, and the room of a disk where it is."""
 
 RISES: Mapping[str, tuple[float, float]] = {
     "descriptors": (0.2, 24),
@@ -44,14 +54,13 @@ class Checker:
         """Let clients read only; wait for the copies, and compare the disks with what is known."""
         for worker in self._workers:
             worker.mode = Mode.READS
-        try:
-            self._wait("clients to see how it came out", self._all_settled, SETTLED_SECONDS)
-            took = self._wait("all copies to be there", lambda: not self._owed(), WHOLE_SECONDS)
-            self._record.whole.append(took)
-            self._record.say(f"rest: all copies there after {took:.1f} s")
-            self._wait("the disks to be as they should", lambda: not self._disks(), CLEAN_SECONDS)
-        except AssertionError as error:
-            self._record.find(str(error), self._evidence())
+        self._wait("clients to see how it came out", self._all_settled, SETTLED_SECONDS)
+        took = self._wait("all copies to be there", lambda: not self._owed(), WHOLE_SECONDS)
+        self._record.whole.append(took)
+        self._record.say(f"rest: all copies there after {took:.1f} s")
+        took = self._wait("the disks to be as they should", lambda: not self._disks(), CLEAN_SECONDS)
+        self._record.right.append(took)
+        self._record.say(f"rest: all disks right after {took:.1f} s more")
         self._sample()
         for worker in self._workers:
             worker.mode = Mode.ALL
@@ -61,14 +70,9 @@ class Checker:
         for worker in self._workers:
             worker.read_all()
         self._check_why()
-        for what, left in (("parts", self._left("staging")), ("files in the trash", self._left("trash"))):
-            try:
-                self._wait(f"the last {what} to go", lambda left=left: not list(left()), CLEAN_SECONDS)
-            except AssertionError as error:
-                self._record.find(str(error), "\n".join(left()))
-        for room in ("unplaced", "quarantine"):
-            if found := list(self._left(room)()):
-                self._record.find(f"{len(found)} files in {room}", "\n".join(found))
+        for what, room in LEFT.items():
+            left = partial(self._left, room)
+            self._wait(f"the last {what} to go", partial(self._empty, room), CLEAN_SECONDS, left)
         status = self._yard.status()
         if status.get("partial") or status.get("damaged", 0) > sum(self._record.lost.values()):
             self._record.find(f"at the end: {_short(status)}")
@@ -139,16 +143,16 @@ class Checker:
                 if len(good) != copies_of(path) or told["size"] != known.certain.size:
                     self._record.find(f"{path}: argosy why says {told['replicas']}, {told['size']} bytes")
 
-    def _left(self, room: str) -> Any:
-        def left() -> Iterable[str]:
-            for name, disk in self._yard.disks.items():
-                for loc, path in disk.room(room):
-                    try:
-                        yield f"{name}: {room}/{loc}, {path.stat().st_size} bytes"
-                    except FileNotFoundError:
-                        continue
+    def _empty(self, room: str) -> bool:
+        return not self._left(room)
 
-        return left
+    def _left(self, room: str) -> list[str]:
+        found = []
+        for name, disk in self._yard.disks.items():
+            for loc, path in disk.room(room):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(f"{name}: {room}/{loc}, {path.stat().st_size} bytes")
+        return found
 
     # --- processes
 
@@ -186,8 +190,19 @@ class Checker:
 
     # --- waiting
 
-    def _wait(self, what: str, true: Any, seconds: float) -> float:
-        return self._yard.wait_for(what, true, seconds)
+    def _wait(
+        self,
+        what: str,
+        true: Callable[[], object],
+        seconds: float,
+        left: Callable[[], list[str]] | None = None,
+    ) -> float:
+        """Wait until something holds, and give how long that took; that it doesn't is a finding."""
+        try:
+            return self._yard.wait_for(what, true, seconds)
+        except AssertionError as error:
+            self._record.find(str(error), "\n".join(left()) if left else self._evidence())
+            return seconds
 
     def _evidence(self) -> str:
         status = self._yard.status()

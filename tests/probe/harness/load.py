@@ -89,7 +89,7 @@ class Worker:
     @property
     def settled(self) -> bool:
         """Whether all that was left open is known by now."""
-        uncertain = any(len(known.possible) > 1 for _, known in self.tree.known())
+        uncertain = any(len(known.possible) > 1 and not known.lost for _, known in self.tree.known())
         return not uncertain and self._open_question is None
 
     def prepare(self) -> None:
@@ -334,6 +334,8 @@ class Worker:
         except Turned as turned:
             if turned.code == 550 and None in known.possible:
                 self.tree.seen(path, None)
+            elif self._rotten(known) and turned.code == 550 and self._windows.explain(None, self._began):
+                self._record.excuse("download", "550, the good copies are away", "flip")
             elif not (known.lost or (known.part and turned.code in (450, 550))):
                 raise
             return 0
@@ -344,9 +346,13 @@ class Worker:
             self.tree.seen(path, found)
         return len(content)
 
+    def _rotten(self, known: Known) -> bool:
+        """Whether a bit of one of its copies turned over: until that is found, it may be read so."""
+        return any(one and one.digest in self._record.flipped for one in known.possible)
+
     def _wrong(self, path: str, known: Known, content: bytes) -> None:
         came = digest(content)
-        if any(one and one.digest in self._record.flipped for one in known.possible):
+        if self._rotten(known):
             self._record.excuse("download", "226, but a bit is wrong", "flip")
             return
         what = f"{len(content)} bytes ({came[:12]})"
@@ -410,7 +416,7 @@ class Worker:
 
     def _some_to_read(self) -> str:
         """Likewise; but first those of which it isn't known what they are."""
-        open_ones = [path for path, known in self.tree.known() if len(known.possible) > 1]
+        open_ones = [path for path, known in self.tree.known() if len(known.possible) > 1 and not known.lost]
         return self._chance.choice(open_ones) if open_ones else self._some()
 
     def _some_directory(self, path: str = "") -> str:

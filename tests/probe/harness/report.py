@@ -42,6 +42,8 @@ class Record:
     """Seconds from a fault's end until its machine was ready, by kind."""
     whole: list[float] = field(default_factory=list)
     """Seconds of each rest until no file lacked a copy."""
+    right: list[float] = field(default_factory=list)
+    """Seconds after that until all disks were as they should be."""
     figures: dict[str, Any] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -87,6 +89,7 @@ class Record:
             "flipped_files": len(self.flipped),
             "back_seconds": {kind: _spread(seconds) for kind, seconds in sorted(self.back.items())},
             "whole_seconds": _spread(self.whole),
+            "right_seconds": _spread(self.right),
             **self.figures,
             "findings": self.findings,
         }
@@ -110,6 +113,7 @@ class Record:
         for kind, seconds in sorted(self.back.items()):
             lines.append(f"back after {kind}: {_told(seconds)}")
         lines.append(f"all copies there again, at rests: {_told(self.whole)}")
+        lines.append(f"all disks right, after that: {_told(self.right)}")
         lines += [f"{name}: {value}" for name, value in self.figures.items()]
         lines += [f"FINDING {finding}" for finding in self.findings]
         lines.append(

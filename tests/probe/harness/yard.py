@@ -40,6 +40,7 @@ MASTER_SETTINGS: Mapping[str, Mapping[str, object]] = {
         "acknowledge_seconds": 10.0,
     },
     "placement": {"reserve_bytes": 16 << 20},
+    "findings": {"quarantine_seconds": 5.0},
 }
 """So that what takes minutes or a day in life takes seconds here."""
 
@@ -53,6 +54,8 @@ NODE_SETTINGS: Mapping[str, object] = {
     "stop_seconds": 0.5,
     "trash_seconds": 5.0,
 }
+
+SCRUB: Mapping[str, object] = {"days": 15 / 86_400, "first_seconds": 5.0, "busy_share": 0.5}
 
 REPAIR_DELAY = 4.0
 
@@ -168,6 +171,7 @@ class Yard:
             **NODE_SETTINGS,
         }
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in keys.items()]
+        lines += ["[scrub]\n", *(f"{key} = {json.dumps(value)}\n" for key, value in SCRUB.items())]
         (home / "node.toml").write_text("".join(lines))
         self.set_clock(name, 0)
         self.prepare(name)
