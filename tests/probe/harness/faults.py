@@ -72,6 +72,15 @@ class Windows:
                     return window.fault
         return None
 
+    def hit(self, since: float) -> set[str]:
+        """Name the machines that were hit lately."""
+        with self._lock:
+            return {
+                window.fault.target
+                for window in self._all
+                if window.ended is None or window.ended + SETTLE_SECONDS >= since
+            }
+
     def running(self) -> list[Fault]:
         """Give the faults that aren't over."""
         with self._lock:

@@ -14,6 +14,7 @@ from network import Machine
 from probe.harness.caller import Caller
 from probe.harness.faults import Windows
 from probe.harness.model import Content, Known, Tree, digest
+from probe.harness.plan import MASTER
 from probe.harness.report import Record
 from probe.harness.yard import RULES, Yard, acknowledged, ruled_by
 from soak.visitor import Turned, Way
@@ -85,6 +86,8 @@ class Worker:
         self._began = 0.0
         self._uploading = ""
         """What this deed stores."""
+        self._reading = ""
+        """What it reads."""
 
     @property
     def settled(self) -> bool:
@@ -110,7 +113,7 @@ class Worker:
         while not stop.wait(self._chance.expovariate(1 / self._pause)):
             deeds = DEEDS if self.mode is Mode.ALL else READING
             name = self._chance.choices(list(deeds), [weight for weight, _ in deeds.values()])[0]
-            self._began, self._uploading = time.monotonic(), ""
+            self._began, self._uploading, self._reading = time.monotonic(), "", ""
             try:
                 if self._caller is None or turns >= TURNS:
                     self._come()
@@ -185,11 +188,23 @@ class Worker:
             nodes = {self._yard.by_address[caller.met]}
         fault = self._windows.explain(nodes, self._began)
         if fault and 400 <= turned.code < 500:
-            self._record.excuse(name, f"{turned.code} {caller.way.name.lower()}", fault.kind)
+            had = ", though a node that is well has it" if turned.code == 450 and self._is_elsewhere() else ""
+            self._record.excuse(name, f"{turned.code} {caller.way.name.lower()}{had}", fault.kind)
         else:
             self._find(f"{self.name}: {name}: {turned}")
         if turned.code == 421:
             self._leave()
+
+    def _is_elsewhere(self) -> bool:
+        """Whether what was to be read lies in order on a node that isn't hit."""
+        known = self.tree.files.get(self._reading)
+        hit = self._windows.hit(self._began)
+        if known is None or known.certain is None or MASTER in hit:
+            return False
+        wanted = known.certain.digest
+        return any(
+            wanted in disk.contents().values() for name, disk in self._yard.disks.items() if name not in hit
+        )
 
     def _broken(self, name: str, error: OSError | EOFError) -> None:
         """The control connection ends with the master only."""
@@ -328,7 +343,7 @@ class Worker:
 
     def _read(self, path: str) -> int:
         """Download and hold it against what is known; that is known better then. Gives its bytes."""
-        known = self.tree.files[path]
+        known, self._reading = self.tree.files[path], path
         try:
             content = self._here.fetch(f"RETR {path}")
         except Turned as turned:
@@ -367,7 +382,7 @@ class Worker:
         """Read the end of a file by REST."""
         path = self._some()
         if path and (known := self.tree.files[path].certain):
-            offset = self._chance.randrange(known.size)
+            offset, self._reading = self._chance.randrange(known.size), path
             content = self._here.fetch(f"RETR {path}", offset=offset)
             if content != known.content[offset:] and known.digest in self._record.flipped:
                 self._record.excuse("download from an offset", "226, but a bit is wrong", "flip")
