@@ -17,7 +17,7 @@ NODES = [f"n{number}" for number in range(1, 11)]
 
 
 async def test_ten_nodes_that_are_broken_in_every_way_lose_nothing() -> None:
-    for program in ("ip", "tc", "unshare", "nsenter", "faketime"):
+    for program in ("ip", "tc", "unshare", "nsenter"):
         needs(program)
     if os.geteuid() != 0:
         pytest.skip("needs root, for network namespaces and mounts")

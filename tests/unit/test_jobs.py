@@ -134,6 +134,15 @@ async def test_a_deleted_file_takes_its_job_along(catalogue: Catalogue) -> None:
     assert catalogue.due(9, (), NOW) == []
 
 
+async def test_what_is_found_for_a_file_that_was_deleted_meanwhile_is_found_for_the_others(
+    catalogue: Catalogue,
+) -> None:
+    gone, here = await put(catalogue, b"b", b"x"), await put(catalogue, b"b", b"y")
+    await catalogue.delete((b"b", b"x"))
+    await catalogue.add_jobs([Job(file, 1, 5, 1) for file in (gone, here)])
+    assert due(catalogue) == {here: 1}
+
+
 async def test_a_rename_to_where_copies_are_wanted_is_noted(catalogue: Catalogue) -> None:
     file = await put(catalogue, b"b", b"x")
     await catalogue.rename((b"b", b"x"), (b"a", b"x"))

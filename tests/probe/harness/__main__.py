@@ -17,9 +17,9 @@ from typing import NoReturn
 from probe.harness import plan
 from probe.harness.check import Checker
 from probe.harness.faults import Trouble, Windows
-from probe.harness.load import Worker
+from probe.harness.load import Mode, Worker
 from probe.harness.report import Record
-from probe.harness.yard import Yard, fake_clock
+from probe.harness.yard import Yard
 
 _INSIDE = "ARGOSY_HARNESS_INSIDE"
 """Set in the environment of the program that runs in namespaces of its own."""
@@ -73,6 +73,8 @@ def _run(wanted: argparse.Namespace, directory: Path, record: Record) -> None:
             thread.start()
         began = time.monotonic()
         for faults in plan.rounds(wanted.seed, yard.names, wanted.only, wanted.round):
+            for worker in workers:
+                worker.mode = Mode.ALL
             time.sleep(CALM_SECONDS)
             trouble.run(faults, wanted.round)
             record.say("calm")
@@ -141,8 +143,6 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep it")
     wanted = parser.parse_args(words)
     wanted.only = wanted.only.split(",")
-    if fake_clock() is None:
-        wanted.only = [kind for kind in wanted.only if kind != "clock"]  # needs libfaketime
     if unknown := set(wanted.only) - plan.KINDS.keys():
         parser.error(f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(plan.KINDS)}")
     return wanted

@@ -62,8 +62,6 @@ class Checker:
         self._record.right.append(took)
         self._record.say(f"rest: all disks right after {took:.1f} s more")
         self._sample()
-        for worker in self._workers:
-            worker.mode = Mode.ALL
 
     def end(self) -> None:
         """Look at everything: each file through FTP, each copy, and that nothing is left over."""

@@ -57,6 +57,9 @@ NODE_SETTINGS: Mapping[str, object] = {
 
 SCRUB: Mapping[str, object] = {"days": 15 / 86_400, "first_seconds": 5.0, "busy_share": 0.5}
 
+_CLOCK = Path(__file__).with_name("clock")
+"""On a node's way of modules: its clock can be set."""
+
 REPAIR_DELAY = 4.0
 
 RULES: Mapping[str, Mapping[str, int]] = {
@@ -78,11 +81,6 @@ def ruled_by(path: str) -> str:
     """Give the directory whose rule holds for a path."""
     first = f"/{path.split('/')[1]}"
     return first if first in RULES else "/"
-
-
-def fake_clock() -> Path | None:
-    """Find libfaketime."""
-    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
 class Yard:
@@ -219,17 +217,10 @@ class Yard:
 
     def _environment(self, name: str) -> dict[str, str]:
         """Have a node look at a clock that can be set; what it measures durations by stays as it is."""
-        library = fake_clock()
-        if name == MASTER or library is None:
+        if name == MASTER:
             return {**os.environ}
-        return {
-            **os.environ,
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock(name)),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
+        path = f"{_CLOCK}{os.pathsep}{os.environ['PYTHONPATH']}"
+        return {**os.environ, "PYTHONPATH": path, "ARGOSY_HARNESS_CLOCK": str(self._clock(name))}
 
     def kill(self, name: str) -> None:
         """Kill it as a crash would."""

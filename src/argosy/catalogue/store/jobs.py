@@ -69,9 +69,14 @@ def renamed(db: sqlite3.Connection, path: TreePath, wants: Wants | None, now_ns:
 
 
 def add(db: sqlite3.Connection, jobs: Sequence[Job]) -> None:
-    """Add jobs; what a file has one for already is due at the sooner of both times."""
+    """Add jobs; what a file has one for already is due at the sooner of both times.
+
+    Who found them looked a moment ago: a file that was deleted since needs none.
+    """
     db.executemany(
-        f"{_INSERT} UPDATE SET danger = excluded.danger, due_ns ="
+        f"INSERT INTO job({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6"  # noqa: S608
+        " WHERE EXISTS (SELECT 1 FROM ent WHERE id = ?1) ON CONFLICT(file) DO"
+        " UPDATE SET danger = excluded.danger, due_ns ="
         " CASE WHEN job.due_ns < excluded.due_ns THEN job.due_ns ELSE excluded.due_ns END",
         [_to_row(job) for job in jobs],
     )
