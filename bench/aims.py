@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import lostnode
 import mounts
 import nodes
 import repairs
+import uploads
 from table import Row, Table
 from transfers import STREAMS, streams
 
@@ -24,6 +26,7 @@ LINKS_SHARE = 0.95
 MASTERS_PERCENT = 1.0
 REPAIR_SHARE = 0.9
 REPAIRED = 500.0
+SECOND_COPY_FACTOR = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ def verdicts(tables: Mapping[str, Table]) -> list[Verdict]:
         found += _nodes(table)
     if table := tables.get("repair"):
         found += _repair(table)
+    if table := tables.get("lostnode"):
+        found += _lostnode(table)
+    if table := tables.get("uploads"):
+        found += _uploads(table)
     return found
 
 
@@ -167,6 +174,23 @@ def _repair(table: Table) -> Iterator[Verdict]:
         found = table.median(row, repairs.COLUMN)
         if found is not None:
             yield _at_least(f"{row.what}, {row.unit}", found, REPAIRED, "", digits=0)
+
+
+def _lostnode(table: Table) -> Iterator[Verdict]:
+    for row in (lostnode.LATER, lostnode.WRONG):
+        found = table.median(row, lostnode.COLUMN)
+        if found is not None:
+            yield Verdict(f"a node dies under load: {row.what}", "none", f"{found:.0f}", found == 0)
+
+
+def _uploads(table: Table) -> Iterator[Verdict]:
+    for row in (row for row in table.rows if row.unit == "s"):
+        one, both = table.median(row, uploads.ONE), table.median(row, uploads.BOTH)
+        if one and both:
+            limit = f"at most {SECOND_COPY_FACTOR} times as long as with one"
+            factor = both / one
+            is_met = factor <= SECOND_COPY_FACTOR
+            yield Verdict(f"upload with two copies before 226, {row.what}", limit, f"{factor:.2f}", is_met)
 
 
 def _at_least(what: str, found: float, wanted: float, whose: str, *, digits: int = 2) -> Verdict:

@@ -91,7 +91,8 @@ make bench ARGS="profile read"                      # where Argosy's time goes, 
 
 The tables are `large`, `small`, `logins`, `lists`, `idle`, `secure` (TLS), `merge`, `mounts` (FTP sites as
 directories), `clones` (git in one), `nfs` (the protocol alone), `nodes` (ten nodes on links of 100 Mbit, ten
-clients) and `repair` (one of the ten is lost). `make bench` brings ProFTPD, Pure-FTPd
+clients), `repair` (one of the ten is lost), `lostnode` (and clients work meanwhile), `uploads` (two copies
+before the 226) and `scrub` (a volume is read through). `make bench` brings ProFTPD, Pure-FTPd
 and a current rclone below `build/peers`, without installing them, and says what can't be had.
 
 As root it makes a network namespace for itself, where it chooses the congestion control, and a mount

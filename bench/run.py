@@ -28,6 +28,7 @@ import exports
 import guests
 import lists
 import loopback
+import lostnode
 import merge
 import mounts
 import nodes
@@ -36,8 +37,10 @@ import peers
 import profiling
 import protocol
 import repairs
+import scrubs
 import sessions
 import transfers
+import uploads
 from others import Missing
 from peers import Contestant
 from table import Table
@@ -226,6 +229,9 @@ TABLES: Mapping[str, Measure | None] = {
     "nfs": None,
     "nodes": None,
     "repair": None,
+    "lostnode": None,
+    "uploads": None,
+    "scrub": None,
 }
 """Every table, in the order of the document; the last ones have sites of their own."""
 
@@ -284,8 +290,35 @@ def _repair(directory: Path, wanted: argparse.Namespace) -> Table:
     return repairs.measure(directory, repairs.Effort(min(wanted.rounds, 2), 10, 100, 1280, 8 << 20, 20_000))
 
 
-WIDE: Mapping[str, Callable[[Path, argparse.Namespace], Table]] = {"nodes": _nodes, "repair": _repair}
-"""Tables of sites on networks of their own."""
+def _lostnode(directory: Path, wanted: argparse.Namespace) -> Table:
+    """Kill one of ten nodes under load."""
+    if wanted.quick:
+        return lostnode.measure(directory, lostnode.Effort(4, 100, 3, 10, 1 << 20, 3, 5))
+    return lostnode.measure(directory, lostnode.Effort(10, 100, 10, 300, 8 << 20, 15, 40))
+
+
+def _uploads(directory: Path, wanted: argparse.Namespace) -> Table:
+    """Upload with one copy and with two."""
+    if wanted.quick:
+        return uploads.measure(directory, uploads.Effort(1, 100, [4 << 20], 20))
+    return uploads.measure(directory, uploads.Effort(max(wanted.rounds, 3), 100, [16 << 20, 64 << 20], 200))
+
+
+def _scrub(_: Path, wanted: argparse.Namespace) -> Table:
+    """Read a volume through; on a disk, not in the benchmark's own directory, which is memory."""
+    if wanted.quick:
+        return scrubs.measure(scrubs.Effort(1, 2, 16 << 20, 100))
+    return scrubs.measure(scrubs.Effort(wanted.rounds, 16, 64 << 20, 4_000))
+
+
+WIDE: Mapping[str, Callable[[Path, argparse.Namespace], Table]] = {
+    "nodes": _nodes,
+    "repair": _repair,
+    "lostnode": _lostnode,
+    "uploads": _uploads,
+    "scrub": _scrub,
+}
+"""Tables of sites on networks of their own, and of a volume by itself."""
 
 
 def _mounts(directory: Path, wanted: argparse.Namespace) -> Table:

@@ -77,7 +77,13 @@ class Wide:
     """A site whose machines have links of their own."""
 
     def __init__(
-        self, directory: Path, *, nodes: int, megabits: int, settings: Settings | None = None
+        self,
+        directory: Path,
+        *,
+        nodes: int,
+        megabits: int,
+        client_megabits: int = 0,
+        settings: Settings | None = None,
     ) -> None:
         """Lay it out; entering it starts it.
 
@@ -85,6 +91,7 @@ class Wide:
             directory: For all that it keeps; it must not be there yet.
             nodes: How many.
             megabits: What each node's link carries in a second, in each direction.
+            client_megabits: Likewise of the client's; 0: as much as can be.
             settings: For the master, where they differ from the defaults.
 
         Raises:
@@ -97,7 +104,7 @@ class Wide:
                 raise Missing(f"the program {program}")
         directory.mkdir(mode=0o755)
         self.directory = directory
-        self.megabits = megabits
+        self.megabits, self._client_megabits = megabits, client_megabits
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         self._settings = settings
@@ -146,7 +153,7 @@ class Wide:
     def _start(self) -> None:
         network = self._stack.enter_context(Network())
         self.master = network.machine("master", "10.84.0.1")
-        self.client = network.machine("client", "10.84.0.2")
+        self.client = network.machine("client", "10.84.0.2", megabits=self._client_megabits)
         for number, name in enumerate(self.names, start=1):
             self.machines[name] = network.machine(name, f"10.84.1.{number}", megabits=self.megabits)
         for machine in (self.master, self.client, *self.machines.values()):

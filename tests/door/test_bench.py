@@ -36,7 +36,9 @@ async def test_the_quick_benchmark_measures_us_beside_another_server() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for network namespaces")
 async def test_the_quick_benchmark_has_nodes_on_links_of_their_own() -> None:
     needs("tc")
-    code, out, err = await run(sys.executable, str(BENCH), "nodes", "repair", "--quick", seconds=900)
+    code, out, err = await run(
+        sys.executable, str(BENCH), "nodes", "repair", "lostnode", "uploads", "scrub", "--quick", seconds=900
+    )
     assert (code, err) == (0, "")
     text = out.decode()
     shares = re.search(r"the master's share of the bytes on the wire, %\s+([\d.]+)", text)
@@ -46,7 +48,9 @@ async def test_the_quick_benchmark_has_nodes_on_links_of_their_own() -> None:
         rate = re.search(rf"{what}, all clients, Mbit/s\s+([\d.]+)", text)
         assert rate, text
         assert 30 < float(rate[1]) < 310, text  # three links of 100 Mbit, on a machine that may be busy
-    for what in ("bytes copied, MB/s", "second copies of small files, files/s"):
+    for what in ("anything else that failed, errors", "without two whole copies in the end, files"):
+        assert re.search(rf"{what}\s+0$", text, re.MULTILINE), text
+    for what in ("bytes copied, MB/s", "second copies of small files, files/s", "large files, MB/s"):
         speed = re.search(rf"{what}\s+([\d.,]+)", text)
         assert speed, text
         assert float(speed[1].replace(",", "")) > 1, text
