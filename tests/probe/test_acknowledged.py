@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from probe.processes import MASTER, Processes
+from probe.ledger import Part, look, put
+from probe.processes import MASTER, Processes, Tracer
 from running import PASSWORD, USER, Settings, needs
 from talking import Talk, everything
 
@@ -48,7 +51,7 @@ def place(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[Pro
 Place = Callable[..., contextlib.AbstractContextManager[Processes]]
 
 
-def held(site: Processes, loc: str, content: bytes, *, copies: int = 2) -> None:
+def held(site: Processes, loc: str, content: bytes, *, copies: int = 2, parts_too: bool = True) -> None:
     """Wait until a file lies in its place on so many nodes, and nothing else does anywhere."""
 
     def lies() -> bool:
@@ -56,7 +59,8 @@ def held(site: Processes, loc: str, content: bytes, *, copies: int = 2) -> None:
         return len(found) == copies and all(at.read_bytes() == content for at in found)
 
     site.wait_for(f"{copies} copies of {loc}", lies)
-    site.wait_for("no parts", lambda: not any(parts(site, name) for name in site.names))
+    if parts_too:
+        site.wait_for("no parts", lambda: not any(parts(site, name) for name in site.names))
 
 
 def parts(site: Processes, name: str) -> dict[str, int]:
@@ -485,3 +489,56 @@ def test_many_small_files_at_once_all_have_two_copies(place: Place) -> None:
         for number in range(10):
             held(site, f"d{number}x0", KILO)
         assert not site.status()["copies"]["lacking"]
+
+
+KILLS = int(os.environ.get("ARGOSY_PROBE_KILLS", "4"))
+"""For each who dies; more take longer."""
+
+
+@pytest.mark.parametrize("victim", ["master", "n1", "n2"])
+def test_whoever_dies_before_a_step_what_was_acknowledged_lies_on_both_nodes(
+    place: Place, victim: str
+) -> None:
+    with place(2, rules(acknowledge_seconds=8.0)) as site:
+        with Talk(site) as talk, Tracer(site, victim) as tracer:
+            for name in ("/a", "/b"):  # each node is the first once
+                assert put(talk, f"STOR {name}", KILO * 700)
+                tracer.quiet(0.3)
+        chance = random.Random(20_240_301)
+        numbers = sorted(chance.sample(range(1, len(tracer.steps) + 1), min(KILLS, len(tracer.steps))))
+        for number in numbers:
+            try:
+                kill_and_look(site, victim, number, chance.randbytes(700_001))
+            except Exception as error:
+                error.add_note(f"{victim} was killed before step {number} of {tracer.steps}")
+                raise
+
+
+def kill_and_look(site: Processes, victim: str, number: int, content: bytes) -> None:
+    """Have a process die while two files are uploaded, then look what is left of them."""
+    files = {f"/{number}-{content[:4].hex()}-{which}": content[which:] for which in range(2)}
+
+    def store() -> dict[str, bool]:
+        with contextlib.suppress(OSError), Talk(site) as talk:
+            return {path: put(talk, f"STOR {path}", text) for path, text in files.items()}
+        return {}
+
+    with ThreadPoolExecutor(1) as client:
+        with Tracer(site, victim, "kill", number) as tracer:
+            answer = client.submit(store)
+            while not tracer.acted(0.05) and not answer.done():
+                pass
+            tracer.acted(0.6)
+        site.kill(victim)
+        site.bring_back(victim)
+        acknowledged = answer.result(60)
+    with Talk(site) as talk:
+        for path, text in files.items():
+            seen = look(talk, path)
+            assert seen == text or (not acknowledged.get(path) and (seen is None or isinstance(seen, Part)))
+            if seen == text:
+                held(site, path.lstrip("/"), text, parts_too=False)
+                assert len(holders(site, path)) == 2
+            assert put(talk, f"STOR {path}", text[::-1])
+    for path, text in files.items():
+        held(site, path.lstrip("/"), text[::-1])

@@ -138,7 +138,6 @@ class Company:
                 raise self._lacking(seat)
             if not _is_alike(seat.arrived, sealed):
                 raise errors.Failed(f"the copy on {seat.companion.node} is another one")
-        self._forget(set(self._received) - {seat.companion.volume for seat in self._seats})
         return [seat.companion for seat in self._seats]
 
     async def cut(self) -> dict[int, int | None]:
@@ -151,7 +150,6 @@ class Company:
             volume = seat.companion.volume
             known = seat.pair is None or self._hear(seat, seat.pair) or seat.pair.gathering.over
             along[volume] = self._received[volume] if known else None
-        self._forget({volume for volume, size in along.items() if size == 0})
         return along
 
     async def _stop_trying(self) -> None:
@@ -161,9 +159,10 @@ class Company:
             if isinstance(ended, Exception):
                 log.error("upload %x: accident", self._upload.id, exc_info=ended)
 
-    def _forget(self, volumes: Collection[int]) -> None:
-        for volume in volumes:
-            self._roster.forget(volume, [self._upload.id])
+    @property
+    def dismissed(self) -> set[int]:
+        """The volumes that tried, and have no copy."""
+        return set(self._received) - {seat.companion.volume for seat in self._seats if seat.arrived}
 
     def _lacking(self, seat: _Seat) -> errors.Refused:
         there = 1 + sum(one.arrived is not None for one in self._seats)

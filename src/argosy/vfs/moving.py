@@ -200,6 +200,8 @@ class Storing:
             raise
         self._settled(kept=True)
         self._put_in_place(replica, named_ns)
+        if self._company:
+            self._vfs.forget((volume, self._upload.id) for volume in self._company.dismissed)
         for copy in self._vfs.catalogue.replicas(entry.id) if along else ():
             if copy.volume != replica.volume:
                 self._put_in_place(copy, named_ns)
@@ -252,6 +254,6 @@ class Storing:
         if not self._live:
             self._note(Use(1, received) if received else Use())
         along = await self._company.cut() if self._company else {}
-        if await self._vfs.catalogue.cut(self._upload.id, received, along):
-            for volume in (self.live.number, *along):
-                self._vfs.roster.forget(volume, [self._upload.id])
+        worthless = await self._vfs.catalogue.cut(self._upload.id, received, along)
+        parts = (self.live.number, *along) if worthless else [one for one, size in along.items() if size == 0]
+        self._vfs.forget((volume, self._upload.id) for volume in parts)
