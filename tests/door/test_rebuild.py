@@ -75,8 +75,13 @@ def copies(site: Site) -> dict[str, int]:
 def test_the_whole_tree_comes_back_from_the_nodes(site: Site) -> None:
     with login(site) as ftp:
         work(ftp)
+    (site.directory / "nodes/n1/by hand").mkdir()
+    for number in range(20):
+        (site.directory / f"nodes/n1/by hand/{number}").write_bytes(b"by hand %d" % number)
+    site.argosy("nodes", "remerge", "n1")
     site.wait_for("two copies of each file", lambda: settled(site), 60)
     before, times, held = tree(site), facts(site), copies(site)
+    assert "/by hand/7" in before
     assert sum(held.values()) == 2 * len(before)
     site.stop()
     for lost in ("catalogue", "keys", "config", "run"):
@@ -89,6 +94,8 @@ def test_the_whole_tree_comes_back_from_the_nodes(site: Site) -> None:
     assert document["lost"]
     site.start()
     site.wait_until_ready()
+    site.wait_for("what came by hand to be compared", lambda: site.status()["suspects"] == 0)
+    assert site.status()["conflicts"] == 0
     assert tree(site) == before
     assert facts(site) == times
     assert copies(site) == held

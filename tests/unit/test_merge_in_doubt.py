@@ -98,6 +98,14 @@ def test_versions_from_before_nodes_knew_whose_they_are_go_by_their_age(order: S
     assert sorted(paths(shelf).values()) == [("conflict", 5), ("live", 8)]
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_file_put_there_by_hand_and_its_copy_elsewhere_are_compared(order: Sequence[int]) -> None:
+    by_hand = Found(b"f", 5, 1)
+    shelf = merged({1: [by_hand], 2: [told(b"f", 5)]}, order)
+    assert list(paths(shelf)) == [b"f"]
+    assert sorted(at.standing for at in shelf.lying.values()) == ["good", "suspect"]
+
+
 def test_an_older_record_learns_what_was_overwritten_after_it_without_a_conflict() -> None:
     shelf = merged({1: [told(b"f", 5)], 2: [told(b"f", 5)]}, [1, 2])
     for volume in (1, 2):

@@ -288,7 +288,7 @@ class _Merging:
         """Hold a file against the one that has its path."""
         copies = self._tree.copies(holder.id)
         alike = _alike(holder, found)
-        if self._doubt is Doubt.AHEAD and found.ver and not alike:
+        if self._doubt is Doubt.AHEAD and found.ver and alike is False:
             if (yield from self._make_way(holder.parent, holder.name, found)):
                 yield Create(holder.parent, holder.name, State.LIVE, found, self._id_for(found))
             else:
