@@ -128,17 +128,18 @@ class Upload:
 # --- nothing happens
 
 
-@pytest.mark.parametrize("size", [0, 1, 2000, 70_000, 5_000_000])
-def test_at_226_there_are_two_copies(place: Place, size: int) -> None:
-    content = os.urandom(size)
-    with place() as site, Upload(site) as upload:
-        upload.send(content)
-        code, text = upload.end()
-        assert code == 226, text
-        assert len(holders(site, "/f")) == 2
-        assert set(stored_on(text)) == holders(site, "/f")
-        assert not site.status()["copies"]["lacking"], "nothing is left to be copied"
-        held(site, "f", content)
+def test_at_226_there_are_two_copies(place: Place) -> None:
+    with place() as site:
+        for size in (0, 1, 2000, 70_000, 5_000_000):
+            content = os.urandom(size)
+            with Upload(site, f"STOR f{size}") as upload:
+                upload.send(content)
+                code, text = upload.end()
+            assert code == 226, text
+            assert len(holders(site, f"/f{size}")) == 2
+            assert set(stored_on(text)) == holders(site, f"/f{size}")
+            assert not site.status()["copies"]["lacking"], "nothing is left to be copied"
+            held(site, f"f{size}", content)
 
 
 def test_three_copies_come_one_from_the_other(place: Place) -> None:
