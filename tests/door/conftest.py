@@ -21,6 +21,7 @@ SETTINGS: dict[str, dict[str, object]] = {
         "connect_seconds": 5.0,
     },
     "sections.vault": {"path": "/vault", "quota_files": 2},
+    "sections.attic": {"path": "/attic", "serve_damaged": True},
 }
 
 _numbers = itertools.count(1)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from argosy import errors
-from argosy.catalogue.model import Replica, Upload
+from argosy.catalogue.model import Replica, Standing, Upload
 from argosy.cluster import pacing
 from argosy.wire import link
 
@@ -116,7 +116,12 @@ class Transfer:
 
     def send(self, replica: Replica, store_id: str, *, size: int, offset: int, as_text: bool) -> None:
         """Have the node send a file's bytes from `offset` up to `size`."""
-        self._begin(link.Send(self.ticket, store_id, replica.loc, replica.ver, size, offset, as_text))
+        self._begin(
+            link.Send(
+                *(self.ticket, store_id, replica.loc, replica.ver, size, offset, as_text),
+                unproved=replica.standing is Standing.BAD,
+            )
+        )
 
     def follow(self, upload: int, store_id: str, *, offset: int, as_text: bool) -> None:
         """Have the node send an upload's bytes from `offset` on, while they are still arriving there."""

@@ -186,6 +186,8 @@ class Section(Table, frozen=True, kw_only=True):
     """Said to who enters the subtree's root by CWD; may have several lines."""
     read_arriving: bool = True
     """Send a file that is still arriving to who asks for it, as it comes; else refuse until it is whole."""
+    serve_damaged: bool = False
+    """Send a file whose only copy is known to be bad to who asks for it; else refuse."""
     copies: int = 0
     """On so many volumes each file shall lie; 0: on one, and copies that are found stay where they are."""
     acknowledged: int = 1

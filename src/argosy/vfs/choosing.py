@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argosy import errors
 from argosy.accounts.ledger import limits
-from argosy.catalogue.model import Entry, Standing, State, TreePath, shown
+from argosy.catalogue.model import Entry, Replica, Standing, State, TreePath, shown
 from argosy.catalogue.people import Use
 from argosy.cluster.roster import Node
 from argosy.vfs.download import Download, Source
@@ -28,11 +28,7 @@ class Choosing:
             raise errors.IsADirectory(shown(path))
         if entry.state in (State.UPLOADING, State.PARTIAL):
             return self._following(path, entry, node)
-        replicas = {
-            replica.volume: replica
-            for replica in self._catalogue.replicas(entry.id)
-            if replica.standing is Standing.GOOD
-        }
+        replicas = self._readable(path, entry)
         if not replicas:
             raise errors.Damaged(shown(path))
         roster = self._vfs.roster
@@ -46,6 +42,19 @@ class Choosing:
         away = len(serving) < len(replicas)
         patience = self._vfs.config.link.answer_seconds
         return Download(roster, path, entry, sources, away=away, answer_seconds=patience)
+
+    def _readable(self, path: TreePath, entry: Entry) -> dict[int, Replica]:
+        """Give the good copies by volume; of a damaged file bad ones, where its section says so."""
+        copies = self._catalogue.replicas(entry.id)
+        good = {copy.volume: copy for copy in copies if copy.standing is Standing.GOOD}
+        section = self._vfs.section(path)[1]
+        if good or section is None or not section.serve_damaged:
+            return good
+        return {
+            copy.volume: copy
+            for copy in copies
+            if copy.standing is Standing.BAD and (copy.ver, copy.size) == (entry.ver, entry.size)
+        }
 
     def _following(self, path: TreePath, entry: Entry, node: Node | None) -> Download:
         """Have a file sent while it is still arriving; only the node where it does can."""

@@ -70,7 +70,7 @@ class Carrying:
     def _known(self, order: link.Send) -> Row | None:
         """Say what the journal has of a file that is whole."""
         volume = self._volumes.get(order.store_id)
-        if volume is None or order.size == link.ARRIVING:
+        if volume is None or order.size == link.ARRIVING or order.unproved:
             return None
         return volume.holds(order.loc, order.ver, order.size)
 

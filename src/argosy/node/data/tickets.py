@@ -485,7 +485,10 @@ class Tickets:
     def _in_memory(self, order: link.Send | link.Peek) -> memoryview | None:
         size = order.size - order.offset
         volume = self._volumes.get(order.store_id)
-        if volume is None or order.size == link.ARRIVING or not 0 <= size <= len(self._small):
+        unproved = isinstance(order, link.Send) and order.unproved
+        if volume is None or order.size == link.ARRIVING or unproved:
+            return None
+        if not 0 <= size <= len(self._small):
             return None
         content = self._small[:size]
         return content if read_now(volume, order.loc, order.ver, order.offset, content) else None

@@ -57,6 +57,8 @@ class Send(Message, tag="send"):
     ascii: bool
     meet: Meet | None = None
     """The data connection, where it wasn't told of before."""
+    unproved: bool = False
+    """It is known to be bad, and wanted all the same: don't hold it against its checksum."""
 
 
 class Base(Message, tag="base"):
