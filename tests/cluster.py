@@ -263,8 +263,8 @@ class Cluster:
         assert not done.refusal, done
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
         named_ns = time.time_ns()
-        entry, replica, _ = await self.catalogue.commit(upload.id, sealed, epoch=node.epoch)
-        placement = self.catalogue.placement(replica, named_ns)
+        entry, replica, discards = await self.catalogue.commit(upload.id, sealed, epoch=node.epoch)
+        placement = self.catalogue.placement(replica, named_ns, discards)
         node.tell(link.Commit(live.store_id, [link.CommitPart(*placement)]))
         return entry
 

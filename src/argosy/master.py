@@ -14,6 +14,7 @@ from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.cluster.copying import Copier
 from argosy.cluster.draining import Draining
+from argosy.cluster.emptying import Emptying
 from argosy.cluster.joining import LinkServer
 from argosy.cluster.proving import Proving
 from argosy.cluster.rebalancing import Rebalancing
@@ -105,6 +106,7 @@ async def serve(config: Master) -> None:
         addresses = {"ftp": "", "ftps": "", "link": ""}
         retention = Retention(config, catalogue, roster, repair, owed=upkeep.wake)
         rebalancing = Rebalancing(config, catalogue, repair)
+        emptying = Emptying(config, catalogue, roster, owed=upkeep.wake)
         office = Office(
             config,
             vfs,
@@ -127,12 +129,8 @@ async def serve(config: Master) -> None:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
             tasks.create_task(door.serve(lambda name, at: addresses.update({name: at})))
             tasks.create_task(AdminDoor(office).serve())
-            tasks.create_task(upkeep.run())
-            tasks.create_task(repair.run())
-            tasks.create_task(rebalancing.run())
-            tasks.create_task(retention.run())
-            tasks.create_task(verifier.run())
-            tasks.create_task(proving.run())
+            for chore in (upkeep, repair, rebalancing, retention, verifier, proving, emptying):
+                tasks.create_task(chore.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
             tasks.create_task(vfs.ledger.run(config.quota.count_seconds))

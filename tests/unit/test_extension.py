@@ -43,7 +43,7 @@ def append(volume: Volume, data: bytes, *, seal: bool = True) -> None:
 
 
 def commit(volume: Volume, upload: int, *, loc: bytes = b"d/log", mtime_ns: int = NEW) -> None:
-    volume.commit([link.CommitPart(upload, loc, mtime_ns)])
+    volume.commit([link.CommitPart(upload, loc, mtime_ns, replaces=1)])
 
 
 def scanned(volume: Volume) -> int:

@@ -347,7 +347,7 @@ class Drawer:
         return report
 
     def outline(self) -> Outline:
-        rows = self.db.execute("SELECT id, parent, name, kind, state, size FROM ent WHERE id <> 1").fetchall()
+        rows = self.db.execute("SELECT id, parent, name, kind, state, size FROM ent WHERE id > 2").fetchall()
         names = {row[0]: (row[1], row[2]) for row in rows}
         outline = {}
         for file, _, _, kind, state, size in rows:

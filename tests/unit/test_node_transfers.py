@@ -76,7 +76,8 @@ async def test_an_upload_may_begin_with_the_live_file(tmp_path: Path) -> None:
         done = await store(far, volume.store_id, 9, b"XY", offset=4, base=base)
         assert (done.refusal, done.size) == ("", 6)
         assert (tmp_path / "root/f").read_bytes() == b"0123456789"  # until the commit
-        await far.ask(link.Commit(volume.store_id, [link.CommitPart(9, b"f", OLD * 10**9)]))
+        part = link.CommitPart(9, b"f", OLD * 10**9, replaces=1)
+        await far.ask(link.Commit(volume.store_id, [part]))
         assert (tmp_path / "root/f").read_bytes() == b"0123XY"
 
 

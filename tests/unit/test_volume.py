@@ -25,8 +25,8 @@ def opened(tmp_path: Path) -> Iterator[Opener]:
         yield opener
 
 
-def commit(volume: Volume, upload: int, loc: bytes) -> None:
-    volume.commit([link.CommitPart(upload, loc, WHEN)])
+def commit(volume: Volume, upload: int, loc: bytes, *, replaces: int = 0) -> None:
+    volume.commit([link.CommitPart(upload, loc, WHEN, replaces=replaces)])
 
 
 def scan(volume: Volume) -> None:
@@ -44,12 +44,22 @@ def test_the_version_that_an_upload_replaces_goes_to_the_trash(tmp_path: Path, o
     bring(volume, 1, b"old")
     commit(volume, 1, b"d/f")
     bring(volume, 2, b"new")
-    commit(volume, 2, b"d/f")
+    commit(volume, 2, b"d/f", replaces=1)
     assert (tmp_path / "d/f").read_bytes() == b"new"
     assert [path.read_bytes() for path in (tmp_path / ".argosy/trash").rglob("f")] == [b"old"]
     row = volume.journal.find(b"d/f")
     assert row is not None
     assert row.ver == 2
+
+
+def test_a_version_that_nobody_replaces_stays_where_it_lies(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"old")
+    commit(volume, 1, b"d/f")
+    bring(volume, 2, b"new")
+    commit(volume, 2, b"d/f")  # the master hasn't heard that another one lies there
+    assert (tmp_path / "d/f").read_bytes() == b"old"
+    assert [path.read_bytes() for path in (tmp_path / ".argosy/unplaced").iterdir()] == [b"new"]
 
 
 def test_what_nobody_knows_is_never_deleted_by_an_upload(tmp_path: Path, opened: Opener) -> None:

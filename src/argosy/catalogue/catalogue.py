@@ -28,12 +28,13 @@ from argosy.catalogue.moves import Moves
 from argosy.catalogue.nodes import Nodes
 from argosy.catalogue.query import Hits, Mark, Query
 from argosy.catalogue.replicas import Replicas
-from argosy.catalogue.store import ids, jobs, members, search, tree, uploads
+from argosy.catalogue.store import ids, jobs, members, removing, search, tree, uploads
 from argosy.catalogue.store.engine import Connection
+from argosy.catalogue.trash import Trash
 from argosy.catalogue.users import Users
 
 
-class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings):
+class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings, Trash):
     """The record of the tree, the replicas, the nodes and the accounts. See `Ground` for how it is made."""
 
     # --- reading ----
@@ -142,18 +143,27 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings):
         """
         await self._engine.write(tree.remove_directory, path, self._now())
 
-    async def delete(self, path: TreePath) -> Removal:
-        """Remove a file or a link; a file's replicas become tombstones in the same transaction.
+    async def delete(self, path: TreePath, *, by: str = "") -> Removal:
+        """Remove a file or a link: into the trash, or a file's replicas become tombstones.
+
+        Args:
+            path: Its path.
+            by: The user who does.
 
         Raises:
             IsADirectory: It is one.
             Busy: Something is being uploaded there.
             NotFound: Nothing has this path.
         """
-        return await self._engine.write(tree.delete, path, self._now())
+        return await self._engine.write(removing.delete, path, self._bin(by))
 
-    async def rename(self, source: TreePath, target: TreePath) -> Removal:
+    async def rename(self, source: TreePath, target: TreePath, *, by: str = "") -> Removal:
         """Give an entry another path; a file that has it gives way. The disks follow later.
+
+        Args:
+            source: The path that it has.
+            target: The path that it shall have.
+            by: The user who does.
 
         Raises:
             NotFound: `source`, or the directory that `target` is to be in, is missing.
@@ -165,11 +175,11 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings):
             Denied: The root.
             NameNotAllowed: Nothing may be called so.
         """
-        now_ns = self._now()
+        into = self._bin(by)
 
         def change(db: Connection) -> Removal:
-            removal = tree.rename(db, source, target, now_ns)
-            jobs.renamed(db, target, self.wants, now_ns)
+            removal = removing.rename(db, source, target, into)
+            jobs.renamed(db, target, self.wants, into.now_ns)
             return removal
 
         return await self._engine.write(change)
@@ -277,10 +287,10 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings):
             Failed: The upload is gone, or its node was registered anew since: its bytes count no more.
             Unavailable: Likewise the node of one that took it along.
         """
-        now_ns = self._now()
+        into = self._bin("")
         committed = await self._engine.write(
             lambda db: uploads.commit(
-                db, upload, sealed, epoch=epoch, along=along, wants=self.wants, now_ns=now_ns
+                db, upload, sealed, epoch=epoch, along=along, wants=self.wants, into=into
             ),
             durable=True,
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from argosy import config
-from argosy.catalogue.keeping import Wants
+from argosy.catalogue.keeping import Bin, Spares, Wants
 from argosy.catalogue.store.engine import Engine
 from argosy.catalogue.store.ids import Mint
 
@@ -37,6 +37,8 @@ class Ground:
         self._mint = Mint(clock_ns, draw)
         self.wants: Wants | None = None
         """Asked in the writer's thread what is wanted of a directory's files. None: nobody wants copies."""
+        self.spares: Spares | None = None
+        """Asked likewise for how long what goes is kept. None: nothing is."""
         self.noted: Callable[[], None] | None = None
         """Called on the loop when something was committed for which copies may be wanted."""
         self._engine = Engine(
@@ -58,6 +60,10 @@ class Ground:
     async def close(self) -> None:
         """Commit what waits, and close."""
         await asyncio.to_thread(self._engine.close)
+
+    def _bin(self, by: str) -> Bin:
+        """Give what somebody throws something into, now."""
+        return Bin(by, self._now(), self._mint, self.spares)
 
     def _tell_noted(self) -> None:
         if self.wants and self.noted:

@@ -1,13 +1,14 @@
-"""The words for keeping copies: what a directory wants of them, and which files somebody should look at."""
+"""The words for keeping files: what a directory wants, which copies somebody should look at, the trash."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import msgspec
 
-from argosy.catalogue.model import Entry, Replica
+from argosy.catalogue.model import Entry, Replica, TreePath
 from argosy.config import Spread
 
 Way = Sequence[tuple[int, bytes]]
@@ -42,6 +43,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A node away for longer isn't reckoned with."""
     flush: bool | None = None
     """Flush to the disk before 226."""
+    trash_days: float | None = None
+    """What is deleted or overwritten is kept for so long; 0: not at all."""
 
     def said(self) -> dict[str, object]:
         """Give the fields that are set, with their values."""
@@ -54,6 +57,62 @@ NOTHING_SAID = Wish()
 
 Wants = Callable[[Way], int]
 """Says how many copies are wanted of the files of a directory; 0: nobody has said."""
+
+Spares = Callable[[Way], float]
+"""Says for how many days the trash keeps what goes from a directory; 0: not at all."""
+
+
+class Why(StrEnum):
+    """How something got into the trash."""
+
+    DELETED = "deleted"
+    OVERWRITTEN = "overwritten"
+    REPLACED = "replaced"
+    """Something was renamed onto it."""
+    RETIRED = "retired"
+    """It was too old, by its section's rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Who throws something away, and what becomes of it."""
+
+    by: str
+    """A user's name; empty: the site itself."""
+    now_ns: int
+    mint: Callable[[], int]
+    spares: Spares | None = None
+    """None: nothing is kept anywhere, and to ask costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """A file in the trash, or the content that one had."""
+
+    entry: Entry
+    path: TreePath
+    """Where it was."""
+    gone_ns: int
+    until_ns: int
+    """Then it goes for good."""
+    by: str
+    why: Why
+    copies: int
+    """Good ones. 0: it can't be restored, unless a volume comes back."""
+
+
+TrashMark = tuple[bytes, int]
+"""Where a page of the trash ends: a path, components joined by a slash, and a FileId."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """What went out of the trash for good."""
+
+    files: int = 0
+    bytes: int = 0
+    more: bool = False
+    """There may be more of what was asked for."""
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):

@@ -65,18 +65,23 @@ def merge(tree: Tree, found: Sequence[Found], expected: Iterable[bytes] = ()) ->
     """
     present = {file.loc: file.ver for file in found if not file.gone}
     merging = _Merging(tree, present)
+    waiting: list[Found] = []
     for file in found:
         if not file.gone:
             if step := merging.take_new(file):  # nearly all at a first merge, so by the shortest way
                 yield step
+            elif merging.ousts(file):
+                waiting.append(file)  # what lay there may be told of elsewhere in this batch
             else:
                 yield from merging.take(file)
+    for file in waiting:
+        yield from merging.oust(file)
     # What is there counts before what is gone: so a move inside a batch is a move.
     gone = ((file.loc, file.ver) for file in found if file.gone)
     for loc, ver in chain(gone, ((loc, 0) for loc in expected)):
         known = None if loc in present else tree.known(loc)
         # A copy that was never listed may be on its way still; unless its own version is told to be gone.
-        if known is not None and (known.listed or (ver and ver == known.ver)):
+        if known is not None and (known.listed or (ver and ver == known.ver)) and not merging.shows(known):
             yield from lose(tree, known.file)
 
 
@@ -102,6 +107,7 @@ class _Merging:
         self._tree = tree
         self._present = present
         self._doubt = tree.doubt
+        self._versions = {*present.values()} - {0}
         self._folders: dict[bytes, _Folder] = {b"": _Folder(model.ROOT_ID, reached=True)}
 
     def take_new(self, found: Found) -> Create | None:
@@ -132,7 +138,7 @@ class _Merging:
             if not known.listed or tree.doomed(found):
                 return
             if self._doubt is Doubt.NONE or not found.ver:
-                yield from self._change(tree.entry(known.file), found)
+                yield from self._replaced(tree.entry(known.file), found)
                 return
             yield from lose(tree, known.file)
         if tree.doomed(found):
@@ -157,7 +163,31 @@ class _Merging:
     def _shown(self, loc: bytes, ver: int) -> bool:
         """Whether the batch has the file that was known at a place there still."""
         there = self._present.get(loc)
-        return there is not None and (self._doubt is Doubt.NONE or there in (ver, 0))
+        return there in (ver, 0)
+
+    def shows(self, known: Known) -> bool:
+        """Whether the batch has the version that a replica is of: so it isn't lost, wherever it lies."""
+        return known.ver in self._versions
+
+    def ousts(self, found: Found) -> bool:
+        """Whether another file's content lies where we believe one to be: moves of which we heard nothing."""
+        known = self._tree.known(found.loc) if found.ver else None
+        if known is None or found.ver == known.ver:
+            return False
+        owner = self._tree.version(found.ver)
+        if owner is None or owner.id == known.file:
+            return False
+        here = self._tree.copies(owner.id).get(self._tree.volume)
+        return here is None or not self._shown(here.loc, found.ver)  # else this is a copy made by hand
+
+    def oust(self, found: Found) -> Iterator[Step]:
+        """Take such a one, once all others are in their places."""
+        known = self._tree.known(found.loc)
+        if known is not None and self.ousts(found):
+            if not known.listed:
+                return  # what we believe may be newer than this list
+            yield from lose(self._tree, known.file)
+        yield from self.take(found)
 
     # --- where record and disk disagree ----
 
@@ -186,6 +216,8 @@ class _Merging:
         if self._doubt is not Doubt.AHEAD or not found.named_ns:
             return
         entry = self._tree.entry(file)
+        if entry.state is State.TRASHED:  # it has no name, and gets none by a list
+            return
         directory, _, name = _path(found).rpartition(b"/")
         folder = self._folders.get(directory)
         if folder is None:
@@ -247,6 +279,14 @@ class _Merging:
         if not known.listed or known.mtime_ns != found.mtime_ns:
             yield Refresh(known.file, found)
         yield Compare(known.file)
+
+    def _replaced(self, entry: Holder, found: Found) -> Iterator[Step]:
+        """Something else lies where a replica was."""
+        if entry.state is State.TRASHED:  # nobody knows by its path what lay there, so this is a new file
+            yield Drop(entry.id)
+            yield from self._place(msgspec.structs.replace(found, ver=self._version_for(found)))
+        else:
+            yield from self._change(entry, found)
 
     def _change(self, entry: Holder, found: Found) -> Iterator[Step]:
         """Somebody wrote into a file on the disk."""

@@ -22,6 +22,10 @@ TreePath = tuple[bytes, ...]
 ROOT_ID = 1
 """The root directory's FileId."""
 
+TRASH_ID = 2
+"""The FileId of the directory that trashed files are in. Its own parent, as the root is: so nobody gets there
+from the root."""
+
 NAME_LIMIT = 255
 """Bytes in one name: what ext4, XFS and ZFS take."""
 
@@ -51,6 +55,8 @@ class State(StrEnum):
     """An upload was cut; what arrived is kept for REST and APPE."""
     CONFLICT = "conflict"
     """Other contents for a path that was taken, kept aside under a name of its own."""
+    TRASHED = "trashed"
+    """It was deleted or overwritten, and is kept for a while: with its copies, out of the tree."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -236,6 +242,8 @@ class Discard:
     mtime_ns: int
     finding: int = 0
     """What was found of it, if it is to be kept in the quarantine; 0: it goes to the trash."""
+    keep: bool = True
+    """Let the node keep it in its own trash for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +283,8 @@ class Placement(NamedTuple):
     named_ns: int
     """When its file was known to be called `path`, or `loc` where that is empty."""
     path: bytes = b""
+    replaces: int = 0
+    """The version that lay there, and whose deletion is owed; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +394,8 @@ class Counts:
     conflicts: int
     suspects: int
     tombstones: int
+    trashed: int = 0
+    trashed_bytes: int = 0
     by_volume: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     """Replicas and their bytes by volume number."""
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from argosy.catalogue.ground import Ground
 from argosy.catalogue.keeping import Errand, Leaving, Left, Mark, Shift
 from argosy.catalogue.model import Removal
-from argosy.catalogue.store import expiring, moving
+from argosy.catalogue.store import expiring, moving, trash
 
 
 class Moves(Ground):
@@ -66,15 +66,17 @@ class Moves(Ground):
         return self._engine.read(expiring.leaving)
 
     async def retire(self, files: Sequence[tuple[int, int]], *, by: str = "") -> Removal:
-        """Take files out of the tree that are too old.
+        """Take files out of the tree that are too old: into the trash where there is one, else for good.
 
         Args:
             files: FileId and the version that was looked at. One that has another by now, or to which
                 something is being uploaded, stays.
             by: Who does.
         """
-        del by
-        return await self._engine.write(expiring.retire, files, self._now(), durable=True)
+        into = self._bin(by)
+        return await self._engine.write(
+            lambda db: Removal(tuple(trash.retire(db, files, into))), durable=True
+        )
 
     def errand(self, name: str) -> Errand | None:
         """Give an errand, if there is one of this name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from argosy.catalogue.ground import SECOND_NS, Ground
 from argosy.catalogue.model import (
@@ -64,18 +64,23 @@ class Replicas(Ground):
         self._suspects_after = page[-1] if len(page) == limit else 0
         return page
 
-    def placement(self, replica: Replica, named_ns: int) -> Placement:
+    def placement(self, replica: Replica, named_ns: int, discards: Iterable[Discard] = ()) -> Placement:
         """Say where a replica that was just committed shall lie, and what its node shall remember of it.
 
         Args:
             replica: What `commit` gave.
             named_ns: A time before that: later renames are told as such.
+            discards: The deletions that are owed since.
         """
+        here = (replica.volume, replica.loc)
+        replaces = next((one.ver for one in discards if (one.volume, one.loc) == here), 0)
         path = b""
         if replica.loc.startswith(RESERVED):
             with contextlib.suppress(NotFound):  # deleted meanwhile: its tombstone is on the way
                 path = b"/".join(self._engine.read_together(tree.path_of, replica.file))
-        return Placement(replica.ver, replica.loc, replica.mtime_ns, replica.file, named_ns, path)
+        return Placement(
+            *(replica.ver, replica.loc, replica.mtime_ns, replica.file, named_ns, path), replaces=replaces
+        )
 
     # --- joining ----
 

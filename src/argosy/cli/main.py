@@ -29,6 +29,7 @@ MODULES = {
     "rebuilding": ("rebuild",),
     "presence": ("who", "kick", "bans", "unban"),
     "find": ("find",),
+    "trash": ("trash",),
     "gateway": ("nfs",),
     "mounting": ("mount", "umount"),
     "sites": ("sites",),

@@ -159,6 +159,7 @@ def status_text(document: Document) -> str:
         ("to delete", document["tombstones"]),
         *([("matters", f"{len(document['matters'])}; argosy matters")] if document.get("matters") else []),
         *_leaving(document.get("leaving", {"files": 0})),
+        *_trash(document.get("trash", {"files": 0})),
         *_copies(document["copies"]),
         *_proof(document),
     ]
@@ -195,6 +196,11 @@ def _leaving(leaving: Document) -> list[tuple[str, str]]:
         return []
     soon = tables.span(leaving["first_seconds"] or 0.0)
     return [("will go", f"{_files(leaving)}, older than retention allows, the first in {soon}")]
+
+
+def _trash(trash: Document) -> list[tuple[str, str]]:
+    """Say what is kept of what was deleted; nothing, where nothing is."""
+    return [("trash", _files(trash))] if trash["files"] else []
 
 
 def _copies(copies: Document) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from argosy.cli import grammar, preview, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
 from argosy.cluster.rules import DEFAULT, FIELDS
-from argosy.config import MOST_COPIES, Master, Section, Spread, check_ages, check_copies
+from argosy.config import MOST_COPIES, Master, Section, Spread, check_ages, check_copies, check_trash
 from argosy.errors import BadArgument, ConfigError, NotFound, Refused
 from argosy.wire import link
 
@@ -67,6 +67,9 @@ def declare(to: grammar.Add) -> None:
             type=grammar.span,
             metavar="TIME",
             help="a node may be away for so long, as 10m, before its copies are made elsewhere",
+        )
+        word.add_argument(
+            "--trash-days", type=float, metavar="N", help="keep what is deleted or overwritten; 0: don't"
         )
         word.add_argument("--flush", type=yes_or_no, metavar="yes|no", help="to the disk before 226")
     grammar.dir_or_config(grammar.word(inner, "list", show_all))
@@ -148,6 +151,7 @@ def _checked(wish: Wish) -> Wish:
     copies = MOST_COPIES if wish.copies is None else wish.copies
     delay = DEFAULT.repair_delay_seconds if wish.repair_delay_seconds is None else wish.repair_delay_seconds
     try:
+        check_trash("rule", wish.trash_days or 0.0)
         check_copies("rule", copies, 1 if wish.acknowledged is None else wish.acknowledged, delay)
         ages = wish.archive_after_days or 0.0, wish.archive_to or (), wish.retention_days or 0.0
         check_ages("rule", *ages)

@@ -121,6 +121,7 @@ class Repair:
             self.wake()
         book = self._rules.book
         self._catalogue.wants = (lambda way: book.rule(way).copies) if book.keeps else None
+        self._catalogue.spares = (lambda way: book.rule(way).trash_days) if book.spares else None
 
     async def run(self) -> None:
         """Work until cancelled."""

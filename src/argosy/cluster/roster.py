@@ -412,4 +412,4 @@ class Roster:
 
 def as_doomed(file: Discard) -> link.Doomed:
     """Give a tombstone as the link's words."""
-    return link.Doomed(file.loc, file.ver, file.size, file.mtime_ns, file.finding)
+    return link.Doomed(file.loc, file.ver, file.size, file.mtime_ns, file.finding, file.keep)

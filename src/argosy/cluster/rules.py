@@ -30,6 +30,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: float = 0.0
     repair_delay_seconds: float = 600.0
     flush: bool = True
+    trash_days: float = 0.0
 
     def at(self, now_ns: int, entry: Entry) -> Rule:
         """Give what is wanted of one file: it may be old enough for the archive, and belongs only there."""
@@ -80,6 +81,8 @@ class Book:
         said: list[Rule | Wish] = [*(rule for _, _, rule in self._sections), *wishes.values()]
         self.keeps = any(one.copies or one.only or one.archive_to or one.retention_days for one in said)
         """Whether anybody wants copies, or files elsewhere; else nothing is copied or taken away by rules."""
+        self.spares = any(one.trash_days for one in said)
+        """Whether there is a trash anywhere."""
         delays = [one.repair_delay_seconds for one in (DEFAULT, *said)]
         self.shortest_delay = min(delay for delay in delays if delay is not None)
         """After so many seconds a volume that is away is missed by somebody."""

@@ -23,6 +23,7 @@ from argosy.config.master import (
     Spread,
     check_ages,
     check_copies,
+    check_trash,
     load_master,
 )
 from argosy.config.node import Node, Scrub, load_node
@@ -55,6 +56,7 @@ __all__ = [
     "Table",
     "check_ages",
     "check_copies",
+    "check_trash",
     "join_address",
     "load_gateway",
     "load_master",

@@ -21,6 +21,10 @@ MOST_DELAY_SECONDS = 10 * 365 * 86_400
 """Ten years: as good as never."""
 
 
+MOST_TRASH_DAYS = 3_650
+"""Ten years: who wants to keep things for longer keeps them elsewhere."""
+
+
 class Link(Table, frozen=True, kw_only=True):
     """`[link]`: where nodes reach the master, and how it watches them."""
 
@@ -206,6 +210,8 @@ class Section(Table, frozen=True, kw_only=True):
     """Files unchanged for so long are deleted, `repair.grace_seconds` after that was told; 0: never."""
     repair_delay_seconds: float = 600.0
     """A node away for longer is no longer reckoned with, and its copies are made elsewhere."""
+    trash_days: float = 0.0
+    """What is deleted or overwritten is kept for so long, and can be restored; 0: not at all."""
 
 
 class Placement(Table, frozen=True, kw_only=True):
@@ -338,6 +344,16 @@ def check_ages(
         raise ConfigError(f"{where}: archive_after_days and archive_to go together")
 
 
+def check_trash(where: str, days: float) -> None:
+    """See that the trash keeps things for a time that makes sense.
+
+    Raises:
+        ConfigError: It doesn't; the message names the key below `where`.
+    """
+    if not 0 <= days <= MOST_TRASH_DAYS:
+        raise ConfigError(f"{where}.trash_days: want 0 to {MOST_TRASH_DAYS}, got {days:g}")
+
+
 def load_master(path: Path) -> Master:
     """Read a master's file.
 
@@ -371,6 +387,7 @@ def load_master(path: Path) -> Master:
     for name, section in master.sections.items():
         if not section.path.startswith("/"):
             raise ConfigError(f"sections.{name}.path: want an absolute path, got {section.path!r}")
+        check_trash(f"sections.{name}", section.trash_days)
         check_copies(f"sections.{name}", section.copies, section.acknowledged, section.repair_delay_seconds)
         ages = section.archive_after_days, section.archive_to, section.retention_days
         check_ages(f"sections.{name}", *ages)

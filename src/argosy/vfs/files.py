@@ -237,7 +237,7 @@ class Files:
         """
         path = self._reach.to_change(path, Right.DELETE)
         entry = self._catalogue.find_or_none(path)
-        self._pay(await self._catalogue.delete(path))
+        self._pay(await self._catalogue.delete(path, by=self.account.name))
         self._uncount(path, entry)
 
     async def rename(self, source: TreePath, target: TreePath) -> None:
@@ -256,7 +256,7 @@ class Files:
             self._reach.check(target, Right.OVERWRITE)
         self._reach.check_move(source, target)
         await self._check_section(source, target, entry)
-        self._pay(await self._catalogue.rename(source, target))
+        self._pay(await self._catalogue.rename(source, target, by=self.account.name))
         self._uncount(target, replaced)
         if entry and entry.kind is Kind.FILE:
             self._uncount(source, entry)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from argosy import errors
 from argosy.accounts.ledger import UNLIMITED, Limit, limits
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import (
+    RESERVED,
+    Discard,
     Entry,
     Replica,
     Sealed,
@@ -199,21 +201,21 @@ class Storing:
             await self._cut(done.size)
             raise
         self._settled(kept=True)
-        self._put_in_place(replica, named_ns)
+        self._put_in_place(replica, named_ns, discards)
         if self._company:
             self._vfs.forget((volume, self._upload.id) for volume in self._company.dismissed)
         for copy in self._vfs.catalogue.replicas(entry.id) if along else ():
             if copy.volume != replica.volume:
-                self._put_in_place(copy, named_ns)
-        if discards:
+                self._put_in_place(copy, named_ns, discards)
+        if discards or replica.loc.startswith(RESERVED):
             self._vfs.owed()
         return entry
 
-    def _put_in_place(self, replica: Replica, named_ns: int) -> None:
+    def _put_in_place(self, replica: Replica, named_ns: int, discards: Sequence[Discard]) -> None:
         """Tell a node where its copy shall lie; one that is away hears of it when it is back."""
         with contextlib.suppress(errors.Unavailable):
             node, live = self._vfs.roster.place(replica.volume)
-            part = link.CommitPart(*self._vfs.catalogue.placement(replica, named_ns))
+            part = link.CommitPart(*self._vfs.catalogue.placement(replica, named_ns, discards))
             node.tell(link.Commit(live.store_id, [part]))
 
     async def give_up(self) -> None:

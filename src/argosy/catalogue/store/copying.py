@@ -59,7 +59,7 @@ def _add(
             is_this = (replica.ver, replica.standing) == (ver, Standing.GOOD)
             if not is_this:
                 return None
-            return uploads.placement(db, ver, (replica.loc, replica.mtime_ns, file), now_ns)
+            return uploads.placement(db, volume, ver, (replica.loc, replica.mtime_ns, file), now_ns)
     if db.execute("SELECT 1 FROM tomb WHERE volume = ? AND ver = ?", (volume, ver)).fetchone():
         return None  # a copy that was here before is still to be deleted, and this one would go with it
     entry = tree.by_id(db, file)
@@ -70,7 +70,7 @@ def _add(
         (sealed.crc32, sealed.digest, file),
     )
     replica = uploads.place(db, entry, volume=volume, node=node, now_ns=now_ns)
-    return uploads.placement(db, ver, (replica.loc, replica.mtime_ns, file), now_ns)
+    return uploads.placement(db, volume, ver, (replica.loc, replica.mtime_ns, file), now_ns)
 
 
 def _is_alike(entry: Entry, sealed: Sealed) -> bool:

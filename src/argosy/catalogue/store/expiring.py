@@ -5,10 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from argosy import errors
 from argosy.catalogue.keeping import Leaving, Mark
-from argosy.catalogue.model import Discard, PartName, Removal
-from argosy.catalogue.store import tree
 
 
 def mark(db: sqlite3.Connection, found: Sequence[tuple[int, int]], now_ns: int) -> None:
@@ -42,20 +39,3 @@ def leaving(db: sqlite3.Connection) -> Leaving:
         " FROM expiry x JOIN ent e ON e.id = x.file"
     ).fetchone()
     return Leaving(*row)
-
-
-def retire(db: sqlite3.Connection, files: Sequence[tuple[int, int]], now_ns: int) -> Removal:
-    """Delete files that are as they were looked at, and to which nobody uploads."""
-    discards: list[Discard] = []
-    forgotten: list[PartName] = []
-    for file, ver in files:
-        row = db.execute("SELECT 1 FROM ent WHERE id = ? AND ver = ? AND kind = 1", (file, ver)).fetchone()
-        if row is None or db.execute("SELECT 1 FROM upload WHERE file = ?", (file,)).fetchone():
-            continue
-        try:
-            removal = tree.delete(db, tree.path_of(db, file), now_ns)
-        except errors.Refused:
-            continue
-        discards += removal.discards
-        forgotten += removal.forgotten
-    return Removal(tuple(discards), tuple(forgotten))

@@ -42,7 +42,7 @@ def note(db: sqlite3.Connection, files: Iterable[int], wants: Wants | None, now_
     question = (
         "SELECT e.id, e.parent, e.size,"
         " (SELECT count(*) FROM replica r WHERE r.file = e.id AND r.standing = 0)"
-        " FROM ent e WHERE e.kind = 1 AND e.ver <> 0 AND e.id IN"
+        " FROM ent e WHERE e.kind = 1 AND e.ver <> 0 AND e.state <> 4 AND e.id IN"
     )
     for file, parent, size, copies in _chunked(db, question, sorted(files)):
         if parent not in wanted:

@@ -85,6 +85,23 @@ def _company_for_uploads(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX companion_volume ON companion(volume)")
 
 
+def _a_trash(db: sqlite3.Connection) -> None:
+    """What is deleted or overwritten can be kept for a while."""
+    db.execute("ALTER TABLE tomb ADD COLUMN keep SMALLINT NOT NULL DEFAULT 1")
+    db.execute(
+        "CREATE TABLE trash(file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
+        " path BLOB NOT NULL, gone_ns BIGINT NOT NULL, until_ns BIGINT NOT NULL, usr TEXT NOT NULL,"
+        " why SMALLINT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX trash_path ON trash(path)")
+    db.execute("CREATE INDEX trash_until ON trash(until_ns)")
+    db.execute("CREATE INDEX trash_gone ON trash(gone_ns)")
+    db.execute(
+        "INSERT INTO ent(id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode)"
+        " SELECT 2, 2, x'', 0, 4, 0, 0, mtime_ns, created_ns, 'argosy', 'argosy', 448 FROM ent WHERE id = 1"
+    )
+
+
 def _errands(db: sqlite3.Connection) -> None:
     """Long jobs of the administrator are kept."""
     db.execute(
@@ -130,7 +147,7 @@ def _findings(db: sqlite3.Connection) -> None:
 
 def _proof_and_moves(db: sqlite3.Connection) -> None:
     """Version 6: uploads have company, and what the administrator has ordered is kept."""
-    for change in (_company_for_uploads, _errands, _stale_disks, _findings):
+    for change in (_company_for_uploads, _errands, _stale_disks, _findings, _a_trash):
         change(db)
 
 

@@ -85,16 +85,18 @@ def held_by(db: sqlite3.Connection, volume: int, loc: bytes) -> int | None:
     return None if row is None else row[0]
 
 
-def bury(db: sqlite3.Connection, file: int, now_ns: int) -> list[Discard]:
-    """Turn all replicas of a file into tombstones."""
+def bury(db: sqlite3.Connection, file: int, now_ns: int, *, keep: bool = True) -> list[Discard]:
+    """Turn all replicas of a file into tombstones; see `Discard` for `keep`."""
     db.execute(
-        "INSERT INTO tomb(volume, loc, ver, size, mtime_ns, file, due_ns)"
-        " SELECT volume, loc, ver, size, mtime_ns, file, ? FROM replica WHERE file = ?"
+        "INSERT INTO tomb(volume, loc, ver, size, mtime_ns, file, due_ns, keep)"
+        " SELECT volume, loc, ver, size, mtime_ns, file, ?, ? FROM replica WHERE file = ?"
         " ON CONFLICT(volume, loc, ver) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns",
-        (now_ns, file),
+        (now_ns, keep, file),
     )
-    rows = db.execute("SELECT volume, loc, ver, size, mtime_ns FROM replica WHERE file = ?", (file,))
-    discards = [Discard(*row) for row in rows.fetchall()]
+    rows = db.execute(
+        "SELECT volume, loc, ver, size, mtime_ns, 0, ? FROM replica WHERE file = ?", (keep, file)
+    )
+    discards = [_to_discard(row) for row in rows.fetchall()]
     db.execute("DELETE FROM replica WHERE file = ?", (file,))
     return discards
 
@@ -132,11 +134,16 @@ def owe(db: sqlite3.Connection, file: int, *, directory: bool, now_ns: int) -> N
 def tombs(db: sqlite3.Connection, volume: int, limit: int, now_ns: int) -> list[Discard]:
     """List deletions that a volume is still owed, but for those that were put off."""
     rows = db.execute(
-        "SELECT volume, loc, ver, size, mtime_ns, finding FROM tomb WHERE volume = ? AND due_ns <= ?"
+        "SELECT volume, loc, ver, size, mtime_ns, finding, keep FROM tomb WHERE volume = ? AND due_ns <= ?"
         " ORDER BY loc, ver LIMIT ?",
         (volume, now_ns, limit),
     )
-    return [Discard(*row) for row in rows.fetchall()]
+    return [_to_discard(row) for row in rows.fetchall()]
+
+
+def _to_discard(row: Any) -> Discard:
+    volume, loc, ver, size, mtime_ns, finding, keep = row
+    return Discard(volume, loc, ver, size, mtime_ns, finding, bool(keep))
 
 
 _TOMB = "volume = ? AND loc = ? AND ver = ? AND size = ? AND mtime_ns = ?"
@@ -205,8 +212,13 @@ def counts(db: sqlite3.Connection) -> Counts:
     """Count everything; reads whole tables, so seconds for millions of files."""
     kinds = {
         kind: (number, size)
-        for kind, number, size in db.execute("SELECT kind, count(*), sum(size) FROM ent GROUP BY kind")
+        for kind, number, size in db.execute(
+            "SELECT kind, count(*), sum(size) FROM ent WHERE state <> 4 GROUP BY kind"
+        )
     }
+    trashed, trashed_bytes = db.execute(
+        "SELECT count(*), coalesce(sum(e.size), 0) FROM trash t JOIN ent e ON e.id = t.file"
+    ).fetchone()
     states = dict(db.execute("SELECT state, count(*) FROM ent WHERE state <> 0 GROUP BY state").fetchall())
     files, size = kinds.get(1, (0, 0))
     return Counts(
@@ -219,6 +231,8 @@ def counts(db: sqlite3.Connection) -> Counts:
         conflicts=states.get(3, 0),
         suspects=_count(db, "replica WHERE standing <> 0 AND standing = 1"),
         tombstones=_count(db, "tomb"),
+        trashed=trashed,
+        trashed_bytes=trashed_bytes,
         by_volume={
             volume: (number, held)
             for volume, number, held in db.execute(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from argosy.catalogue.model import ROOT_ID
+from argosy.catalogue.model import ROOT_ID, TRASH_ID
 from argosy.catalogue.store.migrations import STEPS
 from argosy.errors import ConfigError
 
@@ -19,7 +19,7 @@ TABLES = (
     """CREATE TABLE meta(
         key TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL
     ) WITHOUT ROWID""",
-    # kind: 0 directory, 1 file, 2 link. state: 0 live, 1 uploading, 2 partial, 3 conflict.
+    # kind: 0 directory, 1 file, 2 link. state: 0 live, 1 uploading, 2 partial, 3 conflict, 4 trashed.
     # named_ns: when it got its name, where it was renamed, or a node told of it; else 0.
     """CREATE TABLE ent(
         id INTEGER NOT NULL PRIMARY KEY, parent BIGINT NOT NULL REFERENCES ent(id), name BLOB NOT NULL,
@@ -58,12 +58,12 @@ TABLES = (
     "CREATE INDEX replica_ver ON replica(ver) WHERE listed = 0",
     "CREATE INDEX replica_standing ON replica(file) WHERE standing <> 0",
     # finding: 0, or what was found of a bad copy: it is kept in the quarantine, not in the trash. tries: how
-    # often the node refused it.
+    # often the node refused it. keep: 0: it was in the site's trash, and the node needn't keep it in its own.
     """CREATE TABLE tomb(
         volume INTEGER NOT NULL REFERENCES volume(number), loc BLOB NOT NULL, ver BIGINT NOT NULL,
         size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, file BIGINT NOT NULL, due_ns BIGINT NOT NULL,
         finding BIGINT NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY(volume, loc, ver)
+        keep SMALLINT NOT NULL DEFAULT 1, PRIMARY KEY(volume, loc, ver)
     ) WITHOUT ROWID""",
     "CREATE INDEX tomb_ver ON tomb(volume, ver)",
     # state: 0 open, 1 partial. placeholder: the entry was made for this upload and goes with it.
@@ -132,6 +132,16 @@ TABLES = (
         became SMALLINT NOT NULL, became_ns BIGINT NOT NULL
     )""",
     "CREATE INDEX finding_open ON finding(file, volume) WHERE became < 3",
+    # What was deleted or overwritten and is kept, and where it was, its components joined by slashes. Its
+    # entry is a child of the trash's directory. why: 0 deleted, 1 overwritten, 2 replaced by a rename, 3 too
+    # old.
+    """CREATE TABLE trash(
+        file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE, path BLOB NOT NULL,
+        gone_ns BIGINT NOT NULL, until_ns BIGINT NOT NULL, usr TEXT NOT NULL, why SMALLINT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX trash_path ON trash(path)",
+    "CREATE INDEX trash_until ON trash(until_ns)",
+    "CREATE INDEX trash_gone ON trash(gone_ns)",
     """CREATE TABLE token(
         id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
         used SMALLINT NOT NULL
@@ -180,4 +190,9 @@ def lay(db: sqlite3.Connection, now_ns: int) -> None:
         "INSERT INTO ent(id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode)"
         " VALUES(?, ?, x'', 0, 0, 0, 0, ?, ?, 'argosy', 'argosy', 493)",
         (ROOT_ID, ROOT_ID, now_ns, now_ns),
+    )
+    db.execute(
+        "INSERT INTO ent(id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode)"
+        " VALUES(?, ?, x'', 0, 4, 0, 0, ?, ?, 'argosy', 'argosy', 448)",
+        (TRASH_ID, TRASH_ID, now_ns, now_ns),
     )

@@ -47,8 +47,27 @@ def settlements(
             db.execute("DELETE FROM settle WHERE file = ?", (file,))
             continue
         db.execute("UPDATE settle SET due_ns = ? WHERE file = ?", (now_ns + pause_ns, file))
-        found += [settlement for settlement in owed if settlement.volume in online]
+        for settlement in owed:
+            if settlement.volume in online:
+                found += [*_clearing(db, settlement), settlement]
     return found
+
+
+def _clearing(db: sqlite3.Connection, settlement: Settlement) -> list[Settlement]:
+    """Have a trashed file go aside that lies where this one shall: only now anybody wants the place."""
+    if settlement.to == settlement.loc:
+        return []
+    row = db.execute(
+        "SELECT r.file, r.ver, r.size, r.mtime_ns, t.path FROM replica r JOIN trash t ON t.file = r.file"
+        " WHERE r.volume = ? AND r.loc = ?",
+        (settlement.volume, settlement.to),
+    ).fetchone()
+    if row is None:
+        return []
+    file, ver, size, mtime_ns, path = row
+    where = (file, settlement.volume, settlement.node, settlement.to)
+    # Named at no time: whoever makes the record anew from the disks takes it for older than what is there.
+    return [Settlement(*where, ver, size, model.unplaced(ver), mtime_ns, 0, path)]
 
 
 def _owed(db: sqlite3.Connection, file: int, now_ns: int) -> list[Settlement]:

@@ -1,4 +1,4 @@
-"""The tree of names: finding, listing, making, renaming, removing."""
+"""The tree of names: finding, listing, making."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from argosy import errors
 from argosy.catalogue import model
 from argosy.catalogue.keeping import Way
-from argosy.catalogue.model import ROOT_ID, Attributes, Entry, Kind, Removal, State, TreePath
-from argosy.catalogue.store import companions, replicas
+from argosy.catalogue.model import ROOT_ID, TRASH_ID, Attributes, Entry, Kind, State, TreePath
+from argosy.catalogue.store import replicas
 
 COLUMNS = "id, parent, name, kind, state, ver, size, mtime_ns, created_ns, owner, grp, mode, crc32, digest"
 """What files and directories have."""
@@ -21,7 +21,7 @@ EVERYTHING = f"{COLUMNS}, target"
 EVERYTHING_OF_E = ", ".join(f"e.{column}" for column in EVERYTHING.split(", "))
 
 KINDS = (Kind.DIRECTORY, Kind.FILE, Kind.LINK)
-STATES = (State.LIVE, State.UPLOADING, State.PARTIAL, State.CONFLICT)
+STATES = (State.LIVE, State.UPLOADING, State.PARTIAL, State.CONFLICT, State.TRASHED)
 """What the numbers in the tables mean, by place."""
 
 KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
@@ -189,13 +189,13 @@ def path_of(db: sqlite3.Connection, file: int) -> TreePath:
     """Give the path that an entry has now.
 
     Raises:
-        NotFound: It is gone.
+        NotFound: It is gone, be it into the trash.
     """
     names: list[bytes] = []
     at = file
     while at != ROOT_ID:
         row = db.execute("SELECT parent, name FROM ent WHERE id = ?", (at,)).fetchone()
-        if row is None:
+        if row is None or row[0] == TRASH_ID:
             raise errors.NotFound(f"file {file:x}")
         at = row[0]
         names.append(row[1])
@@ -224,13 +224,13 @@ def way_to(db: sqlite3.Connection, directory: int) -> Way:
     """Give the directories from the root down to one.
 
     Raises:
-        NotFound: It is gone.
+        NotFound: It is gone, or it is the trash.
     """
     found: list[tuple[int, bytes]] = []
     at = directory
     while at != ROOT_ID:
         row = db.execute("SELECT parent, name FROM ent WHERE id = ?", (at,)).fetchone()
-        if row is None:
+        if row is None or row[0] == TRASH_ID:
             raise errors.NotFound(f"directory {directory:x}")
         found.append((at, row[1]))
         at = row[0]
@@ -347,102 +347,10 @@ def empty(db: sqlite3.Connection, folder: int) -> bool:
     return found is None
 
 
-def delete(db: sqlite3.Connection, path: TreePath, now_ns: int) -> Removal:
-    """Remove a file or a link; a file's replicas become tombstones in the same transaction.
-
-    Raises:
-        IsADirectory: It is one.
-        Busy: Something is being uploaded there.
-        NotFound: Nothing has this path.
-    """
-    entry = find(db, path)
-    if entry.is_directory:
-        raise errors.IsADirectory(model.shown(path))
-    removal = _remove_file(db, entry, now_ns)
-    touch(db, entry.parent, now_ns)
-    return removal
-
-
-def _remove_file(db: sqlite3.Connection, entry: Entry, now_ns: int) -> Removal:
-    upload = db.execute("SELECT id, volume, state FROM upload WHERE file = ?", (entry.id,)).fetchone()
-    forgotten: tuple[model.PartName, ...] = ()
-    if upload is not None:
-        number, volume, partial = upload
-        if not partial:
-            raise errors.Busy(entry.name)
-        forgotten = ((volume, number), *companions.parts(db, number))
-        db.execute("DELETE FROM upload WHERE id = ?", (number,))
-    discards = replicas.bury(db, entry.id, now_ns)
-    db.execute("DELETE FROM ent WHERE id = ?", (entry.id,))
-    return Removal(tuple(discards), forgotten)
-
-
-def rename(db: sqlite3.Connection, source: TreePath, target: TreePath, now_ns: int) -> Removal:
-    """Give an entry another path. A file that has it gives way, as POSIX says.
-
-    Raises:
-        NotFound: `source`, or the directory that `target` is to be in, is missing.
-        NotADirectory: A directory onto a file, or a file stands where `target` needs a directory.
-        IsADirectory: A file onto a directory.
-        NotEmpty: A directory onto one that isn't empty.
-        Busy: Something is being uploaded at `target`.
-        BadArgument: A directory into itself.
-        Denied: The root.
-        NameNotAllowed: Nothing may be called so.
-    """
-    entry = find(db, source)
-    if entry.id == ROOT_ID:
-        raise errors.Denied("/")
-    if source == target:
-        return Removal()
-    model.check_path(target)
-    parent = directory(db, target[:-1])
-    if entry.is_directory and _lies_below(db, parent.id, entry.id):
-        raise errors.BadArgument(f"{model.shown(source)} into itself")
-    removal = _make_way(db, entry, target, child(db, parent.id, target[-1]), now_ns)
-    state = State.LIVE if entry.state is State.CONFLICT else entry.state  # a name of its own settles it
-    db.execute(
-        "UPDATE ent SET parent = ?, name = ?, state = ?, named_ns = ? WHERE id = ?",
-        (parent.id, target[-1], STATE_CODES[state], now_ns, entry.id),
-    )
-    touch(db, entry.parent, now_ns)
-    touch(db, parent.id, now_ns)
-    if entry.kind is not Kind.LINK:
-        replicas.owe(db, entry.id, directory=entry.is_directory, now_ns=now_ns)
-    return removal
-
-
-def _make_way(
-    db: sqlite3.Connection, entry: Entry, target: TreePath, occupant: Entry | None, now_ns: int
-) -> Removal:
-    if occupant is None:
-        return Removal()
-    if not occupant.is_directory:
-        if entry.is_directory:
-            raise errors.NotADirectory(model.shown(target))
-        return _remove_file(db, occupant, now_ns)
-    if not entry.is_directory:
-        raise errors.IsADirectory(model.shown(target))
-    if not empty(db, occupant.id):
-        raise errors.NotEmpty(model.shown(target))
-    db.execute("DELETE FROM ent WHERE id = ?", (occupant.id,))
-    return Removal()
-
-
-def _lies_below(db: sqlite3.Connection, folder: int, above: int) -> bool:
-    """Walk up, in the very transaction that moves: otherwise two moves at once can close a circle."""
-    at = folder
-    while at != ROOT_ID:
-        if at == above:
-            return True
-        (at,) = db.execute("SELECT parent FROM ent WHERE id = ?", (at,)).fetchone()
-    return False
-
-
 def named_ns(db: sqlite3.Connection, file: int) -> int:
     """Say since when an entry has the path that it has, as far as that is known; else 0."""
     newest = at = 0
-    while at != ROOT_ID:
+    while at not in (ROOT_ID, TRASH_ID):
         parent, named = db.execute("SELECT parent, named_ns FROM ent WHERE id = ?", (at or file,)).fetchone()
         newest, at = max(newest, named), parent
     return newest

@@ -13,7 +13,7 @@ from typing import Any
 
 from argosy import errors
 from argosy.catalogue import model
-from argosy.catalogue.keeping import Wants
+from argosy.catalogue.keeping import Bin, Wants
 from argosy.catalogue.model import (
     Companion,
     Discard,
@@ -30,7 +30,7 @@ from argosy.catalogue.model import (
     Upload,
     Verdict,
 )
-from argosy.catalogue.store import companions, jobs, members, replicas, tree
+from argosy.catalogue.store import companions, jobs, members, replicas, trash, tree
 
 OPEN, PARTIAL = range(2)
 
@@ -198,30 +198,35 @@ def commit(
     epoch: int,
     along: Sequence[Companion] = (),
     wants: Wants | None,
-    now_ns: int,
+    into: Bin,
 ) -> tuple[Entry, Replica, list[Discard]]:
     """Make what has arrived the file's content, wherever its name is by now.
 
     Gives the entry, the replica with the loc where the node shall put it, and the deletions of the old
-    content, which are owed from now on. Each of those that took it `along` has a replica, too.
+    content, which are owed from now on unless it goes into the trash. What was gone on with doesn't: it is
+    there still. Each of those that took it `along` has a replica, too.
 
     Raises:
         Failed: The upload is gone, or its node has been registered anew since: its bytes count no more.
         Unavailable: Likewise the node of one that took it along.
     """
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM upload u WHERE id = ? AND state = 0 AND epoch = ? AND EXISTS"  # noqa: S608
+        f"SELECT {_COLUMNS}, base_ver, usr FROM upload u WHERE id = ? AND state = 0 AND epoch = ? AND EXISTS"  # noqa: S608
         " (SELECT 1 FROM node n WHERE n.name = u.node AND n.epoch = u.epoch AND n.revoked = 0)",
         (number, epoch),
     ).fetchone()
     if row is None:
         raise errors.Failed("the node was away in between")
-    _, file, volume, node, _, _ = row
+    _, file, volume, node, _, _, base_ver, usr = row
+    now_ns = into.now_ns
     for one in along:
         check_epoch(db, one.volume, one.node, one.epoch)
     db.execute("DELETE FROM upload WHERE id = ?", (number,))
     db.execute("DELETE FROM torn WHERE file = ?", (file,))
-    discards = replicas.bury(db, file, now_ns)
+    if into.spares is None or base_ver:
+        discards = replicas.bury(db, file, now_ns)
+    else:
+        discards = trash.supersede(db, tree.by_id(db, file), replace(into, by=usr))
     db.execute(
         "UPDATE ent SET state = 0, ver = ?, size = ?, mtime_ns = ?, crc32 = ?, digest = ? WHERE id = ?",
         (number, sealed.size, sealed.mtime_ns, sealed.crc32, sealed.digest, file),
@@ -236,8 +241,9 @@ def commit(
 
 def place(db: sqlite3.Connection, entry: Entry, *, volume: int, node: str, now_ns: int) -> Replica:
     """Write a replica at its file's path, or aside for a while when another file lies there."""
-    loc = b"/".join(tree.path_of(db, entry.id))
-    if replicas.held_by(db, volume, loc) is not None:
+    trashed = entry.state is State.TRASHED
+    loc = model.unplaced(entry.ver) if trashed else b"/".join(tree.path_of(db, entry.id))
+    if not trashed and replicas.held_by(db, volume, loc) is not None:
         loc = model.unplaced(entry.ver)
         replicas.owe(db, entry.id, directory=False, now_ns=now_ns)
     replica = Replica(entry.id, volume, node, entry.ver, Standing.GOOD, loc, entry.size, entry.mtime_ns)
@@ -420,7 +426,7 @@ def _recovered(db: sqlite3.Connection, at: tuple[int, str], number: int, size: i
     tree.insert(db, entry)
     tree.touch(db, model.ROOT_ID, now_ns)
     replica = place(db, entry, volume=volume, node=node, now_ns=now_ns)
-    return placement(db, number, (replica.loc, replica.mtime_ns, entry.id), 0)
+    return placement(db, volume, number, (replica.loc, replica.mtime_ns, entry.id), 0)
 
 
 def _is_copy_wanted(db: sqlite3.Connection, volume: int, number: int) -> bool | None:
@@ -460,7 +466,7 @@ def _committed(db: sqlite3.Connection, volume: int, node: str, number: int, now_
         (volume, number),
     ).fetchone()
     if row is not None:
-        return placement(db, number, row, now_ns)
+        return placement(db, volume, number, row, now_ns)
     file = holder_of(db, number)
     if file is None:
         return None
@@ -469,21 +475,29 @@ def _committed(db: sqlite3.Connection, volume: int, node: str, number: int, now_
     if any(replica.volume == volume for replica in replicas.of(db, file)):
         return None
     replica = place(db, entry, volume=volume, node=node, now_ns=now_ns)
-    return placement(db, number, (replica.loc, replica.mtime_ns, file), now_ns)
+    return placement(db, volume, number, (replica.loc, replica.mtime_ns, file), now_ns)
 
 
-def placement(db: sqlite3.Connection, number: int, where: tuple[bytes, int, int], now_ns: int) -> Placement:
+def placement(
+    db: sqlite3.Connection, volume: int, number: int, where: tuple[bytes, int, int], now_ns: int
+) -> Placement:
     """Say where an upload shall lie, and what a node shall remember of its file.
 
     Args:
         db: The database.
+        volume: Which volume.
         number: The upload.
         where: Its loc, its time there, and its file.
         now_ns: As of when the file is called as it is.
     """
     loc, mtime_ns, file = where
-    path = b"/".join(tree.path_of(db, file))
-    return Placement(number, loc, mtime_ns, file, now_ns, b"" if path == loc else path)
+    row = db.execute("SELECT ver FROM tomb WHERE volume = ? AND loc = ? LIMIT 1", (volume, loc)).fetchone()
+    replaces = 0 if row is None else row[0]
+    path = tree.path_or_none(db, file)
+    if path is None:  # it is in the trash, and has no name
+        return Placement(number, loc, mtime_ns, file, 0, replaces=replaces)
+    whole = b"/".join(path)
+    return Placement(number, loc, mtime_ns, file, now_ns, b"" if whole == loc else whole, replaces)
 
 
 def placed(db: sqlite3.Connection, volume: int, numbers: Iterable[int]) -> None:

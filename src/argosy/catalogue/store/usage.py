@@ -20,7 +20,7 @@ _BELOW = (
 
 
 def usage(db: sqlite3.Connection, sections: Mapping[str, TreePath]) -> Usage:
-    """Count files and bytes by owner and group, and by section; reads whole tables.
+    """Count files and bytes by owner and group, and by section; reads whole tables. The trash doesn't count.
 
     Args:
         db: One and the same state for all questions.
@@ -29,7 +29,7 @@ def usage(db: sqlite3.Connection, sections: Mapping[str, TreePath]) -> Usage:
     owned = {
         (owner, group): Use(files, size)
         for owner, group, files, size in db.execute(
-            "SELECT owner, grp, count(*), sum(size) FROM ent WHERE kind = 1 AND state <> 1"
+            "SELECT owner, grp, count(*), sum(size) FROM ent WHERE kind = 1 AND state NOT IN (1, 4)"
             " GROUP BY owner, grp"
         )
     }

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy import errors
-from argosy.doors.admin import finding, moving, nodes, presence, proof, status, striking, why
+from argosy.doors.admin import finding, moving, nodes, presence, proof, status, striking, trash, why
 from argosy.doors.admin.office import Document, Office
 from argosy.net.peer import serve_local
 from argosy.wire import link
@@ -33,6 +33,9 @@ ANSWERS: Mapping[type, Answer] = {
     link.AskScrub: proof.scrub,
     link.AskMove: moving.move,
     link.AskRebalance: moving.rebalance,
+    link.AskTrash: trash.trash,
+    link.AskRestore: trash.restore,
+    link.AskEmpty: trash.empty,
     link.AskWho: presence.who,
     link.AskKick: presence.kick,
     link.AskBans: presence.bans,

@@ -46,6 +46,7 @@ async def status(office: Office, _: link.AskStatus) -> Document:
             {"topic": matter.topic, "last": matter.last_ns / 1e9, "sentence": matter.sentence}
             for matter in office.catalogue.matters()[:SHOWN]
         ],
+        "trash": {"files": counts.trashed, "bytes": counts.trashed_bytes},
         "copies": _copies(await office.repair.report()),
         "findings": dict(office.catalogue.finding_counts(LATELY_SECONDS)),
         "scrubs": [

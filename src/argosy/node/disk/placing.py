@@ -115,7 +115,7 @@ class Placing:
             self._root.keep_bad(loc, doomed.finding)
             log.warning("%s: %r is bad, kept in the quarantine", self._root.store_id, loc)
         else:
-            self._root.discard(loc, doomed.ver, keep=self._trash)
+            self._root.discard(loc, doomed.ver, keep=self._trash and doomed.keep)
 
     def released(self, upload: int) -> None:
         """Delete the file that only waited for its writer to end."""
@@ -172,7 +172,7 @@ class Placing:
             try:
                 self._root.move(part_loc(order.upload), order.loc)
             except Exists:
-                if not self._make_room(order.loc):
+                if not self._make_room(order):
                     break
             except (OSError, NotADirectory, NotFound) as error:  # not ours, or another disk begins there
                 log.warning("%s: %r can't be had: %s", self._root.store_id, order.loc, error)
@@ -182,12 +182,15 @@ class Placing:
         self._root.move(part_loc(order.upload), unplaced_loc(order.upload))
         return unplaced_loc(order.upload)
 
-    def _make_room(self, loc: bytes) -> bool:
+    def _make_room(self, order: link.CommitPart) -> bool:
+        loc = order.loc
         found, row = self._root.file(loc), self._journal.find(loc)
         if self._root.is_directory(loc):
             return False
         try:
             if found and row and _same(row, found):
+                if not order.replaces or row.ver not in (0, order.replaces):
+                    return False  # the master hasn't heard yet that this one lies here: it has to stay
                 self._root.discard(loc, row.ver, keep=self._trash)
             else:
                 self._root.quarantine(loc)

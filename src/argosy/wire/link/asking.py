@@ -40,6 +40,29 @@ class AskFind(Message, tag="ask-find"):
     limit: int = 500
 
 
+class AskTrash(Message, tag="ask-trash"):
+    """A page of what is in the trash and was at a path or below it. Answered by `Report`."""
+
+    path: bytes
+    after: tuple[bytes, int] = (b"", 0)
+    """Where the page before this one ended, as it said."""
+    limit: int = 500
+
+
+class AskRestore(Message, tag="ask-restore"):
+    """Put contents that are in the trash back into the tree. Answered by `Report`."""
+
+    versions: list[int]
+    to: bytes = b""
+    """The path for a single one; empty: where each was."""
+
+
+class AskEmpty(Message, tag="ask-empty"):
+    """Let go for good of some of what is in the trash. Answered by `Report`: is there more?"""
+
+    path: bytes
+
+
 class AskRemerge(Message, tag="ask-remerge"):
     """Have a node read its disks now and merge the whole list. Answered by `Report`."""
 
@@ -128,7 +151,8 @@ class Report(Message, tag="report"):
 
 
 Body = (
-    AskStatus | AskNodes | AskWhy | AskFind | AskRemerge | AskWho | AskKick | AskBans | AskUnban
-    | AskRefresh | AskStrike | AskForgetNode | AskSites | AskTicket | AskRelease | AskForget | Report
+    AskStatus | AskNodes | AskWhy | AskFind | AskTrash | AskRestore | AskEmpty | AskRemerge | AskWho
+    | AskKick | AskBans | AskUnban | AskRefresh | AskStrike | AskForgetNode | AskSites | AskTicket
+    | AskRelease | AskForget | Report
 )  # fmt: skip
 """These messages are a frame's body."""

@@ -20,6 +20,8 @@ class CommitPart(Message, tag="commit-part"):
     """At this time the file was called `path`."""
     path: bytes = b""
     """Empty: as `loc`."""
+    replaces: int = 0
+    """The version that may lie there, and goes. Any other stays, and this upload waits aside."""
 
 
 class Commit(Message, tag="commit"):
@@ -45,10 +47,12 @@ class Doomed(Message, tag="doomed"):
     mtime_ns: int
     finding: int = 0
     """Not 0: its bytes are bad. It is kept in the quarantine, under this number, until `Purge`."""
+    keep: bool = True
+    """False: it has been in the site's trash for its time, and is deleted at once."""
 
 
 class Discard(Message, tag="discard"):
-    """Move files to the volume's trash. Safe to repeat; answered by `Ok`, or by `Discarded`."""
+    """Move files to the volume's trash, or delete them. Safe to repeat; answered by `Ok` or `Discarded`."""
 
     store_id: str
     files: list[Doomed]
