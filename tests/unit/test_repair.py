@@ -5,6 +5,7 @@ Nodes are rows and flags here, and copying is done by saying so; `tests/door/tes
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
@@ -56,6 +57,9 @@ async def test_a_bad_copy_is_not_copied_from_again_and_counts_for_none(site: Sit
     site.copying.failing[1] = errors.Damaged()
     await site.catalogue.change_wish((b"a",), lambda _: Wish(copies=3, repair_delay_seconds=0.0))
     await site.rest()
+    for _ in range(50):  # what couldn't be copied is put off for a moment
+        await asyncio.sleep(0.1)
+        await site.rest(1)
     assert len(site.holders((b"a", b"x"))) == 3
     (found,) = site.catalogue.findings(60.0, 10)
     assert (found.volume, found.path, found.became) == (1, b"/a/x", Became.QUARANTINED)
