@@ -183,7 +183,8 @@ class Worker:
         """A "no" for now may come of a fault; any other is wrong: we ask for nothing impossible."""
         caller = self._here
         nodes = None
-        alone = acknowledged(self._uploading or "/") == 1  # else a node may be hit that the client never met
+        # A node may be hit that the client never met: the only one that has the file, or takes a copy of it.
+        alone = turned.code != 450 and acknowledged(self._uploading or "/") == 1
         if caller.way is Way.DIRECT and caller.met in self._yard.by_address and alone:
             nodes = {self._yard.by_address[caller.met]}
         fault = self._windows.explain(nodes, self._began)
