@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from argosy.node.disk import roots
 from argosy.wire import link
 from probe.ledger import check_content, connect, listed, look, put, put_half
 from probe.processes import Processes
@@ -365,3 +367,16 @@ def masses_of_losses_are_held(site: Processes, talk: Talk, root: Path) -> None:
         lambda: site.nodes()["old"]["volumes"][0]["files"] == OLD_FILES - len(lost),
     )
     check_content(talk, "/d05/00000", b"5 0")
+
+
+def test_a_copy_on_a_disk_that_is_gone_is_not_said_to_be_online_for_its_node_is(tmp_path: Path) -> None:
+    with Processes(tmp_path / "site", nodes=1) as site:
+        with Talk(site) as talk:
+            talk.store("/f", b"content")
+        assert [one["online"] for one in site.why("/f")["replicas"]] == [True]
+        site.kill("n1")
+        site.children["n1"].wait()
+        shutil.rmtree(site.root("n1"))
+        roots.prepare(site.root("n1"))
+        site.bring_back("n1")
+        assert [one["online"] for one in site.why("/f")["replicas"]] == [False]

@@ -39,13 +39,12 @@ async def why(office: Office, question: link.AskWhy) -> Document:
 
 
 def _replica(office: Office, replica: Replica, stores: Mapping[int, str]) -> Document:
-    node = office.roster.nodes.get(replica.node)
     return {
         "node": replica.node,
         "volume": stores.get(replica.volume, ""),
         "loc": as_text(replica.loc),
         "standing": str(replica.standing),
-        "online": node is not None and node.online,
+        "online": office.roster.reaches(replica.volume),
     }
 
 
