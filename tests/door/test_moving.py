@@ -109,3 +109,46 @@ def test_after_a_node_was_added_the_disks_are_filled_alike(tmp_path: Path) -> No
         assert all(len(nodes) == 2 for nodes in holders)
     finally:
         site.stop()
+
+
+def test_a_rebalance_goes_on_when_the_master_has_died(tmp_path: Path) -> None:
+    slow = {"repair": {"node_bytes_per_second": 60_000, "batch_files": 3}}
+    site = Site(tmp_path / "site", "--nodes", "1", settings=slow)
+    try:
+        site.start()
+        files = {f"f{number:02}": b"%02d" % number * 10_000 for number in range(30)}
+        upload(site, files)
+        site.join("n2", tmp_path / "second")
+        second = tmp_path / "second" / "files"
+        site.argosy("rebalance", "--spare", "0", "--no-wait")
+        site.wait_for("some to have come", lambda: sum(path.is_file() for path in second.iterdir()) >= 3)
+        site.kill("master")
+        site.wait_for("the master", lambda: site.status()["nodes"]["ready"] == 2)
+        assert site.argosy("rebalance", "--no-wait")["spare"] == 0
+        waiting = begin(site, "rebalance")
+        out, complaints = waiting.communicate(timeout=120)
+        assert (waiting.returncode, out.splitlines()[0]) == (0, "filled alike"), complaints
+        told = [site.argosy("why", name)["replicas"] for name in sorted(files)[::6]]
+        assert [len(replicas) for replicas in told] == [1] * 5
+        site.wait_for(
+            "half of them on each disk",
+            lambda: len(on_disk(site, "n1")) == 15 == sum(path.is_file() for path in second.iterdir()),
+        )
+    finally:
+        site.stop()
+
+
+def test_what_has_outlived_its_retention_goes_after_it_was_told(tmp_path: Path) -> None:
+    soon = {"repair": {"grace_seconds": 6.0, "audit_seconds": 1.0}, "catalogue": {"upkeep_seconds": 0.5}}
+    site = Site(tmp_path / "site", "--nodes", "1", settings=soon)
+    try:
+        site.start()
+        upload(site, {"old": b"old"})
+        site.argosy("rule", "set", "/", "--retention", "1s")
+        site.wait_for("it to be told", lambda: site.status()["leaving"]["files"] == 1)
+        assert on_disk(site, "n1") == {"old"}
+        site.wait_for("it to be gone", lambda: not on_disk(site, "n1"))
+        assert site.argosy("why", "/old")["kind"] == "missing"
+        assert site.status()["leaving"] == {"files": 0, "bytes": 0, "first_seconds": None}
+    finally:
+        site.stop()

@@ -356,6 +356,61 @@ def test_the_steps_end_and_no_step_takes_away_what_is_needed(
         assert taken_last(looks, held & places.keys()) & counted, "a copy that counts is kept"
 
 
+@given(PLACES, RULES, st.sets(st.integers(1, 8)), st.integers(1, 8), st.integers(1, 8))
+def test_a_copy_that_goes_from_here_to_there_leaves_no_file_worse_off(
+    places: dict[int, Place], rule: Rule, held: set[int], source: int, target: int
+) -> None:
+    looks = scene(places, rule)
+    volumes = held & places.keys()
+    shifted = replace(stock(*sorted(volumes)), shift=(source, target))
+    before = volumes & looks._counted
+    step = looks._shifted(shifted, looks._good(shifted), source, target)
+    if step is None or isinstance(step, Wait):
+        return
+    assert source in before
+    assert looks._suffice([places[number] for number in before])
+    if isinstance(step, Copy):
+        assert step.target == target
+        assert target not in volumes
+        assert step.source in volumes
+        there = replace(stock(*sorted(volumes | {target})), shift=(source, target))
+        after = looks._shifted(there, looks._good(there), source, target)
+        if all(place.online and place.merged for place in places.values()):
+            assert after == Drop(source, tuple(sorted((before | {target}) - {source})))
+    else:
+        assert step.volume == source
+        assert target in step.keep
+        kept = [places[number] for number in step.keep]
+        assert all(place.online and place.merged for place in kept)
+        assert looks._suffice(kept)
+        gone = replace(stock(*sorted(volumes - {source})), shift=(source, target))
+        assert looks._shifted(gone, looks._good(gone), source, target) is None
+
+
+def test_a_copy_goes_from_here_to_there_only_if_all_is_well() -> None:
+    places = nodes(4)
+
+    def going(*volumes: int, rule: Rule = TWO) -> object:
+        return scene(places, rule).plan(replace(stock(*volumes), shift=(1, 4)))
+
+    assert going(1, 2) in (Copy(1, 4), Copy(2, 4))
+    assert going(1, 2, 4) == Drop(1, (2, 4))
+    assert going(2, 4) == CONTENT
+    assert going(1) in (Copy(1, 2), Copy(1, 3), Copy(1, 4))  # what is missing comes first
+    assert isinstance(going(1, 2, 3), Drop)  # and what is too much goes first
+    assert going(1, rule=Rule()) == Copy(1, 4)
+    assert going(1, 4, rule=Rule()) == Drop(1, (4,))
+    assert going(1, 2, rule=replace_rule(only=("n1", "n2"))) == CONTENT
+    places[4].free = 0
+    assert going(1, 2) == CONTENT
+    assert going(1, 2, 4) == Drop(1, (2, 4))
+    places[4] = away(places[4], 5)
+    assert isinstance(going(1, 2), Wait)  # it is only just gone, or the master has only just come
+    assert isinstance(going(1, 2, 4), Wait)
+    places[4] = away(places[4], 5_000)
+    assert going(1, 2) == CONTENT
+
+
 @given(PLACES, RULES.filter(lambda rule: rule.copies > 0), st.sets(st.integers(1, 8), min_size=1))
 def test_where_all_are_here_and_have_room_the_rule_is_met_to_the_letter(
     places: dict[int, Place], rule: Rule, held: set[int]

@@ -42,9 +42,7 @@ def declare(to: grammar.Add) -> None:
     )
     waiting(going)
     evening = grammar.word(to, "rebalance", rebalance)
-    evening.add_argument(
-        "--spare", type=percent, default=0.05, metavar="PERCENT", help="leave differences of so much [5]"
-    )
+    evening.add_argument("--spare", type=percent, metavar="PERCENT", help="leave differences of so much [5]")
     evening.add_argument("--cancel", action="store_true", help="move no more; what is on its way arrives")
     waiting(evening)
 

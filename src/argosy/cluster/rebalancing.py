@@ -30,6 +30,9 @@ log = logging.getLogger("argosy.rebalancing")
 
 NAME = "rebalance"
 
+USUAL = 0.05
+"""Differences of such a share are left, unless somebody says another."""
+
 PAGE = 1_000
 """Files of a volume looked at in one go."""
 
@@ -84,11 +87,17 @@ class Rebalancing:
         self._barren: set[int] = set()
         """Volumes that were looked through without a find."""
 
-    async def begin(self, spare: float) -> None:
-        """Fill volumes alike from now on, but for differences of a share; what runs already goes on so."""
+    async def begin(self, spare: float | None = None) -> None:
+        """Fill volumes alike from now on, but for differences of a share. What runs already so goes on.
+
+        Args:
+            spare: Which; None: as what runs, or the usual.
+        """
         balance = await self.look()
-        if balance.terms and balance.terms == Terms(spare=spare):
+        running = balance.terms if balance.terms and not balance.terms.over else None
+        if running and spare in (None, running.spare):
             return
+        spare = USUAL if spare is None else spare
         levels = balance.levels
         give = sum(amount for amount in balancing.amounts(levels, spare).values() if amount > 0)
         files = self._files(give)

@@ -32,6 +32,9 @@ log = logging.getLogger("argosy.repair")
 LOOKED_AT = 1_000
 """Jobs looked at in a round at the least: those that need no copying don't wait for room."""
 
+TRIES = 3
+"""So often a copy is tried that shall go from one volume to another; then it stays where it is."""
+
 MOST_LOOKED_AT = 4_000
 """And at the most: a round takes a fraction of a second, and what is more urgent may come meanwhile."""
 
@@ -171,7 +174,7 @@ class Repair:
 
     def _plan_one(self, survey: Survey, job: Job, stock: Stock, found: _Round) -> None:
         step, danger = survey.plan(stock)
-        if stock.shift and not isinstance(step, Copy | Drop):
+        if survey.gives_up(stock):
             found.stay.append(job.file)
         match step:
             case Copy(source, target):
@@ -195,7 +198,7 @@ class Repair:
 
     async def _carry_out(self, found: _Round, survey: Survey) -> bool:
         """Do what was planned, as far as there is room; say whether another round may bring more."""
-        if found.done or found.later:
+        if found.done or found.later or found.stay:
             await self._catalogue.conclude(found.done, found.later, found.stay)
         dropped = await self._catalogue.drop_copies(found.surplus) if found.surplus else []
         if dropped:
@@ -236,7 +239,8 @@ class Repair:
             self._surveyor.traffic.ended(batch.source, batch.target, failed=failed)
             if later:
                 log.info("%d of %d files weren't copied: %s", len(later), len(jobs), later[0][1].why)
-                await self._catalogue.conclude([], later, [job.file for job, _ in later])
+                stay = [job.file for job, after in later if after.tries >= TRIES]
+                await self._catalogue.conclude([], later, stay)
         except Exception:
             log.exception("accident in a batch of copies")
         finally:

@@ -22,6 +22,9 @@ SECOND_NS = 1_000_000_000
 RECHECK_NS = 30 * SECOND_NS
 """A copy too many that can't be taken away yet is looked at again after this."""
 
+SOON_NS = 5 * SECOND_NS
+"""And so is one that waits for a volume to come back or to be looked at."""
+
 NAMED = 3
 """Nodes that a reason names; reasons are grouped by their words."""
 
@@ -350,25 +353,32 @@ class Scene:
 
     # --- from here to there ----
 
-    def _shifted(self, stock: Stock, good: Sequence[Place], source: int, target: int) -> Copy | Drop | None:
+    def gives_up(self, stock: Stock) -> bool:
+        """Say whether a copy that should go from one volume to another won't any more: it did, or can't."""
+        return stock.shift is not None and self._shifted(stock, self._good(stock), *stock.shift) is None
+
+    def _shifted(
+        self, stock: Stock, good: Sequence[Place], source: int, target: int
+    ) -> Copy | Drop | Wait | None:
         """Say how a copy goes from one volume to another; None: not at all, or it is over.
 
         Only if all is well with the file, and will be so when the copy is there, too.
         """
         counted = [place for place in good if place.number in self._counted]
         rest = [place for place in counted if place.number != source]
-        if len(rest) == len(counted) or target not in self._targets or not self._suffice(counted):
+        if len(rest) == len(counted) or target not in self._counted or not self._suffice(counted):
             return None
+        ends = self._places[source], self._places[target]
+        if not all(place.online and place.merged for place in ends):
+            return Wait(self._now_ns + SOON_NS)  # after the master's start, for one
         if target in {place.number for place in rest}:
             here = [place for place in rest if place.online and place.merged]
             return Drop(source, tuple(place.number for place in here)) if self._suffice(here) else None
-        if self.rule.copies and len(counted) > self.rule.copies:
-            return None  # one too many goes anyway
+        too_many = bool(self.rule.copies) and len(counted) > self.rule.copies  # one goes anyway
         goal, sources = self._places[target], [place for place in good if place.online]
         taken = any(copy.volume == target for copy in stock.copies)
-        if taken or not sources or not self._has_room(goal, stock.entry.size):
-            return None
-        if not self._suffice([*rest, goal]):
+        fits = self._has_room(goal, stock.entry.size) and self._suffice([*rest, goal])
+        if too_many or taken or not sources or not fits:
             return None
         return Copy(min(sources, key=self._load_out).number, target)
 

@@ -106,6 +106,11 @@ class Survey:
         scene = self._scene(stock)
         return scene is not None and isinstance(scene.look(stock), Content)
 
+    def gives_up(self, stock: Stock) -> bool:
+        """Say whether no copy of a file that should go from one volume to another will."""
+        scene = self._scene(stock)
+        return scene is not None and scene.gives_up(stock)
+
     def could_shift(self, stock: Stock, source: int, target: int) -> bool:
         """Say whether a copy of a file could go from one volume to another."""
         scene = self._scene(stock)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from argosy import errors
 from argosy.catalogue.keeping import Left
 from argosy.cluster import balancing
+from argosy.cluster.rebalancing import USUAL
 from argosy.doors.admin.office import Document, Office, asked_path, text
 from argosy.wire import link
 
@@ -67,7 +68,7 @@ async def rebalance(office: Office, question: link.AskRebalance) -> Document:
     Raises:
         BadArgument: Such a share can't be spared.
     """
-    if not 0 <= question.spare <= 1:
+    if question.spare is not None and not 0 <= question.spare <= 1:
         raise errors.BadArgument(f"want 0 to 100 percent, got {100 * question.spare:g}")
     rebalancing = office.rebalancing
     if question.do == "begin":
@@ -80,7 +81,7 @@ async def rebalance(office: Office, question: link.AskRebalance) -> Document:
     return {
         "ordered": begun is not None,
         "done": told.terms is None or told.terms.over,
-        "spare": told.terms.spare if told.terms else question.spare,
+        "spare": told.terms.spare if told.terms else USUAL,
         "spread": balancing.spread(told.levels),
         "volumes": [
             {

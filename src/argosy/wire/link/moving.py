@@ -30,8 +30,8 @@ class AskMove(Message, tag="ask-move"):
 class AskRebalance(Message, tag="ask-rebalance"):
     """Have volumes filled alike. Answered by `Report`; safe to repeat."""
 
-    spare: float = 0.05
-    """Differences of such a share are left."""
+    spare: float | None = None
+    """Differences of such a share are left; None: as was ordered, or as usual."""
     do: Do = "look"
 
 
