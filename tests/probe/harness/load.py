@@ -84,6 +84,8 @@ class Worker:
         self._context = ssl.create_default_context(cafile=str(yard.authority))
         self._context.check_hostname = False
         self._began = 0.0
+        self._came = 0.0
+        """When this session began."""
         self._uploading = ""
         """What this deed stores."""
         self._reading = ""
@@ -151,6 +153,7 @@ class Worker:
 
     def _come(self) -> None:
         self._leave()
+        self._came = time.monotonic()
         way = self._chance.choice(list(Way))
         self._caller = Caller(self._yard, way, self._context if self._chance.random() < 0.25 else None)
         if self._open_question:
@@ -208,8 +211,8 @@ class Worker:
         )
 
     def _broken(self, name: str, error: OSError | EOFError) -> None:
-        """The control connection ends with the master only."""
-        fault = self._windows.explain(set(), self._began)
+        """The control connection ends with the master only; who was busy elsewhere notices it later."""
+        fault = self._windows.explain(set(), min(self._began, self._came))
         what = type(error).__name__
         if fault:
             self._record.excuse(name, what, fault.kind)
@@ -236,7 +239,7 @@ class Worker:
 
     def _append(self) -> None:
         path = self._some()
-        if path and (before := self.tree.files[path].certain):
+        if path and (before := self.tree.files[path].certain) and not self.tree.files[path].cut:
             more = Content.some(self._chance, self._chance.randrange(1, 200_000))
             self._send(path, f"APPE {path}", before.then(more), more)
 

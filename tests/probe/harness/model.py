@@ -76,6 +76,8 @@ class Known:
     """More than one where a deed was answered with an error, or not at all."""
     part: Content | None = None
     """What was on its way when an upload was cut: how much of it is there, the site says."""
+    cut: bool = False
+    """An overwrite of it was cut: whoever appends is asked to send it whole first."""
     lost: str = ""
     """Which fault took all copies that there were; then it may be damaged, but never hold anything else."""
 
@@ -108,6 +110,7 @@ class Tree:
                 known.possible.append(content)
             if None in known.possible and resumable:
                 known.part = content
+            known.cut = True
 
     def seen(self, path: str, content: Possible) -> None:
         """It was looked at: that is what is there."""
@@ -119,7 +122,7 @@ class Tree:
             if content is None:
                 del self.files[path]
             else:
-                self.files[path] = Known([content])
+                self.files[path] = Known([content], cut=known.cut)
 
     def deleted(self, path: str) -> None:
         """It is gone."""
