@@ -397,7 +397,8 @@ class Worker:
     def _abort(self) -> None:
         if path := self._some():
             with self._here._begun(f"RETR {path}") as data:
-                data.recv(1)
+                with contextlib.suppress(OSError):
+                    data.recv(1)
                 self._here.abort(telnet=False)
                 with contextlib.suppress(OSError):
                     everything(data)
