@@ -23,6 +23,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Trashed, Why
 from argosy.catalogue.model import ROOT_ID, Entry, Found, Membership, Sealed, State, TreePath
 from argosy.catalogue.people import Use
+from argosy.catalogue.proof import Observed, Verdict
 from argosy.cli.trash import choose
 
 F, G, D = (b"f",), (b"g",), (b"d",)
@@ -527,3 +528,14 @@ TestTrashMachine = TrashMachine.TestCase
 TestTrashMachine.settings = settings(
     max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+async def test_a_copy_in_the_trash_that_is_found_to_be_bad_is_told_by_its_last_path(
+    catalogue: Catalogue,
+) -> None:
+    await put(catalogue, F)
+    await catalogue.delete(F, by="ann")
+    (copy,) = catalogue.replicas(trash(catalogue)[0].entry.id)
+    bad = Observed(1, copy.loc, copy.ver, copy.size, 1, b"x" * 16)
+    assert await catalogue.judge([bad], "scrub") == [Verdict.BAD]
+    assert catalogue.findings(60, 10)[0].path == b"/f"

@@ -360,7 +360,7 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Files that are on one volume alone."""
+    """Files that have no good copy but on some volumes."""
 
     files: int
     bytes: int

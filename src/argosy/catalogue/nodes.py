@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from argosy.catalogue.ground import SECOND_NS, Ground
 from argosy.catalogue.model import Doubt, Losses, Matter, Membership, NodeRecord, Volume
@@ -71,9 +71,9 @@ class Nodes(Ground):
 
     # --- volumes that won't come back ----
 
-    def losses(self, volume: int, limit: int = 100) -> Losses:
-        """Say which files have copies on this volume alone. Reads all of its rows: for a thread."""
-        return self._engine.read_together(striking.losses, volume, limit)
+    def losses(self, volumes: Sequence[int], limit: int = 100) -> Losses:
+        """Say which files have no good copy but on these volumes. Reads all of their rows: for a thread."""
+        return self._engine.read_together(striking.losses, volumes, limit)
 
     async def strike(self, volume: int, *, accept_losses: bool) -> None:
         """Take a volume out of the record, some files at a time; said again it goes on.

@@ -126,7 +126,7 @@ def _find(
     now_ns: int,
 ) -> None:
     (node,) = db.execute("SELECT node FROM volume WHERE number = ?", (seen.volume,)).fetchone()
-    path = b"/" + b"/".join(tree.path_of(db, file))
+    path = b"/" + _last_path(db, file)
     db.execute(
         f"INSERT INTO finding({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -134,6 +134,14 @@ def _find(
             *(*wanted, seen.crc32, seen.digest, FOUND, now_ns),
         ),
     )
+
+
+def _last_path(db: sqlite3.Connection, file: int) -> bytes:
+    """Give the path that a file has, or had before it went into the trash."""
+    if (path := tree.path_or_none(db, file)) is not None:
+        return b"/".join(path)
+    row = db.execute("SELECT path FROM trash WHERE file = ?", (file,)).fetchone()
+    return row[0] if row else b""
 
 
 def _close(db: sqlite3.Connection, file: int, volume: int, became: int, now_ns: int) -> None:

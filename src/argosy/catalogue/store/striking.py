@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from argosy.catalogue import model
 from argosy.catalogue.keeping import Wants
 from argosy.catalogue.model import Losses, Membership
 from argosy.catalogue.store import members, merging, tree, uploads
 
-_ONLY_THERE = (
-    "replica r JOIN ent e ON e.id = r.file WHERE r.volume = ? AND NOT EXISTS"
-    " (SELECT 1 FROM replica o WHERE o.file = r.file AND o.volume <> r.volume)"
-)
 
-
-def losses(db: sqlite3.Connection, volume: int, limit: int) -> Losses:
-    """Say which files have copies on this volume alone; reads all of its rows."""
+def losses(db: sqlite3.Connection, volumes: Sequence[int], limit: int) -> Losses:
+    """Say which files of the tree have no good copy but on these volumes; reads all of their rows."""
+    among = f"IN ({', '.join('?' * len(volumes))})"
+    only_there = (
+        f"ent e WHERE e.parent <> {model.TRASH_ID} AND e.id IN"  # noqa: S608 - question marks
+        f" (SELECT r.file FROM replica r WHERE r.volume {among} AND NOT EXISTS"
+        f" (SELECT 1 FROM replica o WHERE o.file = r.file AND o.standing = 0 AND NOT o.volume {among}))"
+    )
+    numbers = (*volumes, *volumes)
     files, size = db.execute(
-        f"SELECT count(*), coalesce(sum(e.size), 0) FROM {_ONLY_THERE}",  # noqa: S608 - constant
-        (volume,),
+        f"SELECT count(*), coalesce(sum(e.size), 0) FROM {only_there}",  # noqa: S608 - question marks
+        numbers,
     ).fetchone()
-    rows = db.execute(f"SELECT r.file FROM {_ONLY_THERE} ORDER BY r.loc LIMIT ?", (volume, limit))  # noqa: S608
+    rows = db.execute(f"SELECT e.id FROM {only_there} ORDER BY e.id LIMIT ?", (*numbers, limit))  # noqa: S608
     return Losses(files, size, tuple(tree.path_of(db, file) for (file,) in rows.fetchall()))
 
 

@@ -60,9 +60,8 @@ async def _strike(office: Office, volumes: Sequence[Volume], *, accept_losses: b
     for volume in volumes:
         if office.roster.reaches(volume.number):
             raise errors.Busy(f"volume {volume.store_id} is here, on {volume.node}; stop the node first")
-    losses = [await asyncio.to_thread(office.catalogue.losses, volume.number, SHOWN) for volume in volumes]
-    files = sum(loss.files for loss in losses)
-    struck = accept_losses or not files
+    losses = await asyncio.to_thread(office.catalogue.losses, [volume.number for volume in volumes], SHOWN)
+    struck = accept_losses or not losses.files
     if struck:
         for volume in volumes:
             await office.catalogue.strike(volume.number, accept_losses=accept_losses)
@@ -70,7 +69,7 @@ async def _strike(office: Office, volumes: Sequence[Volume], *, accept_losses: b
     return {
         "volumes": [volume.store_id for volume in volumes],
         "struck": struck,
-        "lost": files,
-        "lost_bytes": sum(loss.bytes for loss in losses),
-        "lost_paths": [text(path) for loss in losses for path in loss.paths][:SHOWN],
+        "lost": losses.files,
+        "lost_bytes": losses.bytes,
+        "lost_paths": [text(path) for path in losses.paths],
     }
