@@ -10,6 +10,7 @@ from typing import Any
 
 from argosy import errors
 from argosy.catalogue.model import Doubt, Membership, NodeRecord, Volume
+from argosy.catalogue.store import replicas
 
 MEMBERSHIPS = (Membership.MEMBER, Membership.DRAINING, Membership.LOST, Membership.REMOVED)
 """What the numbers in the table mean, by place."""
@@ -123,7 +124,10 @@ def attach(db: sqlite3.Connection, store_id: str, node: str, *, seq: int = 0, ge
         (store_id, node, following, doubt),
     )
     row = db.execute(f"SELECT {_VOLUME} FROM volume WHERE store_id = ?", (store_id,)).fetchone()  # noqa: S608
-    return _to_volume(row)
+    volume = _to_volume(row)
+    if volume.doubt is Doubt.AHEAD:
+        replicas.reprieve(db, volume.number)
+    return volume
 
 
 def remembered(db: sqlite3.Connection, number: int, generation: int) -> None:

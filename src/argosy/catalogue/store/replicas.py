@@ -186,6 +186,28 @@ def retry(db: sqlite3.Connection, volume: int) -> None:
     db.execute("UPDATE tomb SET due_ns = 0, tries = 0 WHERE volume = ? AND tries <> 0", (volume,))
 
 
+def reprieve(db: sqlite3.Connection, volume: int) -> None:
+    """Owe a volume no deletion of what counts as a file's content still: what we know is old.
+
+    The deletion may have been carried out since, and the copy that lies there now be a later one, and the
+    last. What is too many is found again; and a bad one is bad here until it has been read once more.
+    """
+    counts = "EXISTS (SELECT 1 FROM ent e WHERE e.ver = tomb.ver AND e.ver <> 0)"
+    db.execute(
+        "INSERT INTO replica(volume, loc, file, ver, standing, size, mtime_ns, listed)"
+        " SELECT t.volume, t.loc, e.id, t.ver, ?, t.size, t.mtime_ns, 1 FROM tomb t"
+        " JOIN ent e ON e.ver = t.ver AND e.ver <> 0 WHERE t.volume = ? AND t.finding <> 0"
+        " ON CONFLICT DO NOTHING",
+        (BAD, volume),
+    )
+    db.execute(
+        "UPDATE finding SET became = 0 WHERE became < 3 AND became = 1 AND id IN"  # noqa: S608 - constant
+        f" (SELECT finding FROM tomb WHERE volume = ? AND finding <> 0 AND {counts})",
+        (volume,),
+    )
+    db.execute(f"DELETE FROM tomb WHERE volume = ? AND {counts}", (volume,))  # noqa: S608 - constant
+
+
 def suspects(db: sqlite3.Connection, after: int, limit: int) -> list[int]:
     """List files with a copy whose content nobody has compared, in order of FileIds from behind `after`."""
     rows = db.execute(

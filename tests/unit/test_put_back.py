@@ -1,0 +1,68 @@
+"""A record that was put back is older than the disks: not all that it owed them is to be deleted still."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import record
+from argosy.catalogue.catalogue import Catalogue
+from argosy.catalogue.keeping import Surplus
+from argosy.catalogue.model import Doubt, Found, Standing
+from argosy.catalogue.proof import Observed, Verdict
+from argosy.catalogue.store import saving
+
+D, E = b"d" * 16, b"e" * 16
+
+
+async def two_copies(catalogue: Catalogue) -> int:
+    """Have a file with a copy on the volumes 1 and 2, each of which is here."""
+    for volume in (1, 2):
+        await catalogue.remembered(volume, 1)
+        await catalogue.merge(volume, [Found(b"f", 5, 1, 0, 7, D)], seq=1, whole=False)
+    return catalogue.find((b"f",)).id
+
+
+def put_back(directory: Path) -> None:
+    """Put the database back as it is."""
+    saving.put_back(directory / "argosy.db", 1)
+
+
+async def test_a_copy_that_was_too_many_once_may_be_the_only_one_now(tmp_path: Path) -> None:
+    async with record.opened(tmp_path, nodes=2) as catalogue:
+        file = await two_copies(catalogue)
+        ver = catalogue.by_id(file).ver
+        assert await catalogue.drop_copies([Surplus(file, ver, 1, (2,))])
+    put_back(tmp_path)
+    # Since the backup the copy went from 1, later back there, and from 2: that is what the lost record knew.
+    async with record.opened(tmp_path) as catalogue:
+        volume = await catalogue.attach("1" * 32, "n1", seq=5, generation=3)
+        assert volume.doubt is Doubt.AHEAD
+        assert catalogue.tombs(1, 10) == []
+        await catalogue.merge(1, [Found(b"f", 5, 1, ver, 7, D)], seq=5, whole=True)
+        assert [copy.volume for copy in catalogue.replicas(file)] == [1, 2]
+
+
+async def test_a_bad_copy_that_was_to_be_moved_is_bad_until_it_is_read_again(tmp_path: Path) -> None:
+    async with record.opened(tmp_path, nodes=2) as catalogue:
+        file = await two_copies(catalogue)
+        ver = catalogue.by_id(file).ver
+        bad = Observed(1, b"f", ver, 5, 8, E)
+        assert await catalogue.judge([bad], "scrub") == [Verdict.BAD]
+        assert [tomb.finding for tomb in catalogue.tombs(1, 10)] == [catalogue.findings(60, 1)[0].id]
+    put_back(tmp_path)
+    async with record.opened(tmp_path) as catalogue:
+        await catalogue.attach("1" * 32, "n1", seq=5, generation=3)
+        assert catalogue.tombs(1, 10) == []
+        await catalogue.merge(1, [Found(b"f", 5, 1, ver, 7, D)], seq=5, whole=True)
+        assert [copy.standing for copy in catalogue.replicas(file)] == [Standing.BAD, Standing.GOOD]
+        assert await catalogue.judge([Observed(1, b"f", ver, 5, 7, D)], "recheck") == [Verdict.GOOD]
+
+
+async def test_what_was_deleted_before_the_backup_stays_owed(tmp_path: Path) -> None:
+    async with record.opened(tmp_path, nodes=2) as catalogue:
+        await two_copies(catalogue)
+        await catalogue.delete((b"f",), by="ann")
+    put_back(tmp_path)
+    async with record.opened(tmp_path) as catalogue:
+        await catalogue.attach("1" * 32, "n1", seq=5, generation=3)
+        assert [tomb.loc for tomb in catalogue.tombs(1, 10)] == [b"f"]
