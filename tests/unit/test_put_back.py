@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import record
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Surplus
-from argosy.catalogue.model import Doubt, Found, Standing
+from argosy.catalogue.model import Doubt, Found, Sealed, Standing
 from argosy.catalogue.proof import Observed, Verdict
 from argosy.catalogue.store import saving
 
@@ -66,3 +67,23 @@ async def test_what_was_deleted_before_the_backup_stays_owed(tmp_path: Path) -> 
     async with record.opened(tmp_path) as catalogue:
         await catalogue.attach("1" * 32, "n1", seq=5, generation=3)
         assert [tomb.loc for tomb in catalogue.tombs(1, 10)] == [b"f"]
+
+
+async def test_a_clock_that_is_behind_lets_no_older_version_win_over_an_upload(tmp_path: Path) -> None:
+    async with record.opened(tmp_path) as ahead:
+        await ahead.attach("1" * 32, "n1", seq=1, generation=3)
+        await ahead.merge(1, [Found(b"g", 5, 1, 0, 7, D)], seq=1, whole=True)
+        before = ahead.find((b"g",))
+    yesterday = time.time_ns() - 86_400 * 10**9
+    fresh = tmp_path / "anew"
+    fresh.mkdir()
+    async with record.opened(fresh, clock_ns=lambda: yesterday) as catalogue:
+        told = Found(b"f", 5, 1, before.ver, 7, D, file=before.id, named_ns=1)
+        for number in (1, 2):
+            await catalogue.register(f"n{number}", "boot")
+            await catalogue.attach(str(number) * 32, f"n{number}", seq=5, generation=3)
+        await catalogue.merge(1, [told], seq=5, whole=True)
+        upload = await catalogue.begin((b"f",), volume=1, node="n1", epoch=1, user="ann", resume=False)
+        await catalogue.commit(upload.id, Sealed(6, 8, 8, E), epoch=1)
+        await catalogue.merge(2, [told], seq=5, whole=True)
+        assert catalogue.find((b"f",)).size == 6

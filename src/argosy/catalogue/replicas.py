@@ -190,6 +190,7 @@ class Replicas(Ground):
             upto: See `whole`; None: to the end.
         """
         now_ns = self._now()
+        self._mint.heed(max((max(found.ver, found.file) for found in changes), default=0))
         return await self._engine.write(
             lambda db: merging.merge(
                 db,

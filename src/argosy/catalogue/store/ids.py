@@ -11,6 +11,12 @@ from argosy.catalogue.model import MINTED_BITS, MINTED_SINCE_MS
 RUN = 64
 """Ids that follow each other from one draw: a merge mints a hundred thousand a second."""
 
+_LEAP = 60_000 << MINTED_BITS
+"""A minute's: whoever gave an id gave others around it."""
+
+_MOST = 2**63 - 2**60
+"""Who tells of an id beyond is mistaken, and shall not use up all that are left."""
+
 
 class Mint:
     """Where FileIds, uploads and versions come from: time above, chance below, always more than before.
@@ -37,6 +43,12 @@ class Mint:
             drawn = (max(since_ms, 0) << MINTED_BITS) | self._draw(MINTED_BITS)
             self._last = max(self._last + 1, drawn)
             return self._last
+
+    def heed(self, number: int) -> None:
+        """Mint above an id that a node tells of: a lost record gave it, and our clock may be behind."""
+        with self._lock:
+            if self._last < number <= _MOST:
+                self._last, self._left = number + _LEAP, 0
 
     def resume(self, db: sqlite3.Connection) -> None:
         """Begin above every id that is written anywhere: a clock that was set back repeats none."""
