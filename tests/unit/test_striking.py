@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import record
+from argosy.catalogue import nodes
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Found
 from argosy.catalogue.proof import Observed, Verdict
@@ -49,3 +51,18 @@ async def test_what_is_only_in_the_trash_is_no_loss_that_stands_in_the_way(catal
     catalogue.spares = lambda _: 2.0
     await catalogue.delete((b"f",), by="ann")
     assert catalogue.losses([1]).files == 0
+
+
+async def test_a_disk_that_comes_back_while_it_is_struck_keeps_what_it_has(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "AT_ONCE", 1)
+    listed = [Found(b"%d" % number, 5, 1) for number in range(200)]
+    await catalogue.merge(1, listed, seq=1, whole=True)
+    striking = asyncio.create_task(catalogue.strike(1, accept_losses=True))
+    while catalogue.counts().files == len(listed):
+        await asyncio.sleep(0)
+    await catalogue.attach("1" * 32, "n1", seq=1)
+    await catalogue.merge(1, listed, seq=1, whole=True)
+    await striking
+    assert catalogue.counts().files == len(listed)

@@ -44,6 +44,8 @@ def strike(
     wants: Wants | None,
 ) -> int:
     """Take some of its copies out of the record; how many. A file that was only there goes, if it may."""
+    if not _is_struck(db, volume):
+        return 0  # its disk came back meanwhile, and tells what it has
     rows = db.execute("SELECT file FROM replica WHERE volume = ? ORDER BY loc LIMIT ?", (volume, limit))
     files = [file for (file,) in rows.fetchall()]
     for file in files:
@@ -59,9 +61,16 @@ def strike(
 
 def finish(db: sqlite3.Connection, volume: int, now_ns: int) -> None:
     """Drop what was owed to it, and the cut uploads on it. If its disk comes back it is new here."""
+    if not _is_struck(db, volume):
+        return
     uploads.reconcile(db, volume, (), (), now_ns)
     db.execute("DELETE FROM tomb WHERE volume = ?", (volume,))
     db.execute("UPDATE volume SET acked = 0 WHERE number = ?", (volume,))
+
+
+def _is_struck(db: sqlite3.Connection, volume: int) -> bool:
+    (standing,) = db.execute("SELECT standing FROM volume WHERE number = ?", (volume,)).fetchone()
+    return members.MEMBERSHIPS[standing] is Membership.REMOVED
 
 
 def forget(db: sqlite3.Connection, node: str) -> None:
