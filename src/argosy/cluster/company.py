@@ -204,6 +204,7 @@ class Company:
             found = await self._catalogue.accompany(self._upload.id, Companion(volume, node.name, node.epoch))
         except errors.Refused as refused:
             seat.failure = refused
+            self._failed.add(volume)
             return False
         # All that came in this upload is good; of what was there before only what it goes on from.
         had = found.received if self._offset == 0 else min(found.received, self._offset)

@@ -64,9 +64,14 @@ class Pair:
             Unavailable: The source has no port left, or one of them is away.
         """
         line = self._line(lines) if lines else 0
-        port = 0 if self.kept else await self.source.draw_port(seconds)
+        try:
+            port = 0 if self.kept else await self.source.draw_port(seconds)
+        except BaseException:
+            self.stop()  # nobody else knows of these tickets
+            raise
         source_peer, target_peer = self.source.peer, self.target.peer
         if source_peer is None or target_peer is None:
+            self.stop()
             raise errors.Unavailable(self.source.name if source_peer is None else self.target.name)
         supplier, gatherer = self.supplying.ticket, self.gathering.ticket
         offer = link.Offer(supplier, port, self.target.name, line)

@@ -135,6 +135,9 @@ class _Gathering:
                 wanted.ver, wanted.offset, wanted.base, flush=self._flush, noted=self._is_noted(wanted)
             )
         except (Busy, BadArgument) as refused:
+            if wanted.size == link.ARRIVING:  # nobody knows when it ends, and the master has to begin anew
+                self._report([_refused(wanted.ver, refused)])
+                raise
             self._skip()
             self._report([_refused(wanted.ver, refused)])
             return

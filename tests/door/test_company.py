@@ -1,0 +1,127 @@
+"""The company of an upload, with real nodes: what becomes of a copy that can't begin."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+
+import pytest
+
+from argosy.catalogue.model import Companion, Upload
+from argosy.cluster.company import Another, Company
+from argosy.cluster.transfers import Transfer
+from cluster import Cluster, cluster, path
+from standin import dialled
+
+MEGA = 1 << 20
+
+
+@pytest.fixture
+async def three(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with cluster(tmp_path, link={"request_seconds": 0.2}) as site:
+        for name in ("n1", "n2", "n3"):
+            await site.join(name)
+        yield site
+
+
+async def begin(site: Cluster, *, resume: bool = False) -> Upload:
+    """Take a name for an upload to n1 that n2 takes along."""
+    first, second = site.node("n1"), site.node("n2")
+    return await site.catalogue.begin(
+        path("/f"),
+        volume=site.volume("n1").number,
+        node="n1",
+        epoch=first.epoch,
+        user="ann",
+        resume=resume,
+        along=[Companion(site.volume("n2").number, "n2", second.epoch)],
+    )
+
+
+async def receive(site: Cluster, upload: Upload, *, offset: int = 0) -> tuple[Transfer, socket.socket]:
+    """Have n1 take it, and be its client."""
+    node = site.node("n1")
+    transfer = Transfer(node)
+    port = await node.draw_port(5)
+    transfer.expect(port, peer="127.0.0.1", tls=False)
+    store_id = site.volume("n1").store_id
+    transfer.receive(upload, store_id, offset=offset, as_text=False, announced=-1, flush=True)
+    return transfer, await dialled(port)
+
+
+def company(site: Cluster, upload: Upload, another: Another, *, offset: int = 0) -> Company:
+    tables = (site.config, site.catalogue, site.roster, upload)
+    return Company(*tables, offset=offset, flush=True, another=another)
+
+
+async def test_a_copy_for_which_no_port_is_free_leaves_no_ticket(three: Cluster) -> None:
+    tries = []
+
+    def another(taken: Collection[int], failed: Collection[int]) -> int | None:
+        tries.append(taken)
+        return three.volume("n3").number
+
+    upload = await begin(three)
+    transfer, client = await receive(three, upload)
+    while three.node("n1").take_port() is not None:
+        pass
+    along = company(three, upload, another)
+    along.begin()
+    with client:
+        await three.until(lambda: len(tries) > 2)
+        transfers = {name: len(three.node(name).transfers) for name in ("n1", "n2", "n3")}
+        assert transfers["n1"] <= 2, "the upload, and the copy that is tried now"
+        assert transfers["n2"] + transfers["n3"] <= 1
+    transfer.cancel()
+    await along.cut()
+    await three.until(lambda: not any(three.node(name).transfers for name in ("n1", "n2", "n3")))
+
+
+async def test_who_cannot_be_entered_is_not_asked_without_a_pause(three: Cluster) -> None:
+    tries = []
+
+    def another(taken: Collection[int], failed: Collection[int]) -> int | None:
+        tries.append(taken)
+        number = three.volume("n3").number
+        return None if number in failed else number
+
+    upload = await begin(three)
+    transfer, client = await receive(three, upload)
+    along = company(three, upload, another)
+    await three.catalogue.cut(upload.id, 0)  # a volume that joined knew nothing of it
+    three.machines["n2"].kill()
+    along.begin()
+    with client:
+        await three.until(lambda: tries)
+        await asyncio.sleep(2)
+        assert len(tries) < 30
+    transfer.cancel()
+    await along.cut()
+
+
+async def test_a_copy_whose_part_is_shorter_than_thought_begins_anew_at_once(three: Cluster) -> None:
+    content = os.urandom(5 * MEGA)
+    upload = await begin(three)
+    transfer, client = await receive(three, upload)
+    await asyncio.to_thread(client.sendall, content)
+    await three.until(lambda: three.machines["n1"].parts().get(f"{upload.id:016x}", 0) == len(content))
+    client.close()
+    transfer.cancel()
+    await transfer.outcome()
+    here, beside = three.volume("n1").number, three.volume("n2").number
+    await three.catalogue.cut(upload.id, len(content), {beside: len(content)})  # so it said
+    assert three.machines["n2"].parts() == {}
+
+    upload = await begin(three, resume=True)
+    assert (upload.volume, upload.received) == (here, len(content))
+    transfer, client = await receive(three, upload, offset=len(content))
+    along = company(three, upload, lambda *_: beside, offset=len(content))
+    along.begin()
+    with client:
+        await asyncio.to_thread(client.sendall, content)
+        await three.until(lambda: 2 * len(content) in three.machines["n2"].parts().values(), 10)
+    transfer.cancel()
+    await along.cut()
