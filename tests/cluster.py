@@ -22,15 +22,15 @@ import msgspec
 from argosy import config
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Entry, Sealed, TreePath
-from argosy.cluster.copying import Batch, Copier, Item, Outcome
+from argosy.cluster.copies.copying import Batch, Copier, Item, Outcome
+from argosy.cluster.copies.proving import Proving
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.copies.rules import Rules
+from argosy.cluster.copies.verifying import Verifier
 from argosy.cluster.joining import LinkServer
-from argosy.cluster.proving import Proving
-from argosy.cluster.repair import Repair
-from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
-from argosy.cluster.rules import Rules
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.roster import LiveVolume, Node, Roster, Standing
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.cluster.upkeep import Upkeep
-from argosy.cluster.verifying import Verifier
 from argosy.net import pki
 from argosy.net.pki import Authority
 from argosy.node.disk import roots

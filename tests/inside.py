@@ -10,10 +10,10 @@ import record
 from argosy import config, errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Sealed, TreePath
-from argosy.cluster.copying import Batch, Outcome
-from argosy.cluster.repair import Repair
-from argosy.cluster.roster import LiveVolume, Roster, Standing
-from argosy.cluster.rules import Rules
+from argosy.cluster.copies.copying import Batch, Outcome
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.copies.rules import Rules
+from argosy.cluster.nodes.roster import LiveVolume, Roster, Standing
 
 SUMS = (7, b"d" * 16)
 

@@ -12,19 +12,19 @@ import uvloop
 
 from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
-from argosy.cluster.copying import Copier
-from argosy.cluster.draining import Draining
+from argosy.cluster.copies.copying import Copier
+from argosy.cluster.copies.draining import Draining
+from argosy.cluster.copies.proving import Proving
+from argosy.cluster.copies.rebalancing import Rebalancing
+from argosy.cluster.copies.relocating import Relocating
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.copies.retention import Retention
+from argosy.cluster.copies.rules import Rules
+from argosy.cluster.copies.verifying import Verifier
 from argosy.cluster.emptying import Emptying
 from argosy.cluster.joining import LinkServer
-from argosy.cluster.proving import Proving
-from argosy.cluster.rebalancing import Rebalancing
-from argosy.cluster.relocating import Relocating
-from argosy.cluster.repair import Repair
-from argosy.cluster.retention import Retention
-from argosy.cluster.roster import Roster
-from argosy.cluster.rules import Rules
+from argosy.cluster.nodes.roster import Roster
 from argosy.cluster.upkeep import Upkeep
-from argosy.cluster.verifying import Verifier
 from argosy.config import Master, split_address
 from argosy.doors.admin.door import AdminDoor
 from argosy.doors.admin.office import Office

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from argosy.catalogue.model import Companion, Upload
-from argosy.cluster.company import Another, Company
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.copies.company import Another, Company
+from argosy.cluster.nodes.transfers import Transfer
 from cluster import Cluster, cluster, path
 from standin import dialled
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from argosy import errors
-from argosy.cluster.copying import Batch, Item, Outcome
+from argosy.cluster.copies.copying import Batch, Item, Outcome
 from argosy.node.disk import roots
 from cluster import Cluster, cluster, path
 from running import needs

@@ -15,7 +15,7 @@ import xxhash
 from argosy.catalogue.keeping import Wish
 from argosy.catalogue.model import Standing
 from argosy.catalogue.proof import Became, Finding
-from argosy.cluster.proving import Run
+from argosy.cluster.copies.proving import Run
 from argosy.wire import link
 from cluster import Cluster, Machine, cluster, path
 from running import needs

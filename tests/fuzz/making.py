@@ -132,6 +132,8 @@ def _value(chance: random.Random, hint: typing.Any) -> typing.Any:
         return tuple(_value(chance, one) for one in inner)
     if origin in (list, tuple):
         return [_value(chance, inner[0]) for _ in range(chance.randrange(4))]
+    if origin is typing.Literal:
+        return chance.choice(inner)
     if origin is dict:
         return {_value(chance, inner[0]): _value(chance, inner[1]) for _ in range(chance.randrange(3))}
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):

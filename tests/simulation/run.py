@@ -22,11 +22,12 @@ from typing import Any
 
 from argosy import config, errors
 from argosy.catalogue.model import Membership
-from argosy.cluster import audit, progress, repair, roster, survey
-from argosy.cluster.copying import Batch, Outcome
-from argosy.cluster.placement import rank_writers
-from argosy.cluster.roster import LiveVolume, Roster, Standing
-from argosy.cluster.rules import Rules
+from argosy.cluster.copies import audit, progress, repair, survey
+from argosy.cluster.copies.copying import Batch, Outcome
+from argosy.cluster.copies.rules import Rules
+from argosy.cluster.nodes import roster
+from argosy.cluster.nodes.placement import rank_writers
+from argosy.cluster.nodes.roster import LiveVolume, Roster, Standing
 from simulation.clock import Clock, Loop, shown_to
 from simulation.record import (
     FILES_FROM,

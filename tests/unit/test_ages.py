@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.catalogue.model import MINTED_BITS, MINTED_SINCE_MS, Entry, Kind, State, minted_ns
-from argosy.cluster.rules import DAY_NS, Rule
+from argosy.cluster.copies.rules import DAY_NS, Rule
 
 NOW = (MINTED_SINCE_MS * 1_000_000) + 2_000 * DAY_NS
 COLD = Rule(archive_after_days=30.0, archive_to=("cold",), require=("fast",), copies=2)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cluster.balancing import Ledger, Level, amounts, spread
+from argosy.cluster.copies.balancing import Ledger, Level, amounts, spread
 
 LEVELS = st.lists(
     st.builds(Level, volume=st.just(0), held=st.integers(0, 10**9), total=st.integers(10**9, 10**10)),

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cluster.conduct import MOST_TROUBLE, Conduct
-from argosy.cluster.placement import Candidate, rank_readers, rank_writers
+from argosy.cluster.nodes.conduct import MOST_TROUBLE, Conduct
+from argosy.cluster.nodes.placement import Candidate, rank_readers, rank_writers
 from argosy.config import Placement
 
 WEIGHTS = Placement()

@@ -11,8 +11,8 @@ import record
 from argosy import config, errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Entry, Found, Sealed, Standing, Verdict
-from argosy.cluster.copying import Batch, Copier, Item
-from argosy.cluster.roster import Roster
+from argosy.cluster.copies.copying import Batch, Copier, Item
+from argosy.cluster.nodes.roster import Roster
 
 SUMS = (7, b"d" * 16)
 SEALED = Sealed(5, 99, *SUMS)

@@ -18,8 +18,8 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import State, TreePath
 from argosy.catalogue.people import NOTHING
 from argosy.cluster.joining import LinkServer
-from argosy.cluster.roster import Roster
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.roster import Roster
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.net import peer as links
 from argosy.net import pki, tls
 from argosy.net.peer import Peer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from argosy.cluster.lines import LINE_SECONDS, Lines
+from argosy.cluster.nodes.lines import LINE_SECONDS, Lines
 from argosy.net.dataconn import DataConnection
 from argosy.node.data.kept import Kept
 

@@ -189,7 +189,7 @@ def test_links_lead_where_they_do_on_a_disk(
     (disk / "d").mkdir()
     db = sqlite3.connect(":memory:")
     schema.lay(db, 0)
-    tree.make_directory(db, (b"d",), file=2, mode=0o755, owner="ann", group="g", now_ns=0)
+    tree.make_directory(db, (b"d",), file=1_000, mode=0o755, owner="ann", group="g", now_ns=0)
     relative = {at: target.lstrip("/") for at, target in links.items()}  # a disk's root isn't the tree's
     for number, (at, target) in enumerate(relative.items()):
         tree.make_link(db, parts(at), target.encode(), file=number + 3, owner="ann", group="g", now_ns=0)

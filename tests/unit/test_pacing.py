@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cluster.pacing import divide, wanted
+from argosy.cluster.nodes.pacing import divide, wanted
 from argosy.node.disk.pace import STEP_SECONDS, Pace
 
 limits = st.integers(1, 10**10)

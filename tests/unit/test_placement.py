@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cluster.placement import Candidate, rank_readers, rank_writers
+from argosy.cluster.nodes.placement import Candidate, rank_readers, rank_writers
 from argosy.config import Placement, Section
 
 WEIGHTS = Placement()

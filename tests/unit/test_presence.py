@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from argosy import errors
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.net.origin import origin
 from argosy.presence import report
 from argosy.presence.bans import Bans

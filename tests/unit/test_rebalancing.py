@@ -11,8 +11,8 @@ import record
 from argosy import errors
 from argosy.catalogue.keeping import Wish
 from argosy.catalogue.model import Membership
-from argosy.cluster import balancing
-from argosy.cluster.rebalancing import Rebalancing
+from argosy.cluster.copies import balancing
+from argosy.cluster.copies.rebalancing import Rebalancing
 from inside import Site
 
 SIZE = 10**10

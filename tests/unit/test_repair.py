@@ -19,8 +19,8 @@ from argosy import config, errors
 from argosy.catalogue.keeping import Wish
 from argosy.catalogue.model import Membership, TreePath
 from argosy.catalogue.proof import Became
-from argosy.cluster.draining import Draining
-from argosy.cluster.progress import Report
+from argosy.cluster.copies.draining import Draining
+from argosy.cluster.copies.progress import Report
 from inside import Site
 
 

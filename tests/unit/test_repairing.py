@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from argosy.catalogue.keeping import SAFE, Stock
 from argosy.catalogue.model import Entry, Kind, Membership, Replica, Standing, State
-from argosy.cluster.repairing import (
+from argosy.cluster.copies.repairing import (
     CONTENT,
     SECOND_NS,
     Content,
@@ -23,7 +23,7 @@ from argosy.cluster.repairing import (
     beside,
     promise,
 )
-from argosy.cluster.rules import Rule
+from argosy.cluster.copies.rules import Rule
 from argosy.config import Repair, Spread
 
 NOW = 1_000_000 * SECOND_NS

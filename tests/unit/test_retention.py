@@ -12,7 +12,7 @@ import pytest
 
 import record
 from argosy.catalogue.keeping import Wish
-from argosy.cluster.retention import Retention
+from argosy.cluster.copies.retention import Retention
 from inside import Site
 
 SOON = Wish(retention_days=1e-9)

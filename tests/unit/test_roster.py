@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from argosy.catalogue.model import Volume
-from argosy.cluster import roster
-from argosy.cluster.placement import rank_writers
-from argosy.cluster.roster import Node, Roster
+from argosy.cluster.nodes import roster
+from argosy.cluster.nodes.placement import rank_writers
+from argosy.cluster.nodes.roster import Node, Roster
 from argosy.config import Placement
 from argosy.wire import link
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from argosy import config, errors
 from argosy.catalogue.keeping import Way, Wish
-from argosy.cluster.rules import DEFAULT, FIELDS, Book, Rule, Rules, named, section_for
+from argosy.cluster.copies.rules import DEFAULT, FIELDS, Book, Rule, Rules, named, section_for
 from argosy.config import Section
 
 WAY: Way = [(1, b""), (7, b"video"), (8, b"raw")]

@@ -21,7 +21,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Found, Kind, TreePath
 from argosy.catalogue.people import EVERYTHING
 from argosy.catalogue.query import Hit, Mark, Query
-from argosy.cluster.roster import Roster
+from argosy.cluster.nodes.roster import Roster
 from argosy.vfs.files import Files
 from argosy.vfs.vfs import Vfs
 

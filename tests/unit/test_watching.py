@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.wire import link
 
 ANSWER, STALL = 0.02, 0.3

@@ -16,7 +16,7 @@ from argosy.catalogue.model import Entry, shown
 from argosy.catalogue.people import parts
 from argosy.cli import grammar, tables
 from argosy.cli.catalogues import master_config, opened
-from argosy.cluster.rules import DAY_NS, Book, Rule
+from argosy.cluster.copies.rules import DAY_NS, Book, Rule
 from argosy.config import Master
 from argosy.errors import NotADirectory
 

@@ -18,7 +18,7 @@ from argosy.catalogue.people import parts
 from argosy.cli import grammar, preview, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
-from argosy.cluster.rules import DEFAULT, FIELDS
+from argosy.cluster.copies.rules import DEFAULT, FIELDS
 from argosy.config import MOST_COPIES, Master, Section, Spread, check_ages, check_copies, check_trash
 from argosy.errors import BadArgument, ConfigError, NotFound, Refused
 from argosy.wire import link

@@ -6,7 +6,7 @@ import logging
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.cluster.roster import LiveVolume, Node, as_doomed
+from argosy.cluster.nodes.roster import LiveVolume, Node, as_doomed
 from argosy.wire import link
 
 log = logging.getLogger("argosy.upkeep")

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from argosy.catalogue.catalogue import Catalogue
-from argosy.cluster.roster import LiveVolume, Roster, Standing
-from argosy.cluster.rounds import again
+from argosy.cluster.copies.rounds import again
+from argosy.cluster.nodes.roster import LiveVolume, Roster, Standing
 from argosy.config import Master
 
 log = logging.getLogger("argosy.trash")

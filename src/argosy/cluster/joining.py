@@ -16,8 +16,9 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Doubt, Found, Membership, Volume
 from argosy.catalogue.proof import Cause, Observed, Verdict
-from argosy.cluster import burying, copying
-from argosy.cluster.roster import LiveVolume, Node, Roster, Standing
+from argosy.cluster import burying
+from argosy.cluster.copies import copying
+from argosy.cluster.nodes.roster import LiveVolume, Node, Roster, Standing
 from argosy.config import Master, split_address
 from argosy.net import tls
 from argosy.net.peer import Peer

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.cluster import burying, copying
-from argosy.cluster.roster import Roster
+from argosy.cluster import burying
+from argosy.cluster.copies import copying
+from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
 from argosy.wire import link
 

@@ -15,8 +15,8 @@ from enum import StrEnum
 from argosy import errors
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
-from argosy.cluster import pacing
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes import pacing
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.net.origin import origin
 
 log = logging.getLogger("argosy.presence")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol, TypeVar
 
-from argosy.cluster.roster import LiveVolume, Node
+from argosy.cluster.nodes.roster import LiveVolume, Node
 
 Basis = tuple[object, ...]
 """What a choice rests on: the path, the account as it is, the catalogue's version."""

@@ -6,7 +6,7 @@ from argosy import errors
 from argosy.accounts.ledger import limits
 from argosy.catalogue.model import Entry, Replica, Standing, State, TreePath, shown
 from argosy.catalogue.people import Use
-from argosy.cluster.roster import Node
+from argosy.cluster.nodes.roster import Node
 from argosy.vfs.download import Download, Source
 from argosy.vfs.moving import Storing, needed_to_store
 from argosy.vfs.reach import Reach

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from argosy import errors
 from argosy.catalogue.model import Entry, Replica, TreePath, shown
-from argosy.cluster.roster import LiveVolume, Node, Roster
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.roster import LiveVolume, Node, Roster
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.net.peer import refusal
 from argosy.vfs.vfs import Arriving
 from argosy.wire import link

@@ -20,7 +20,7 @@ from argosy.catalogue.model import (
 )
 from argosy.catalogue.people import NOTHING, Right, Rights, Use
 from argosy.catalogue.query import Hits, Mark, Query
-from argosy.cluster.roster import Node
+from argosy.cluster.nodes.roster import Node
 from argosy.vfs.ahead import Ahead, Basis
 from argosy.vfs.choosing import Choosing
 from argosy.vfs.download import Download

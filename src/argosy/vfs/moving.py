@@ -22,9 +22,9 @@ from argosy.catalogue.model import (
     shown,
 )
 from argosy.catalogue.people import Right, Use
-from argosy.cluster.company import Company
-from argosy.cluster.roster import LiveVolume, Node
-from argosy.cluster.transfers import UNKNOWN, Transfer
+from argosy.cluster.copies.company import Company
+from argosy.cluster.nodes.roster import LiveVolume, Node
+from argosy.cluster.nodes.transfers import UNKNOWN, Transfer
 from argosy.net.peer import refusal
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link

@@ -26,10 +26,11 @@ from argosy.catalogue.model import (
     shown,
 )
 from argosy.catalogue.people import parts
-from argosy.cluster import placement, repairing
-from argosy.cluster.placement import Score
-from argosy.cluster.roster import LiveVolume, Node, Roster
-from argosy.cluster.rules import Effective, Rule, Rules, named, section_for
+from argosy.cluster.copies import repairing
+from argosy.cluster.copies.rules import Effective, Rule, Rules, named, section_for
+from argosy.cluster.nodes import placement
+from argosy.cluster.nodes.placement import Score
+from argosy.cluster.nodes.roster import LiveVolume, Node, Roster
 from argosy.config import Master, Section
 from argosy.vfs.sums import Sums
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from argosy import errors
 from argosy.catalogue.keeping import Left
-from argosy.cluster import balancing
-from argosy.cluster.rebalancing import USUAL
+from argosy.cluster.copies import balancing
+from argosy.cluster.copies.rebalancing import USUAL
 from argosy.doors.admin.office import Document, Office, asked_path, text
 from argosy.wire import link
 

@@ -6,7 +6,7 @@ import time
 
 from argosy import errors
 from argosy.catalogue.model import Counts, Membership, NodeRecord, Volume
-from argosy.cluster.roster import Node, Standing
+from argosy.cluster.nodes.roster import Node, Standing
 from argosy.doors.admin.office import Document, Office
 from argosy.doors.admin.proof import passed
 from argosy.wire import link

@@ -11,12 +11,12 @@ from typing import Any
 from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, TreePath
-from argosy.cluster.draining import Draining
-from argosy.cluster.proving import Proving
-from argosy.cluster.rebalancing import Rebalancing
-from argosy.cluster.relocating import Relocating
-from argosy.cluster.repair import Repair
-from argosy.cluster.roster import Roster, Standing
+from argosy.cluster.copies.draining import Draining
+from argosy.cluster.copies.proving import Proving
+from argosy.cluster.copies.rebalancing import Rebalancing
+from argosy.cluster.copies.relocating import Relocating
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.nodes.roster import Roster, Standing
 from argosy.config import Master
 from argosy.presence.bans import Bans
 from argosy.presence.visitors import Visitors

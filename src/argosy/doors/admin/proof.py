@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from argosy.cluster.proving import Run
-from argosy.cluster.roster import LiveVolume
+from argosy.cluster.copies.proving import Run
+from argosy.cluster.nodes.roster import LiveVolume
 from argosy.doors.admin.office import Document, Office, as_text, asked_path, text
 from argosy.wire import link
 

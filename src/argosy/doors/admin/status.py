@@ -7,7 +7,7 @@ import time
 
 from argosy import __version__
 from argosy.catalogue.keeping import SAFE
-from argosy.cluster.progress import Report
+from argosy.cluster.copies.progress import Report
 from argosy.doors.admin.nodes import members
 from argosy.doors.admin.office import Document, Office, text
 from argosy.doors.admin.proof import passed

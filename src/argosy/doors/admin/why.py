@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from argosy.catalogue.model import Kind, Replica
-from argosy.cluster.placement import Score
+from argosy.cluster.nodes.placement import Score
 from argosy.doors.admin.office import Document, Office, as_text, asked_path, text
 from argosy.wire import link
 

@@ -13,7 +13,7 @@ from argosy.accounts.accounts import Accounts
 from argosy.accounts.login import Login
 from argosy.catalogue.model import TreePath
 from argosy.catalogue.people import Right
-from argosy.cluster.roster import Node
+from argosy.cluster.nodes.roster import Node
 from argosy.config import FtpDoor
 from argosy.doors.ftp.control import Control
 from argosy.doors.ftp.data import Carriage, Channel, Passive

@@ -17,8 +17,8 @@ from functools import partial
 from typing import Protocol
 
 from argosy import errors
-from argosy.cluster.roster import Node
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.roster import Node
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.config import FtpDoor
 from argosy.net import tls
 from argosy.net.dataconn import DataConnection, open_listener

@@ -9,8 +9,8 @@ import socket
 from functools import partial
 
 from argosy import errors
-from argosy.cluster.roster import Node
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.roster import Node
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.doors.ftp.client import Client, Plan, Replies
 from argosy.doors.ftp.data import Active, Direct
 from argosy.wire.ftp import addresses, arguments, commands, replies

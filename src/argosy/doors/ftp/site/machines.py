@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from argosy import tables
-from argosy.cluster.placement import Score
+from argosy.cluster.nodes.placement import Score
 from argosy.doors.ftp.client import Client, Replies
 from argosy.wire.ftp import replies
 from argosy.wire.ftp.commands import Command

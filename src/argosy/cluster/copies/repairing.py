@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from argosy.catalogue.keeping import SAFE, Stock
 from argosy.catalogue.model import Membership, Standing
-from argosy.cluster.rules import Rule
+from argosy.cluster.copies.rules import Rule
 from argosy.config import Repair, Spread
 from argosy.tables import counted as number_of
 

@@ -17,14 +17,14 @@ from functools import partial
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Job, Stock, Surplus, Wanting
-from argosy.cluster.audit import Audit
-from argosy.cluster.copying import Batch, Copier, Item
-from argosy.cluster.progress import Report, Speed
-from argosy.cluster.repairing import SECOND_NS, Content, Copy, Drop, Unmet, Wait
-from argosy.cluster.roster import Roster
-from argosy.cluster.rounds import again
-from argosy.cluster.rules import Rules
-from argosy.cluster.survey import Survey, Surveyor, put_off
+from argosy.cluster.copies.audit import Audit
+from argosy.cluster.copies.copying import Batch, Copier, Item
+from argosy.cluster.copies.progress import Report, Speed
+from argosy.cluster.copies.repairing import SECOND_NS, Content, Copy, Drop, Unmet, Wait
+from argosy.cluster.copies.rounds import again
+from argosy.cluster.copies.rules import Rules
+from argosy.cluster.copies.survey import Survey, Surveyor, put_off
+from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
 
 log = logging.getLogger("argosy.repair")

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Companion, Sealed, Upload
-from argosy.cluster.lines import Lines
-from argosy.cluster.pair import Pair
-from argosy.cluster.roster import LiveVolume, Roster
+from argosy.cluster.copies.pair import Pair
+from argosy.cluster.nodes.lines import Lines
+from argosy.cluster.nodes.roster import LiveVolume, Roster
 from argosy.config import Master
 from argosy.net.peer import refusal
 from argosy.wire import link

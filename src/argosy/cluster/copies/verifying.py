@@ -16,8 +16,8 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Replica, Standing
 from argosy.catalogue.proof import Cause, Observed, Trouble, Verdict
-from argosy.cluster.roster import Roster
-from argosy.cluster.rounds import again
+from argosy.cluster.copies.rounds import again
+from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
 from argosy.wire import link
 

@@ -18,12 +18,12 @@ import msgspec
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Errand, Shift, Stock
 from argosy.catalogue.model import Membership
-from argosy.cluster import balancing
-from argosy.cluster.balancing import Ledger, Level
-from argosy.cluster.repair import Repair
-from argosy.cluster.repairing import Place
-from argosy.cluster.rounds import again
-from argosy.cluster.survey import Survey
+from argosy.cluster.copies import balancing
+from argosy.cluster.copies.balancing import Ledger, Level
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.copies.repairing import Place
+from argosy.cluster.copies.rounds import again
+from argosy.cluster.copies.survey import Survey
 from argosy.config import Master
 
 log = logging.getLogger("argosy.rebalancing")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argosy import errors
-from argosy.cluster.lines import Lines
-from argosy.cluster.roster import Node
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.lines import Lines
+from argosy.cluster.nodes.roster import Node
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.wire import link
 
 

@@ -13,9 +13,9 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Job, Stock, Way
 from argosy.catalogue.model import Volume
-from argosy.cluster.repairing import CONTENT, Content, Copy, Place, Plan, Scene, promise
-from argosy.cluster.roster import Roster, Standing
-from argosy.cluster.rules import Book, Rule, Rules
+from argosy.cluster.copies.repairing import CONTENT, Content, Copy, Place, Plan, Scene, promise
+from argosy.cluster.copies.rules import Book, Rule, Rules
+from argosy.cluster.nodes.roster import Roster, Standing
 from argosy.config import Master
 
 STRANGE_SECONDS = 60.0

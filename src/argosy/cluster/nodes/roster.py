@@ -12,10 +12,10 @@ from enum import StrEnum
 
 from argosy import errors
 from argosy.catalogue.model import Discard, Membership, Volume
-from argosy.cluster.conduct import Conduct
-from argosy.cluster.lines import Lines
-from argosy.cluster.placement import Candidate
-from argosy.cluster.transfers import Transfer
+from argosy.cluster.nodes.conduct import Conduct
+from argosy.cluster.nodes.lines import Lines
+from argosy.cluster.nodes.placement import Candidate
+from argosy.cluster.nodes.transfers import Transfer
 from argosy.config import Master
 from argosy.net.peer import Peer
 from argosy.wire import link

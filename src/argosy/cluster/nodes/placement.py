@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from argosy.cluster.conduct import Slow, Trouble
+from argosy.cluster.nodes.conduct import Slow, Trouble
 from argosy.config import Placement
 
 

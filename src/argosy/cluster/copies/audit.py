@@ -16,9 +16,9 @@ from functools import partial
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Job, Stock
 from argosy.catalogue.model import Membership
-from argosy.cluster.repairing import SECOND_NS, Place
-from argosy.cluster.rounds import again
-from argosy.cluster.survey import Surveyor
+from argosy.cluster.copies.repairing import SECOND_NS, Place
+from argosy.cluster.copies.rounds import again
+from argosy.cluster.copies.survey import Surveyor
 from argosy.config import Master
 
 log = logging.getLogger("argosy.audit")

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Mark
-from argosy.cluster.repair import Repair
-from argosy.cluster.repairing import SECOND_NS
-from argosy.cluster.roster import Roster
-from argosy.cluster.rounds import again
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.copies.repairing import SECOND_NS
+from argosy.cluster.copies.rounds import again
+from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
 
 log = logging.getLogger("argosy.retention")

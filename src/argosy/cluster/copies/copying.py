@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Entry, Replica, Sealed
-from argosy.cluster.pair import Pair
-from argosy.cluster.roster import LiveVolume, Node, Roster
+from argosy.cluster.copies.pair import Pair
+from argosy.cluster.nodes.roster import LiveVolume, Node, Roster
 from argosy.config import Master
 from argosy.net.peer import refusal
 from argosy.wire import link

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from argosy import errors
 from argosy.catalogue.model import Replica, Standing, Upload
-from argosy.cluster import pacing
+from argosy.cluster.nodes import pacing
 from argosy.wire import link
 
 UNKNOWN = -1

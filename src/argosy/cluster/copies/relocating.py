@@ -17,9 +17,9 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Errand, Left
 from argosy.catalogue.model import TreePath, Volume, shown
-from argosy.cluster.repair import Repair
-from argosy.cluster.roster import Roster
-from argosy.cluster.rules import Rules
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.copies.rules import Rules
+from argosy.cluster.nodes.roster import Roster
 
 log = logging.getLogger("argosy.relocating")
 

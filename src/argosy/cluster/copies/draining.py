@@ -14,8 +14,8 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Errand, Left
 from argosy.catalogue.model import Membership, Volume
-from argosy.cluster.repair import Repair
-from argosy.cluster.roster import Roster
+from argosy.cluster.copies.repair import Repair
+from argosy.cluster.nodes.roster import Roster
 
 log = logging.getLogger("argosy.draining")
 

@@ -17,8 +17,8 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Stock
 from argosy.catalogue.model import Entry, Replica, Standing, TreePath
 from argosy.catalogue.proof import Verdict
-from argosy.cluster.roster import Roster
-from argosy.cluster.verifying import Verifier
+from argosy.cluster.copies.verifying import Verifier
+from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
 from argosy.wire import link
 

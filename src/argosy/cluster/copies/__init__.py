@@ -1,0 +1,1 @@
+"""What is wanted of files' copies, and how it is had."""

@@ -1,0 +1,1 @@
+"""The nodes as the master sees them, and what runs on them."""
