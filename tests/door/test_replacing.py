@@ -42,6 +42,31 @@ def volume(site: Site, name: str) -> str:
     return store_id
 
 
+def test_a_disk_that_goes_below_a_running_node_is_told_and_its_copies_are_made_elsewhere(site: Site) -> None:
+    site.wait_for("two copies of each file", lambda: whole(site), 60)
+    before, store_id = tree(site), volume(site, "n2")
+    root = site.directory / "nodes/n2"
+    gone = root.rename(root.with_name("gone"))
+
+    def state() -> str:
+        (one,) = site.node("n2")["volumes"]
+        told: str = one["state"]
+        return told
+
+    def online(path: str) -> list[str]:
+        return [one["node"] for one in site.argosy("why", path)["replicas"] if one["online"]]
+
+    site.wait_for("its volume to be away", lambda: state() == "away", 60)
+    assert f"missing:{store_id}" in {one["topic"] for one in site.argosy("matters")["matters"]}
+    site.wait_for("copies elsewhere", lambda: whole(site) and sorted(online("/f0")) == ["n1", "n3"], 90)
+    assert tree(site) == before
+
+    gone.rename(root)
+    site.wait_for("its volume to be back", lambda: state() == "merged", 60)
+    assert f"missing:{store_id}" not in {one["topic"] for one in site.argosy("matters")["matters"]}
+    assert tree(site) == before
+
+
 def test_a_dead_disk_is_replaced_step_by_step(site: Site) -> None:
     site.wait_for("two copies of each file", lambda: whole(site), 60)
     before, old = tree(site), volume(site, "n2")

@@ -18,7 +18,7 @@ from argosy.catalogue.people import parts
 from argosy.cli import grammar, preview, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
-from argosy.cluster.copies.rules import DEFAULT, FIELDS
+from argosy.cluster.copies.rules import DEFAULT, FIELDS, Book
 from argosy.config import MOST_COPIES, Master, Section, Spread, check_ages, check_copies, check_trash
 from argosy.errors import BadArgument, ConfigError, NotFound, Refused
 from argosy.wire import link
@@ -85,8 +85,13 @@ def change(arguments: argparse.Namespace) -> int:
     def changing(before: Wish) -> Wish:
         return _checked(msgspec.structs.replace(before, **said.said()))
 
-    wish = _alter(arguments, lambda book: book.change_wish(_path(arguments), changing))
-    return _done(arguments, wish)
+    async def job(catalogue: Catalogue) -> Wish:
+        if said.acknowledged is not None:
+            sections = master_config(arguments).sections
+            _see_copies(sections, catalogue.wishes_by_path(), _path(arguments), said)
+        return await catalogue.change_wish(_path(arguments), changing)
+
+    return _done(arguments, _alter(arguments, job))
 
 
 def unset(arguments: argparse.Namespace) -> int:
@@ -158,6 +163,26 @@ def _checked(wish: Wish) -> Wish:
     except ConfigError as error:
         raise BadArgument(error.subject) from None
     return wish
+
+
+def _see_copies(
+    sections: Mapping[str, Section], wishes: Mapping[TreePath, Wish], path: TreePath, said: Wish
+) -> None:
+    """See that as many copies are wanted of a directory's files as are to be acknowledged.
+
+    Raises:
+        BadArgument: What is above it wants fewer, and nothing else was said.
+    """
+    way = list(enumerate((b"", *path)))
+    on_it = {depth: wish for depth, _ in way if (wish := wishes.get(path[:depth])) is not None}
+    on_it[len(path)] = msgspec.structs.replace(on_it.get(len(path), NOTHING_SAID), **said.said())
+    told = Book(sections, on_it).explain(way)
+    rule = told.rule
+    if rule.acknowledged > max(rule.copies, 1):
+        raise BadArgument(
+            f"acknowledged {rule.acknowledged}, but copies {rule.copies} ({told.origins['copies']});"
+            f" say --copies {rule.acknowledged}, too"
+        )
 
 
 def _alter(arguments: argparse.Namespace, job: Callable[[Catalogue], Awaitable[_T]]) -> _T:

@@ -117,6 +117,11 @@ class LinkServer:
         log.error("%s", sentence)
         await self.catalogue.note_matter(topic, sentence)
 
+    async def untell(self, topic: str) -> None:
+        """Take back what is over by itself."""
+        if self._told.pop(topic, None) is not None or topic in {one.topic for one in self.catalogue.matters()}:
+            await self.catalogue.settle_matter(topic)
+
     def _connected(self, peer: Peer) -> None:
         assert self._tasks is not None, "the server runs"
         self._tasks.create_task(self._converse(peer))
@@ -280,6 +285,8 @@ class Guest:
             for state in hello.volumes
         ]
         await self._notice_lost(name, before, {state.store_id for state in hello.volumes})
+        for state in hello.volumes:
+            await server.untell(f"missing:{state.store_id}")
         await self._notice_changed(name, before, volumes)
         node = server.roster.enter(name)
         running = {node.transfers[ticket].upload for ticket in hello.running if ticket in node.transfers}
@@ -350,6 +357,13 @@ class Guest:
                     f" come back: argosy nodes strike {volume.store_id}",
                 )
             await self._catalogue.enlist([volume.number for volume in gone], Membership.LOST)
+            return
+        for volume in gone:
+            await self._server.tell(
+                f"missing:{volume.store_id}",
+                f"{name} comes without volume {volume.store_id}: its disk is gone, not mounted, or can't be read;"
+                f" the log of {name} says more. Its copies are made elsewhere where a rule wants them",
+            )
 
     async def _catch_up(self, node: Node, lives: list[tuple[LiveVolume, int, link.VolumeState]]) -> None:
         """Settle the past volume by volume, tombstones first, and have the changes sent."""

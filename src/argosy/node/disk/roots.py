@@ -35,6 +35,9 @@ _MARK_VER, _MARK_AS_OF = "user.argosy.ver", "user.argosy.as-of"
 _MARK_CRC32, _MARK_XXH3 = "user.argosy.crc32", "user.argosy.xxh3"
 _MARK_FILE = "user.argosy.file"
 
+_OURS_TO_BLAME = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What says nothing of a disk."""
+
 _FICLONE = 0x40049409
 """ioctl_ficlone(2): share the blocks of another file."""
 
@@ -176,7 +179,10 @@ class Root:
         try:
             if _read_id(self.path) == self.store_id:
                 return
-        except (OSError, ConfigError):
+        except OSError as error:
+            if error.errno in _OURS_TO_BLAME:
+                return
+        except ConfigError:
             pass
         raise Failed(f"root {os.fsdecode(self.path)} has lost its store id")
 

@@ -74,7 +74,12 @@ class Volume:
         self.root.close()
 
     def state(self) -> link.VolumeState:
-        """Say how the volume is, for a master."""
+        """Say how the volume is, for a master.
+
+        Raises:
+            Failed, OSError: The disk isn't there, or doesn't answer.
+        """
+        self.root.check()
         total, free = self.root.space()
         with self.journal.lock:
             parts = [
@@ -98,7 +103,12 @@ class Volume:
             raise roots.refusal(error) from error
 
     def space(self) -> link.Space:
-        """Give the volume's figures."""
+        """Give the volume's figures.
+
+        Raises:
+            Failed, OSError: The disk isn't there, or doesn't answer.
+        """
+        self.root.check()
         return link.Space(self.store_id, *self.root.space(), self.journal.files)
 
     def empty_trash(self) -> None:

@@ -225,17 +225,17 @@ class Session:
             if fresh := self._listeners.fill():
                 self._peer.tell(link.Ports(fresh))
 
-            if await self._is_one_back():
-                self._peer.close()
+            if len(spaces) < len(self._stations) or await self._is_one_back():
+                self._peer.close()  # the next link has the volumes that are there, and no others
 
     async def _spaces(self) -> list[link.Space]:
-        """Ask the volumes for their figures, as far as their disks answer."""
+        """Ask the volumes for their figures, as far as their disks are there and answer."""
         spaces = []
         for store_id, station in self._stations.items():
             try:
                 spaces.append(await asyncio.to_thread(station.space))
-            except OSError as error:
-                log.warning("volume %s gives no figures: %s", store_id, error)
+            except (OSError, errors.Refused) as error:
+                log.error("volume %s is left out until its disk is back: %s", store_id, error)  # noqa: TRY400
         return spaces
 
     async def _is_one_back(self) -> bool:
