@@ -125,3 +125,22 @@ async def test_a_copy_whose_part_is_shorter_than_thought_begins_anew_at_once(thr
         await three.until(lambda: 2 * len(content) in three.machines["n2"].parts().values(), 10)
     transfer.cancel()
     await along.cut()
+
+
+async def test_when_the_first_node_dies_the_part_of_who_was_replaced_meanwhile_counts(three: Cluster) -> None:
+    tries = []
+
+    def another(taken: Collection[int], failed: Collection[int]) -> int | None:
+        tries.append(taken)
+        return three.volume("n3").number if len(tries) == 1 else None  # then it is known that n1 is away
+
+    upload = await begin(three)
+    _, client = await receive(three, upload)
+    along = company(three, upload, another)
+    along.begin()
+    with client:
+        await asyncio.to_thread(client.sendall, bytes(5 * MEGA))
+        await three.until(lambda: 5 * MEGA in three.machines["n2"].parts().values(), 10)
+        three.machines["n1"].kill()
+        await three.until(lambda: len(tries) > 1)
+    assert (await along.cut())[three.volume("n2").number] == 5 * MEGA

@@ -145,7 +145,8 @@ class Company:
         await self._stop_trying()
         running = [seat for seat in self._seats if seat.pair]
         await asyncio.gather(*(_last_words(seat.pair) for seat in running if seat.pair))
-        along: dict[int, int | None] = dict.fromkeys(self._received, 0)
+        # Who failed when the first node died has a part, too, even if its seat is another's by now.
+        along: dict[int, int | None] = dict(self._received)
         for seat in self._seats:
             volume = seat.companion.volume
             known = seat.pair is None or self._hear(seat, seat.pair) or seat.pair.gathering.over
