@@ -220,6 +220,10 @@ def test_a_cut_upload_leaves_a_large_part_at_the_second_node_too(
     company = Company(first, second, arrival=upload.arrival)
     beginning = os.urandom(RESUME_BYTES + 1000)
     upload.write(beginning)
+    end = time.monotonic() + SECONDS
+    while company.progress.moved < upload.stored:  # what it hasn't taken before the cut it doesn't get
+        assert time.monotonic() < end
+        time.sleep(0.001)
     upload.end(whole=False)
     arrived = company.over()
     assert (arrived.refusal, arrived.received) == ("TransferCut", len(beginning))
