@@ -244,7 +244,10 @@ class Record:
                 heapq.heappush(heap, one)
         return found
 
-    async def conclude(self, done: Sequence[Job], later: Sequence[tuple[Job, Job]]) -> None:
+    async def conclude(
+        self, done: Sequence[Job], later: Sequence[tuple[Job, Job]], stay: Sequence[int] = ()
+    ) -> None:
+        del stay  # nothing is moved from one volume to another here
         for job in done:
             if (now := self._jobs.get(job.file)) and now.due_ns == job.due_ns:
                 del self._jobs[job.file]

@@ -75,6 +75,17 @@ class Tally:
     """What must never be."""
 
 
+class _Accidents(logging.Handler):
+    """What the code under test takes for an accident is one here: it logs and goes on."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__(logging.ERROR)
+        self._tally = tally
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tally.breaches.append(self.format(record))
+
+
 class Simulation:
     """One run."""
 
@@ -239,8 +250,11 @@ class Simulation:
                 chosen = [disks[one], disks[other]]
             else:
                 chosen = [self.chance.choice(zones[zone]) for zone in self.chance.sample(names, 3)]
-            for disk in chosen:
-                self.record.put(number, disk.number)
+            size = size_of(number)
+            for slot, disk in zip(self.record.slots, chosen, strict=False):
+                slot[number] = disk.number
+                disk.files.append(number)
+                disk.used += size
         for disk in disks:
             self._live(disk).free = disk.total - disk.used
 
@@ -382,7 +396,7 @@ class Simulation:
         }
         whole = self._haste * sum(rates.values())
         async with asyncio.TaskGroup() as under_way:
-            while self.loop.time() < self.seconds:
+            while self.loop.time() < self.seconds and not self.tally.breaches:
                 await asyncio.sleep(self.chance.expovariate(whole / self.seconds))
                 (event,) = self.chance.choices(list(rates), list(rates.values()))
                 self.tally.events[event.__name__.strip("_")] += 1
@@ -396,7 +410,7 @@ class Simulation:
         services = [asyncio.create_task(self.repair.run()), asyncio.create_task(self._beats())]
         await self._events(scale)
         peace = self.loop.time()
-        while self.loop.time() < peace + QUIET_SECONDS and self._left():
+        while self.loop.time() < peace + QUIET_SECONDS and self._left() and not self.tally.breaches:
             await asyncio.sleep(60)
         quiet_after = self.loop.time() - peace
         for service in services:
@@ -458,13 +472,19 @@ def simulate(*, nodes: int, files: int, seed: int, hours: float, haste: float = 
         hours: Until nothing more happens, but for what was begun.
         haste: So many times as much happens as on a day of that many nodes.
     """
-    loop = Loop()
-    logging.getLogger("argosy").setLevel(logging.CRITICAL)
+    loop, log = Loop(), logging.getLogger("argosy")
+    log.setLevel(logging.ERROR)
+    accidents: logging.Handler | None = None
     try:
         with shown_to(Clock(loop), audit, progress, repair, roster, survey):
             simulation = Simulation(nodes=nodes, files=files, seed=seed, hours=hours, haste=haste, loop=loop)
+            accidents = _Accidents(simulation.tally)
+            log.addHandler(accidents)
             return loop.run_until_complete(simulation.run())
     finally:
+        if accidents:
+            log.removeHandler(accidents)
+        log.setLevel(logging.NOTSET)
         loop.close()
 
 
@@ -474,10 +494,13 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--nodes", type=int, default=1_000)
     parser.add_argument("--files", type=int, default=10_000_000)
     parser.add_argument("--hours", type=float, default=24.0, help="until nothing more happens")
+    parser.add_argument("--haste", type=float, default=0.1, help="1: as much happens as on a very bad day")
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args(words)
     begin = time.monotonic()
-    found = simulate(nodes=wanted.nodes, files=wanted.files, seed=wanted.seed, hours=wanted.hours)
+    found = simulate(
+        nodes=wanted.nodes, files=wanted.files, seed=wanted.seed, hours=wanted.hours, haste=wanted.haste
+    )
     found["real_seconds"] = round(time.monotonic() - begin)
     found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(found, indent=2))
