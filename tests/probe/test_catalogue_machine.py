@@ -204,11 +204,11 @@ class Site(RuleBasedStateMachine):
             self.world.cut(upload, 0)
             return
         assert sealed is not None
-        entry, replica, _ = self.world.do(self.catalogue.commit(upload.id, sealed, epoch=upload.epoch))
+        entry, replica, discards = self.world.do(self.catalogue.commit(upload.id, sealed, epoch=upload.epoch))
         self.world.contents[entry.ver] = upload.content
         self.model.commit(upload)
         node.linked = heard
-        self.world.tell_commit(node, [self.catalogue.placement(replica, self.world.now_ns)])
+        self.world.tell_commit(node, [self.catalogue.placement(replica, self.world.now_ns, discards)])
 
     # --- copies ----
 

@@ -52,6 +52,24 @@ def test_the_version_that_an_upload_replaces_goes_to_the_trash(tmp_path: Path, o
     assert row.ver == 2
 
 
+def test_a_version_beside_a_file_put_there_by_hand_is_read_as_itself(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    put(tmp_path / "f", b"by hand, and longer")
+    scan(volume)
+    bring(volume, 2, b"new")
+    commit(volume, 2, b"f")  # nobody said that what lies there is replaced
+    assert (tmp_path / "f").read_bytes() == b"by hand, and longer"
+    descriptor = volume.read(b"f", 2, 3)
+    try:
+        assert os.read(descriptor, 100) == b"new"
+    finally:
+        os.close(descriptor)
+    assert volume.journal.glance(b"f", 2) is None
+    with pytest.raises(errors.Exists):
+        volume.settle(link.Settle("", b"f", 2, 3, b"f", WHEN))
+    assert (tmp_path / "f").read_bytes() == b"by hand, and longer"
+
+
 def test_a_version_that_nobody_replaces_stays_where_it_lies(tmp_path: Path, opened: Opener) -> None:
     volume = opened()
     bring(volume, 1, b"old")

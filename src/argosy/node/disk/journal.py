@@ -60,6 +60,7 @@ _LATER = (
 _COLUMNS = "loc, size, mtime_ns, ver, crc32, digest, seq, gone, file, named_ns, path"
 _SELECT = f"SELECT {_COLUMNS} FROM file "  # noqa: S608 - constant
 _GLANCE = "SELECT ver, size, mtime_ns, digest FROM file WHERE loc = ? AND gone = 0"
+_GLANCE_VERSION = "SELECT 1 FROM file WHERE ver = ? AND ver > 0 AND gone = 0 LIMIT 1"
 _INSERT = f"INSERT OR REPLACE INTO file({_COLUMNS}) VALUES "  # noqa: S608 - constant
 _VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -214,9 +215,16 @@ class Journal:
             row = self._glances.execute(_GLANCE, (loc,)).fetchone()
         except sqlite3.Error:
             return None
-        if row is None or (ver and row[0] not in (ver, 0)):
+        if row is None or (ver and row[0] != ver and (row[0] or self._has_version(ver))):
             return None
         return row[1], row[2], row[3]
+
+    def _has_version(self, ver: int) -> bool:
+        """Say whether a version lies somewhere, for `glance`: then what was put by hand at its place isn't it."""
+        try:
+            return self._glances.execute(_GLANCE_VERSION, (ver,)).fetchone() is not None
+        except sqlite3.Error:
+            return True
 
     def page(self, after: bytes, limit: int) -> list[Row]:
         """Give files that are there, in order of loc."""

@@ -126,8 +126,8 @@ class Placing:
     def settle(self, order: link.Settle) -> None:
         """Move a file to where the tree has it, and give it its time. See `Volume.settle`."""
         row = self._journal.find(order.loc)
-        if row is None or (row.ver and order.ver and row.ver != order.ver):
-            row = self._journal.find_version(order.ver)
+        if row is None or (order.ver and row.ver != order.ver):
+            row = self._journal.find_version(order.ver) or (row if row and not row.ver else None)
         found = self._root.file(row.loc) if row else None
         if row is None or found is None or found.st_size != order.size:
             raise NotFound(order.loc)

@@ -189,10 +189,12 @@ class Volume:
     def _where(self, loc: bytes, ver: int) -> bytes:
         """Find a version that may have been moved since the master knew where it is."""
         row = self.journal.find(loc)
-        if row and (row.ver in (ver, 0) or not ver):
+        if row and (row.ver == ver or not ver):
             return loc
         if moved := self.journal.find_version(ver):
-            return moved.loc
+            return moved.loc  # first, for what was put there by hand may be in its way
+        if row and not row.ver:
+            return loc
         if row:
             raise Busy(loc)  # another version lies there
         return loc
