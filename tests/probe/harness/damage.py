@@ -19,7 +19,7 @@ REPAIRED_SECONDS = 60.0
 def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Record) -> None:
     """A disk is about to go for good: note the files of which no other disk has a good copy."""
     elsewhere = set(_good(disks, but=name))
-    here = set(_good(disks, only=name))
+    here = {*_good(disks, only=name), *disks[name].arriving()}
     for tree in trees:
         for path, known in tree.known():
             held = {one.digest for one in known.possible if one is not None}

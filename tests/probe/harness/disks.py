@@ -96,6 +96,10 @@ class Disk:
         """Give the SHA-256 of the committed files that wait for their places."""
         return dict(self._digests(self.room("unplaced")))
 
+    def arriving(self) -> set[str]:
+        """Give the SHA-256 of the parts: one may be acknowledged that isn't in its place yet."""
+        return {content for _, content in self._digests(self.room("staging"))}
+
     def flip(self, loc: str, bit: int) -> None:
         """Turn one bit of a file over; its time stays, as when a disk rots."""
         path = self.inside / loc
