@@ -277,7 +277,10 @@ def _unmount(on: Scene) -> None:
 
 
 def _mount(on: Scene) -> None:
+    """Its disk is back; a node that was just being started has ended without it, and is started again."""
     on.disk.mount()
+    if on.yard.processes[on.fault.target].poll() is not None:
+        _start(on)
 
 
 def _kill_unmount(on: Scene) -> None:
@@ -290,7 +293,6 @@ def _kill_unmount(on: Scene) -> None:
 def _mount_start(on: Scene) -> None:
     on.yard.processes[on.fault.target].wait(30)
     _mount(on)
-    _start(on)
 
 
 def _replace(on: Scene) -> None:
