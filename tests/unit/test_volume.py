@@ -10,6 +10,7 @@ import pytest
 
 from argosy import errors
 from argosy.node.disk import roots
+from argosy.node.disk.journal import DoubtRow
 from argosy.node.disk.scan import Limits, Scanner
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
@@ -335,3 +336,16 @@ def test_without_a_trash_files_go_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "f").exists()
     assert list((tmp_path / ".argosy/trash").iterdir()) == []
     volume.close()
+
+
+def test_a_verdict_on_a_file_that_was_replaced_meanwhile_says_nothing_of_the_new_one(opened: Opener) -> None:
+    volume = opened()
+    bring(volume, 1, b"12345")
+    commit(volume, 1, b"f")
+    doubt = DoubtRow(b"f", 1, 5, 99, b"x", "", 1, b"d")
+    bring(volume, 2, b"67890")
+    commit(volume, 2, b"f", replaces=1)
+    volume.judged([doubt], ["good"])
+    row = volume.journal.find(b"f")
+    assert row is not None
+    assert (row.ver, row.crc32, row.digest) == (2, 1, b"d")

@@ -462,7 +462,8 @@ class Volume:
         """Take a master's verdicts: where the file was right, it was the journal that was wrong."""
         for doubt, verdict in zip(doubts, verdicts, strict=False):
             row = self.journal.find(doubt.loc)
-            if verdict == "good" and row is not None and row.size == doubt.size and not doubt.trouble:
+            same = row is not None and (row.ver, row.size) == (doubt.ver, doubt.size)
+            if verdict == "good" and row is not None and same and not doubt.trouble:
                 self.learn([(row, Sums(doubt.crc32, doubt.digest))])
         self.journal.drop_doubts(doubt.loc for doubt in doubts)
 
