@@ -9,6 +9,7 @@ import contextlib
 import shutil
 import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -245,7 +246,7 @@ async def test_a_record_that_was_put_back_learns_what_it_missed(tmp_path: Path) 
             (tmp_path / f"catalogue/argosy.db{end}").unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(tmp_path / "backup.db")) as db, db:
             assert db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (VERSION,)
-            members.restored(db)
+            members.restored(db, time.time_ns())
         (tmp_path / "backup.db").rename(tmp_path / "catalogue/argosy.db")
         await site.reopen()
         await site.ready("n1")

@@ -87,3 +87,16 @@ async def test_a_clock_that_is_behind_lets_no_older_version_win_over_an_upload(t
         await catalogue.commit(upload.id, Sealed(6, 8, 8, E), epoch=1)
         await catalogue.merge(2, [told], seq=5, whole=True)
         assert catalogue.find((b"f",)).size == 6
+
+
+async def test_what_was_in_the_trash_at_the_backup_has_its_time_once_more(tmp_path: Path) -> None:
+    async with record.opened(tmp_path, nodes=2) as catalogue:
+        catalogue.spares = lambda _: 2.0
+        await two_copies(catalogue)
+        await catalogue.delete((b"f",), by="ann")
+        (before,) = catalogue.trash(())
+    after_ns = before.until_ns + 10**9
+    saving.put_back(tmp_path / "argosy.db", after_ns)
+    async with record.opened(tmp_path, clock_ns=lambda: after_ns) as catalogue:
+        assert not (await catalogue.expire_trash(10)).files
+        assert len(catalogue.trash(())) == 1

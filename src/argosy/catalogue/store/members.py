@@ -141,13 +141,17 @@ def doubt(db: sqlite3.Connection, number: int) -> Doubt:
     return DOUBTS[code]
 
 
-def restored(db: sqlite3.Connection) -> None:
-    """After a backup was put back: every disk may know more, and no epoch comes a second time."""
+def restored(db: sqlite3.Connection, now_ns: int) -> None:
+    """After a backup was put back: every disk may know more, and no epoch comes a second time.
+
+    What is in the trash has its whole time once more: some of it may have been taken out again since.
+    """
     db.execute("UPDATE node SET epoch = epoch + ?, boot = ''", (LEAP,))
     db.execute(
         "UPDATE volume SET doubt = ?, pending = max(generation, pending) + ?",
         (DOUBTS.index(Doubt.AHEAD), LEAP),
     )
+    db.execute("UPDATE trash SET until_ns = max(until_ns, ? + until_ns - gone_ns)", (now_ns,))
 
 
 def _to_volume(row: Any) -> Volume:

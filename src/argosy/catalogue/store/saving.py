@@ -96,5 +96,5 @@ def put_back(path: Path, now_ns: int) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         schema.lay(db, now_ns)
-        members.restored(db)
+        members.restored(db, now_ns)
         db.execute("COMMIT")
