@@ -100,7 +100,10 @@ def test_a_rule_is_changed_field_by_field_and_follows_a_rename(
         (("set", "/a"), "say what is wanted"),
         (("set", "/a", "--copies", "-1"), "rule.copies"),
         (("set", "/a", "--copies", "33"), "rule.copies"),
-        (("set", "/a", "--copies", "2", "--acknowledged", "3"), "rule.acknowledged"),
+        (
+            ("set", "/a", "--copies", "2", "--acknowledged", "3"),
+            "but copies 2 (rule on /a); say --copies 3, too",
+        ),
         (("set", "/a", "--acknowledged", "2"), "acknowledged 2, but copies 0 (default); say --copies 2, too"),
         (("set", "/none", "--copies", "2"), "No such file or directory"),
         (("unset", "/a"), "no rule is set on /a"),

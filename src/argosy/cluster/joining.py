@@ -119,7 +119,8 @@ class LinkServer:
 
     async def untell(self, topic: str) -> None:
         """Take back what is over by itself."""
-        if self._told.pop(topic, None) is not None or topic in {one.topic for one in self.catalogue.matters()}:
+        known = {matter.topic for matter in self.catalogue.matters()}
+        if self._told.pop(topic, None) is not None or topic in known:
             await self.catalogue.settle_matter(topic)
 
     def _connected(self, peer: Peer) -> None:
@@ -361,8 +362,8 @@ class Guest:
         for volume in gone:
             await self._server.tell(
                 f"missing:{volume.store_id}",
-                f"{name} comes without volume {volume.store_id}: its disk is gone, not mounted, or can't be read;"
-                f" the log of {name} says more. Its copies are made elsewhere where a rule wants them",
+                f"{name} comes without volume {volume.store_id}: its disk is gone, not mounted, or can't be"
+                f" read; the log of {name} says more. Its copies are made elsewhere where a rule wants them",
             )
 
     async def _catch_up(self, node: Node, lives: list[tuple[LiveVolume, int, link.VolumeState]]) -> None:

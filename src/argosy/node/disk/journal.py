@@ -220,7 +220,7 @@ class Journal:
         return row[1], row[2], row[3]
 
     def _has_version(self, ver: int) -> bool:
-        """Say whether a version lies somewhere, for `glance`: then what was put by hand at its place isn't it."""
+        """Say whether a version lies somewhere: then what was put by hand at its place isn't it."""
         try:
             return self._glances.execute(_GLANCE_VERSION, (ver,)).fetchone() is not None
         except sqlite3.Error:
