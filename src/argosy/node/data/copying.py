@@ -47,7 +47,8 @@ class Copying:
         self._volumes = volumes
         self._listeners = listeners
         self._tickets = tickets
-        self._kept = Kept(settings.line_seconds)
+        self._supplying, self._gathering = Kept(settings.line_seconds), Kept(settings.line_seconds)
+        """The two ends of connections: we may have both ends of one, between two disks of ours."""
         self._contexts: dict[Callable[[Path, str], ssl.SSLContext], tuple[int, ssl.SSLContext]] = {}
 
     def supply(self, order: link.Supply) -> None:
@@ -55,7 +56,7 @@ class Copying:
 
         def connect(connect_seconds: float, stall_seconds: float) -> DataConnection | None:
             if not order.meet.port:
-                return self._known(order.meet.line, stall_seconds)
+                return self._known(self._supplying, order.meet.line, stall_seconds)
             if (listener := self._listeners.take(order.meet.port)) is None:
                 return None  # it was told of to another life of ours
             return DataConnection.expect(
@@ -85,7 +86,7 @@ class Copying:
 
         def connect(connect_seconds: float, stall_seconds: float) -> DataConnection | None:
             if not order.meet.port:
-                return self._known(order.meet.line, stall_seconds)
+                return self._known(self._gathering, order.meet.line, stall_seconds)
             return DataConnection.dial(
                 order.meet.host,
                 order.meet.port,
@@ -113,10 +114,11 @@ class Copying:
 
     def close(self) -> None:
         """Let go of connections that are kept."""
-        self._kept.close()
+        self._supplying.close()
+        self._gathering.close()
 
-    def _known(self, line: int, stall_seconds: float) -> DataConnection | None:
-        made = self._kept.take(line)
+    def _known(self, kept: Kept, line: int, stall_seconds: float) -> DataConnection | None:
+        made = kept.take(line)
         return DataConnection.adopt(made, stall_seconds=stall_seconds) if made else None
 
     def _context(self, make: Callable[[Path, str], ssl.SSLContext]) -> ssl.SSLContext:
@@ -139,7 +141,7 @@ class Copying:
     def _supply(
         self, ticket: Ticket, order: link.Supply, loop: asyncio.AbstractEventLoop, made: socket.socket
     ) -> link.Done:
-        with self._ended(ticket, order.meet.line, loop):
+        with self._ended(ticket, self._supplying, order.meet.line, loop):
             supply(
                 made,
                 order.items,
@@ -157,14 +159,16 @@ class Copying:
             told = link.Gathered(order.ticket, order.store_id, files)
             loop.call_soon_threadsafe(self._tickets.report, ticket, told)
 
-        with self._ended(ticket, order.meet.line, loop):
+        with self._ended(ticket, self._gathering, order.meet.line, loop):
             if (volume := self._volumes.get(order.store_id)) is None:
                 raise errors.NotFound(f"volume {order.store_id}")
             gather(made, order, volume, ticket.progress, report, arrival=ticket.arrival)
         return link.Done(ticket.number, ticket.progress.moved, "", "")
 
     @contextlib.contextmanager
-    def _ended(self, ticket: Ticket, line: int, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    def _ended(
+        self, ticket: Ticket, kept: Kept, line: int, loop: asyncio.AbstractEventLoop
+    ) -> Iterator[None]:
         """End a ticket's connection in order, or keep it; with a reset, if the work on it failed."""
         assert ticket.connection is not None, "made with the ticket"
         try:
@@ -174,6 +178,6 @@ class Copying:
             raise
         made = ticket.connection.release() if line else None
         if made:
-            loop.call_soon_threadsafe(self._kept.put, line, made)
+            loop.call_soon_threadsafe(kept.put, line, made)
         else:
             ticket.connection.close()
