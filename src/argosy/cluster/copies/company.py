@@ -90,6 +90,9 @@ class Company:
         self._bases = {one.volume: one.base for one in upload.companions}
         self._received = {one.volume: min(one.received, offset) for one in upload.companions}
         """How much of the upload a volume has, by what was heard last."""
+        self._beyond = {one.volume for one in upload.companions if one.received > offset}
+        """Volumes whose part goes on behind the offset with what an earlier try brought, until they tell of
+        this one: should they come back before that, nobody could know how much of it is of use."""
         self._failed: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._size: int | None = None
@@ -151,6 +154,7 @@ class Company:
             volume = seat.companion.volume
             known = seat.pair is None or self._hear(seat, seat.pair) or seat.pair.gathering.over
             along[volume] = self._received[volume] if known else None
+        along.update(dict.fromkeys(self._beyond, 0))
         return along
 
     async def _stop_trying(self) -> None:
@@ -281,6 +285,7 @@ class Company:
         arrived = pair.gathering.arrived.get(self._upload.id)
         if arrived:
             self._received[seat.companion.volume] = arrived.received
+            self._beyond.discard(seat.companion.volume)
         return arrived
 
 
