@@ -60,11 +60,14 @@ def company(site: Cluster, upload: Upload, another: Another, *, offset: int = 0)
     return Company(*tables, offset=offset, flush=True, another=another)
 
 
-async def cut_after(site: Cluster, transfer: Transfer, client: socket.socket, content: bytes) -> None:
-    """Have the client send so much more, and be gone."""
+async def cut_after(
+    site: Cluster, transfer: Transfer, client: socket.socket, content: bytes, *, beside: int = 0
+) -> None:
+    """Have the client send so much more, and be gone when the second node has at least so much."""
     before = sum(site.machines["n1"].parts().values())
     await asyncio.to_thread(client.sendall, content)
     await site.until(lambda: sum(site.machines["n1"].parts().values()) == before + len(content))
+    await site.until(lambda: sum(site.machines["n2"].parts().values()) >= beside)
     client.close()
     transfer.cancel()
     await transfer.outcome()
@@ -169,7 +172,7 @@ async def test_what_an_earlier_try_brought_to_a_node_that_is_away_is_not_gone_on
     transfer, client = await receive(three, upload)
     along = company(three, upload, lambda *_: None)
     along.begin()
-    await cut_after(three, transfer, client, first)
+    await cut_after(three, transfer, client, first, beside=4 * MEGA)
     had = await along.cut()
     assert (had[beside] or 0) > 2 * MEGA
     await three.catalogue.cut(upload.id, len(first), had)
