@@ -124,7 +124,7 @@ async def _scrub(volume: Volume) -> None:
     Raises:
         RuntimeError: It found something wrong.
     """
-    scrubber = Scrubber(volume, config.Scrub())
+    scrubber = Scrubber(volume, config.Scrub(), asyncio.Event())
     before = scrubber.stand.ended_ns
     scrubber.begin(hurry=True)
     running = asyncio.create_task(scrubber.run())

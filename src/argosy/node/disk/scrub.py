@@ -61,12 +61,13 @@ class Read(NamedTuple):
 class Scrubber:
     """One volume's passes, one at a time, in a thread of their own."""
 
-    def __init__(self, volume: Volume, settings: config.Scrub) -> None:
+    def __init__(self, volume: Volume, settings: config.Scrub, scanned: asyncio.Event) -> None:
         """Make it; nothing is read yet.
 
         Args:
             volume: What to read.
             settings: How often, and how fast.
+            scanned: Set once the journal has what lies on the disk: no pass begins by itself before.
         """
         self.traffic: Callable[[], int] = int
         """Gives the bytes that transfers have moved since the node's start."""
@@ -74,6 +75,7 @@ class Scrubber:
         """Set when there is something to tell a master."""
         self._volume = volume
         self._settings = settings
+        self._scanned = scanned
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scrub", initializer=give_way)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look", initializer=give_way)
         self._stopping = threading.Event()
@@ -130,7 +132,7 @@ class Scrubber:
     def _is_due(self) -> bool:
         if self._stand.running or self._ordered:
             return True
-        return self._settings.days > 0 and self._seconds_left() <= 0
+        return self._settings.days > 0 and self._scanned.is_set() and self._seconds_left() <= 0
 
     def _seconds_left(self) -> float:
         if not self._stand.begun_ns:

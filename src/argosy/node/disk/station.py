@@ -36,7 +36,7 @@ class Station:
         """
         self.volume = volume
         self.rounds = Rounds(volume, settings, tell)
-        self.scrubber = Scrubber(volume, settings.scrub)
+        self.scrubber = Scrubber(volume, settings.scrub, self.rounds.scanned)
         self.gate = asyncio.Lock()
         """Held around each order and each batch of the feed: see `Feed`."""
         self._parts: list[link.CommitPart] = []
