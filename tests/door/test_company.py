@@ -229,3 +229,21 @@ async def test_a_connection_between_two_disks_of_one_node_is_used_again(tmp_path
             site.roster.lines.give(ends, number)
         assert len(used) == 1
         assert 0 not in used
+
+
+async def test_who_came_back_in_between_is_entered_anew_before_it_takes_the_upload(three: Cluster) -> None:
+    upload = await begin(three)
+    transfer, client = await receive(three, upload)
+    along = company(three, upload, lambda *_: three.volume("n2").number)
+    three.machines["n2"].kill()
+    three.machines["n2"].start()
+    await three.until(lambda: three.node("n2").epoch > upload.companions[0].epoch)
+    await three.ready("n2")
+    along.begin()  # as after a connection that was gone
+    with client:
+        await asyncio.to_thread(client.sendall, bytes(MEGA))
+    done = await transfer.outcome()
+    sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
+    companions = await along.complete(sealed)
+    entry, *_ = await three.catalogue.commit(upload.id, sealed, epoch=upload.epoch, along=companions)
+    assert {copy.node for copy in three.catalogue.replicas(entry.id)} == {"n1", "n2"}

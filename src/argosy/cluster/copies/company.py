@@ -221,7 +221,7 @@ class Company:
         """Try once. False: it was cut or refused, as the seat's failure says.
 
         Raises:
-            Unavailable: One of the two nodes is away.
+            Unavailable: One of the two nodes is away, or was in between.
         """
         pair, arrived = await self._have_it_copied(seat, source, self._roster.lines)
         if pair.kept and not arrived:  # the connection was gone
@@ -238,6 +238,8 @@ class Company:
         """Have it carried out over one connection; give what the node that takes it says, if it does."""
         giver, from_volume = self._roster.place(source)
         taker, live = self._roster.place(seat.companion.volume)
+        if taker.epoch != seat.companion.epoch:  # what it takes in this life counts once it is entered anew
+            raise errors.Unavailable(taker.name)
         pair = seat.pair = Pair(giver, taker)
         pair.gathering.upload = self._upload.id
         offset = await self._order(pair, from_volume, live, lines)
