@@ -520,7 +520,7 @@ def kill_and_look(site: Processes, victim: str, number: int, content: bytes) -> 
     files = {f"/{number}-{content[:4].hex()}-{which}": content[which:] for which in range(2)}
 
     def store() -> dict[str, bool]:
-        with contextlib.suppress(OSError), Talk(site) as talk:
+        with contextlib.suppress(OSError, EOFError), Talk(site) as talk:  # the master may die at the login
             return {path: put(talk, f"STOR {path}", text) for path, text in files.items()}
         return {}
 
