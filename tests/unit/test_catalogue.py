@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -469,3 +470,23 @@ async def test_a_name_kept_aside_is_settled_by_a_rename(catalogue: Catalogue) ->
     await catalogue.rename((b"a.conflict-n2",), (b"b",))
     assert catalogue.find((b"b",)).state is State.LIVE
     assert catalogue.conflicts() == []
+
+
+async def test_the_record_is_closed_only_when_nobody_asks_it_any_more(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "c.db", cache_bytes=1 << 20, batch_limit=8, busy_seconds=1.0)
+    engine.open(0)
+    asking, answered = threading.Event(), threading.Event()
+
+    def long_question(db: sqlite3.Connection) -> int:
+        asking.set()
+        answered.wait(10)
+        return int(db.execute("SELECT count(*) FROM ent").fetchone()[0])
+
+    asked = asyncio.create_task(asyncio.to_thread(engine.read, long_question))
+    await asyncio.to_thread(asking.wait, 10)
+    closing = asyncio.create_task(asyncio.to_thread(engine.close))
+    await asyncio.sleep(0.2)
+    assert not closing.done()
+    answered.set()
+    assert await asked > 0
+    await closing

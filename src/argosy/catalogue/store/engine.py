@@ -58,6 +58,8 @@ class _Reader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+        self.at_work = threading.RLock()
+        """Held while it is asked: to close it in the middle of a question would crash the process."""
 
     def __del__(self) -> None:
         self.db.close()
@@ -104,13 +106,14 @@ class Engine:
         self._writer.start()
 
     def close(self) -> None:
-        """Let the changes that wait be committed, then close. Blocks."""
+        """Let the changes that wait be committed, and questions be answered, then close. Blocks."""
         if self._writer is not None:
             self._changes.put(None)
             self._writer.join()
             self._writer = None
         for reader in list(self._readers):
-            reader.db.close()
+            with reader.at_work:
+                reader.db.close()
         self._local = threading.local()
 
     def read(self, question: Callable[..., _T], *arguments: object) -> _T:
@@ -124,7 +127,8 @@ class Engine:
                 reader.db.execute(f"PRAGMA cache_size = -{LISTING_CACHE_BYTES // 1024}")
             self._local.reader = reader
             self._readers.add(reader)
-        return question(reader.db, *arguments)
+        with reader.at_work:
+            return question(reader.db, *arguments)
 
     def read_together(self, question: Callable[..., _T], *arguments: object) -> _T:
         """Ask several things of one and the same state."""
