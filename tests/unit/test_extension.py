@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from argosy import errors
-from argosy.node.disk import roots
+from argosy.node.disk import marks
 from argosy.node.disk.roots import part_loc
 from argosy.node.disk.scan import Limits, Scanner
 from argosy.node.disk.volume import Volume
@@ -69,7 +69,7 @@ def assert_old(volume: Volume, path: Path) -> None:
     assert (row.ver, row.size) == (1, 3)
     assert volume.journal.extensions() == []
     assert scanned(volume) == 0
-    mark = roots.read_mark(os.fsencode(path), 3, OLD)
+    mark = marks.read(os.fsencode(path), 3, OLD)
     assert mark is None or mark.ver == 1  # None: a file system without attributes
     assert list((path.parent.parent / ".argosy/staging").iterdir()) == []
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from argosy.errors import Failed
-from argosy.node.disk import roots
+from argosy.node.disk import marks
 from argosy.node.disk.journal import Extension, Journal, Row
 from argosy.node.disk.roots import Root, part_loc
 from argosy.wire import link
@@ -176,9 +176,9 @@ class Extensions:
         try:
             if os.fstat(descriptor).st_size > extension.size:
                 os.ftruncate(descriptor, extension.size)
-            roots.unmark(descriptor)
+            marks.erase(descriptor)
             if extension.ver:
-                roots.mark(descriptor, extension.ver, extension.crc32, extension.digest)
+                marks.write(descriptor, extension.ver, extension.crc32, extension.digest)
         finally:
             os.close(descriptor)
         self._root.set_time(loc, extension.mtime_ns)

@@ -7,7 +7,6 @@ root can be reached, whatever somebody puts below it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -18,9 +17,9 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from argosy.errors import BadArgument, ConfigError, Damaged, Exists, Failed, NoSpace, NotADirectory, NotFound
+from argosy.errors import BadArgument, ConfigError, Exists, Failed, NoSpace, NotADirectory, NotFound
+from argosy.node.disk import marks, syscalls
 
 OURS = b".argosy"
 """The directory below the root that is ours; what else lies there are the files."""
@@ -31,50 +30,12 @@ _ID, _LOCK = OURS + b"/volume.id", OURS + b"/lock"
 _GENERATION = OURS + b"/generation"
 _UNPLACED_LOC = re.compile(re.escape(_UNPLACED) + rb"/[0-9a-f]{16}")
 
-_MARK_VER, _MARK_AS_OF = "user.argosy.ver", "user.argosy.as-of"
-_MARK_CRC32, _MARK_XXH3 = "user.argosy.crc32", "user.argosy.xxh3"
-_MARK_FILE = "user.argosy.file"
-
 _OURS_TO_BLAME = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What says nothing of a disk."""
-
-_FICLONE = 0x40049409
-"""ioctl_ficlone(2): share the blocks of another file."""
-
-_COPY_BYTES = 1 << 20
 
 _ASIDE = b".copy"
 
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_REPLACE = 1  # RENAME_NOREPLACE of renameat2(2)
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-_OPENAT2 = 437
-"""Its number on every architecture, see openat2(2)."""
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH, _CACHED = 0x02, 0x04, 0x08, 0x20
-_HOW_NOW = _OpenHow(
-    os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW,
-    0,
-    _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH | _CACHED,
-)
-_IN_MEMORY = (0x01021994, 0x858458F6)
-"""What statfs(2) calls tmpfs and ramfs: they know no RWF_NOWAIT, and nobody ever waits for them."""
-
-
-class Mark(NamedTuple):
-    """What an upload left in a file's extended attributes."""
-
-    ver: int
-    crc32: int | None
-    digest: bytes | None
-    file: int = 0
 
 
 def prepare(root: Path) -> str:
@@ -144,7 +105,7 @@ class Root:
             ConfigError: It has no store id (the disk isn't mounted?), or another process holds it.
         """
         self.path = os.fsencode(path)
-        self._no_wait = 0 if _is_memory(self.path) else os.RWF_NOWAIT
+        self._no_wait = 0 if syscalls.is_memory(self.path) else os.RWF_NOWAIT
         try:
             self.store_id = _read_id(self.path)
             self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -262,8 +223,7 @@ class Root:
         None: it hasn't, or the kernel can't say (openat2(2) with RESOLVE_CACHED came with Linux 5.12), or
         `open` would refuse; ask that.
         """
-        descriptor = _libc.syscall(_OPENAT2, self._fd, loc, ctypes.byref(_HOW_NOW), ctypes.sizeof(_HOW_NOW))
-        return None if descriptor < 0 else int(descriptor)
+        return syscalls.open_now(self._fd, loc)
 
     def read_now(self, descriptor: int, into: memoryview, offset: int) -> bool:
         """Fill a buffer from a file if its bytes are in memory: this never waits for the disk.
@@ -285,7 +245,7 @@ class Root:
         """
         with self._parent(loc) as (source, name), self._parent(to, make=True) as (target, new):
             try:
-                _rename(source, name, target, new)
+                syscalls.rename(source, name, target, new)
             except FileExistsError as error:
                 raise Exists(to) from error
             except FileNotFoundError as error:
@@ -311,7 +271,7 @@ class Root:
         try:
             target = self.open(loc + _ASIDE, os.O_RDWR | os.O_CREAT)
             try:
-                copy(source, target, os.fstat(source).st_size)
+                syscalls.copy(source, target, os.fstat(source).st_size)
                 for attribute in os.listxattr(source):
                     os.setxattr(target, attribute, os.getxattr(source, attribute))
                 found = os.fstat(source)
@@ -349,12 +309,7 @@ class Root:
         descriptor = self.open(loc)
         try:
             os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            with contextlib.suppress(OSError):  # no mark, no attributes: nothing to keep in line
-                os.getxattr(descriptor, _MARK_VER)
-                found = os.fstat(descriptor)
-                os.setxattr(descriptor, _MARK_AS_OF, b"%d %d" % (found.st_size, found.st_mtime_ns))
-                if file:
-                    os.setxattr(descriptor, _MARK_FILE, b"%016x" % file)
+            marks.date(descriptor, file=file)
         finally:
             os.close(descriptor)
 
@@ -414,7 +369,7 @@ class Root:
         with contextlib.suppress(OSError, NotFound):  # put back by hand it mustn't pass for what it was
             descriptor = self.open(kept)
             try:
-                unmark(descriptor)
+                marks.erase(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -486,77 +441,6 @@ class Root:
             raise NotADirectory(name) from error
 
 
-def copy(source: int, target: int, count: int) -> None:
-    """Copy the first bytes of a file; blocks are shared where the file system can.
-
-    Raises:
-        Damaged: It is shorter.
-    """
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
-        os.lseek(source, 0, os.SEEK_SET)
-        os.lseek(target, 0, os.SEEK_SET)
-        _copy_bytes(source, target, count)
-
-
-def _copy_bytes(source: int, target: int, count: int) -> None:
-    within = True  # the kernel copies, until it says that it can't between these two
-    while count > 0:
-        if within:
-            try:
-                copied = os.copy_file_range(source, target, min(count, 1 << 30))
-            except OSError:
-                within = False
-                continue
-        else:
-            copied = os.write(target, os.read(source, min(count, _COPY_BYTES)))
-        if copied == 0:
-            raise Damaged("the file became shorter")
-        count -= copied
-
-
-def mark(descriptor: int, ver: int, crc32: int | None, digest: bytes | None) -> None:
-    """Write on a file which upload it is, where the file system has extended attributes."""
-    with contextlib.suppress(OSError):
-        os.setxattr(descriptor, _MARK_VER, b"%016x" % ver)
-        if crc32 is not None:
-            os.setxattr(descriptor, _MARK_CRC32, b"%08x" % crc32)
-        if digest is not None:
-            os.setxattr(descriptor, _MARK_XXH3, digest.hex().encode())
-
-
-def unmark(descriptor: int) -> None:
-    """Take the marks of an upload off a file."""
-    for name in (_MARK_VER, _MARK_CRC32, _MARK_XXH3, _MARK_AS_OF, _MARK_FILE):
-        with contextlib.suppress(OSError):
-            os.removexattr(descriptor, name)
-
-
-def read_mark(path: bytes, size: int, mtime_ns: int) -> Mark | None:
-    """Read which upload a file is; None when nothing says so, or it was changed since."""
-    try:
-        names = os.listxattr(path, follow_symlinks=False)
-        if _MARK_VER not in names or _MARK_AS_OF not in names:
-            return None
-        if os.getxattr(path, _MARK_AS_OF, follow_symlinks=False) != b"%d %d" % (size, mtime_ns):
-            return None
-        texts = {
-            name: os.getxattr(path, name, follow_symlinks=False).decode()
-            for name in names
-            if "argosy" in name
-        }
-        crc32, digest = texts.get(_MARK_CRC32), texts.get(_MARK_XXH3)
-        return Mark(
-            int(texts[_MARK_VER], 16),
-            int(crc32, 16) if crc32 else None,
-            bytes.fromhex(digest) if digest else None,
-            int(texts.get(_MARK_FILE, "0"), 16),
-        )
-    except (OSError, ValueError):
-        return None
-
-
 def _finding(number: int) -> bytes:
     return b"finding-%016x" % number
 
@@ -572,27 +456,9 @@ def refusal(error: OSError) -> NoSpace | Failed:
     return Failed(error.strerror or str(error))
 
 
-def _is_memory(path: bytes) -> bool:
-    figures = (ctypes.c_long * 32)()  # struct statfs is shorter; f_type stands first
-    return _libc.statfs(path, figures) == 0 and figures[0] & 0xFFFFFFFF in _IN_MEMORY
-
-
 def _read_id(root: bytes) -> str:
     with open(root + b"/" + _ID, "rb") as file:
         text = file.read(64).strip()
     if not re.fullmatch(rb"[0-9a-f]{32}", text):
         raise ConfigError(f"root {os.fsdecode(root)}: volume.id holds no store id")
     return text.decode()
-
-
-def _rename(source: int, name: bytes, target: int, new: bytes) -> None:
-    """Rename within a file system, refusing to replace: renameat2(2), or a look first where it can't."""
-    if _libc.renameat2(source, name, target, new, _NO_REPLACE) == 0:
-        return
-    number = ctypes.get_errno()
-    if number not in (errno.EINVAL, errno.ENOSYS):
-        raise OSError(number, os.strerror(number))
-    with contextlib.suppress(FileNotFoundError):
-        os.stat(new, dir_fd=target, follow_symlinks=False)
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    os.rename(name, new, src_dir_fd=source, dst_dir_fd=target)

@@ -20,7 +20,7 @@ from argosy.errors import (
     Refused,
     TransferCut,
 )
-from argosy.node.disk import roots
+from argosy.node.disk import marks, roots, syscalls
 from argosy.node.disk.checksums import Sums
 from argosy.node.disk.extension import Extensions
 from argosy.node.disk.journal import DoubtRow, Journal, PartRow, Row
@@ -273,7 +273,7 @@ class Volume:
         try:
             if count > base.size:
                 raise BadArgument(f"offset {count} behind the end at {base.size}")
-            roots.copy(source, descriptor, count)
+            syscalls.copy(source, descriptor, count)
         finally:
             os.close(source)
 
@@ -496,7 +496,7 @@ class Volume:
 
     def adopted(self, found: Row) -> Row:
         """Say which upload a found file is, if it is one that the journal has lost; else it came by hand."""
-        mark = roots.read_mark(self.root.path + b"/" + found.loc, found.size, found.mtime_ns)
+        mark = marks.read(self.root.path + b"/" + found.loc, found.size, found.mtime_ns)
         if mark is None:
             return found
         with self.journal.lock:
@@ -532,7 +532,7 @@ def finish(upload: int, descriptor: int, *, flush: bool, crc32: int | None, dige
         Failed: It was forgotten meanwhile, or the disk failed.
     """
     try:
-        roots.mark(descriptor, upload, crc32, digest)
+        marks.write(descriptor, upload, crc32, digest)
         if flush:
             os.fsync(descriptor)  # brings the file's name along on ext4, XFS, btrfs and ZFS
         found = os.fstat(descriptor)
