@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -33,7 +34,9 @@ async def begin(
     *,
     volume: int = 1,
     resume: bool = False,
+    offset: int | None = None,
     path: TreePath = X,
+    epochs: Mapping[int, int] = MappingProxyType({}),
 ) -> Upload:
     return await catalogue.begin(
         path,
@@ -42,7 +45,8 @@ async def begin(
         epoch=1,
         user="ann",
         resume=resume,
-        along=[companion(number) for number in along],
+        offset=offset,
+        along=[companion(number, epochs.get(number, 1)) for number in along],
     )
 
 
@@ -231,6 +235,35 @@ async def test_a_master_that_died_before_the_commit_keeps_the_parts_and_no_copy(
         assert await verdict(catalogue, number, upload.id) == (0, 0)
     assert catalogue.find(X).state is State.PARTIAL
     assert volumes(catalogue) == []
+
+
+@pytest.mark.parametrize("known", [90, None], ids=["known", "unknown"])
+async def test_a_master_that_died_in_the_second_try_trusts_no_part_that_may_be_of_the_first(
+    catalogue: Catalogue, known: int | None
+) -> None:
+    upload = await begin(catalogue, (2, 3))
+    await catalogue.cut(upload.id, 100, {2: known, 3: 20})
+    again = await begin(catalogue, (2, 3), resume=True, offset=20)
+    assert [(one.volume, one.received) for one in again.companions] == [(2, known or 0), (3, 20)]
+    await catalogue.recover()
+    await catalogue.register("n2", "boot again")
+    for number, size in ((1, 60), (2, 90), (3, 55)):  # of 2 nobody knows whether it has heard of it
+        await catalogue.reconcile(number, [(upload.id, size, False)], [])
+    assert await verdict(catalogue, 2, upload.id, sealed=False) == (0, 1)
+    third = await begin(catalogue, (2, 3), resume=True, epochs={2: 2})
+    assert third.received == 60
+    assert [(one.volume, one.received) for one in third.companions] == [(2, 0), (3, 55)]
+
+
+async def test_a_master_that_died_in_the_second_try_shows_no_part_of_the_first_in_place_of_it(
+    catalogue: Catalogue,
+) -> None:
+    upload = await begin(catalogue, (2,))
+    await catalogue.cut(upload.id, 100, {2: 90})
+    await begin(catalogue, (2,), resume=True, offset=20)
+    await catalogue.recover()
+    assert await catalogue.reconcile(1, [], []) == [(2, upload.id)]
+    assert catalogue.find_or_none(X) is None
 
 
 async def test_a_master_that_died_after_the_commit_puts_all_in_place(catalogue: Catalogue) -> None:

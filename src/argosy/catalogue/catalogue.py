@@ -215,6 +215,7 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings, Trash):
         group: str = "argosy",
         mode: int = 0o644,
         resume: bool,
+        offset: int | None = None,
         along: Sequence[Companion] = (),
     ) -> Upload:
         """Take the name for an upload, or the file that it shall replace.
@@ -231,6 +232,7 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings, Trash):
             mode: Of a new name.
             resume: Go on with the part, or with the content, that lies on `volume`. A part's upload
                 keeps its id, and `received` says how far it is; a content is given as `base`.
+            offset: Where the next byte goes then; None: behind the last one there.
             along: The volumes that take it along; in `companions` with what they have of it.
 
         Raises:
@@ -258,6 +260,7 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings, Trash):
                 group=group,
                 mode=mode,
                 resume=resume,
+                offset=offset,
                 along=along,
                 now_ns=now_ns,
             )

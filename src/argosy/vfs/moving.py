@@ -115,6 +115,7 @@ class Storing:
             user=self._account.name,
             group=self._account.group,
             resume=offset is None or offset > 0,
+            offset=offset,
             along=self._vfs.company(self.path, entry, self.live.number),
         )
         self._vfs.forget(upload.forgotten)

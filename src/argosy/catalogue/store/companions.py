@@ -13,6 +13,10 @@ from dataclasses import replace
 from argosy.catalogue.model import Companion, PartName, Standing
 from argosy.catalogue.store import replicas
 
+_MIXED = -1
+"""Stands for the bytes of a part while an upload is gone on with that may reach behind where it goes on: from
+there on it may have what an earlier try brought, until its node has told of this one."""
+
 _INSERT = (
     "INSERT INTO companion(upload, volume, node, epoch, received) VALUES(?, ?, ?, ?, ?)"
     " ON CONFLICT(upload, volume) DO UPDATE SET node = excluded.node, epoch = excluded.epoch"
@@ -28,17 +32,25 @@ def parts(db: sqlite3.Connection, upload: int) -> list[PartName]:
 def of(db: sqlite3.Connection, upload: int) -> list[Companion]:
     """List who takes an upload along, or has a part of it."""
     rows = db.execute(
-        "SELECT volume, node, epoch, received FROM companion WHERE upload = ? ORDER BY volume", (upload,)
+        "SELECT volume, node, epoch, max(received, 0) FROM companion WHERE upload = ? ORDER BY volume",
+        (upload,),
     )
     return [Companion(*row) for row in rows.fetchall()]
 
 
 def choose(
-    db: sqlite3.Connection, upload: int, file: int, chosen: Sequence[Companion], base_ver: int
+    db: sqlite3.Connection,
+    upload: int,
+    file: int,
+    chosen: Sequence[Companion],
+    *,
+    base_ver: int,
+    offset: int = 0,
 ) -> tuple[tuple[Companion, ...], tuple[PartName, ...]]:
     """Enter the volumes that take an upload along from now on; the parts on others are worth nothing then.
 
-    Gives them with what they have of it, and the parts that nobody goes on with.
+    Gives them with what they have of it, and the parts that nobody goes on with. Should the master die before
+    they tell of this try, parts that may have more than `offset` from an earlier one are worth nothing.
 
     Args:
         db: Inside a transaction.
@@ -46,6 +58,7 @@ def choose(
         file: Whose content it will be.
         chosen: The volumes.
         base_ver: The version that the upload goes on from; 0: none.
+        offset: Where its next byte goes.
     """
     taking = {one.volume for one in chosen}
     had = dict(db.execute("SELECT volume, received FROM companion WHERE upload = ?", (upload,)).fetchall())
@@ -62,7 +75,14 @@ def choose(
         }
     for one in chosen:
         add(db, upload, one)
-    found = (replace(one, received=had.get(one.volume, 0), base=bases.get(one.volume)) for one in chosen)
+    mixed = [volume for volume in had.keys() & taking if not 0 < had[volume] <= offset]
+    db.executemany(
+        "UPDATE companion SET received = ? WHERE upload = ? AND volume = ?",
+        [(_MIXED, upload, volume) for volume in mixed],
+    )
+    found = (
+        replace(one, received=max(0, had.get(one.volume, 0)), base=bases.get(one.volume)) for one in chosen
+    )
     return tuple(found), tuple((volume, upload) for volume in left)
 
 
@@ -135,10 +155,10 @@ def reconcile(
         running: Uploads that go on right now.
     """
     rows = db.execute(
-        "SELECT c.upload, u.state = 0 AND n.epoch = c.epoch FROM companion c JOIN upload u ON u.id = c.upload"
-        " JOIN node n ON n.name = c.node WHERE c.volume = ?",
+        "SELECT c.upload, c.received, u.state = 0 AND n.epoch = c.epoch FROM companion c"
+        " JOIN upload u ON u.id = c.upload JOIN node n ON n.name = c.node WHERE c.volume = ?",
         (volume,),
     ).fetchall()
-    for upload, goes_on in rows:
+    for upload, received, goes_on in rows:
         if not goes_on and upload not in running:
-            cut(db, upload, {volume: there.get(upload, 0)})
+            cut(db, upload, {volume: 0 if received == _MIXED else there.get(upload, 0)})

@@ -74,7 +74,8 @@ TABLES = (
         received BIGINT NOT NULL, started_ns BIGINT NOT NULL
     ) WITHOUT ROWID""",
     "CREATE INDEX upload_volume ON upload(volume)",
-    # Volumes that take an upload along with the first. received: bytes of the part, once it was cut.
+    # Volumes that take an upload along with the first. received: bytes of the part, once it was cut;
+    # -1: it may have some of an earlier try behind what is gone on with.
     """CREATE TABLE companion(
         upload BIGINT NOT NULL REFERENCES upload(id) ON DELETE CASCADE, volume INTEGER NOT NULL,
         node TEXT NOT NULL, epoch BIGINT NOT NULL, received BIGINT NOT NULL,

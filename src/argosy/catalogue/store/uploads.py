@@ -50,6 +50,7 @@ def begin(
     group: str,
     mode: int,
     resume: bool,
+    offset: int | None = None,
     along: Sequence[Companion] = (),
     now_ns: int,
 ) -> Upload:
@@ -67,6 +68,7 @@ def begin(
         group: Of a new name.
         mode: Of a new name.
         resume: Go on with the part, or with the content, that lies on `volume`.
+        offset: Where the next byte goes then; None: behind the last one there.
         along: The volumes that take it along.
         now_ns: The time.
 
@@ -84,9 +86,8 @@ def begin(
     parent = tree.directory(db, path[:-1])
     entry = tree.child(db, parent.id, path[-1])
     if entry is None:
-        times = (now_ns, now_ns)
-        name = path[-1]
-        entry = Entry(file, parent.id, name, Kind.FILE, State.UPLOADING, 0, 0, *times, user, group, mode)
+        facts = Kind.FILE, State.UPLOADING, 0, 0, now_ns, now_ns, user, group, mode
+        entry = Entry(file, parent.id, path[-1], *facts)
         tree.insert(db, entry)
         tree.touch(db, parent.id, now_ns)
         placeholder = True
@@ -102,8 +103,7 @@ def begin(
         if old[-1] == OPEN:
             raise errors.Busy(model.shown(path))
         if resume:
-            upload = _go_on(db, old, volume=volume, node=node, epoch=epoch)
-            return _accompany(db, upload, along)
+            return _accompany(db, _go_on(db, old, volume, node, epoch), along, offset)
         upload = replace(upload, forgotten=_drop_row(db, old))
         _set_state(db, entry.id, State.UPLOADING, 0)
     elif resume and not placeholder:
@@ -119,8 +119,10 @@ def begin(
     return _accompany(db, upload, along) if along else upload
 
 
-def _accompany(db: sqlite3.Connection, upload: Upload, along: Sequence[Companion]) -> Upload:
-    """Enter who takes an upload along.
+def _accompany(
+    db: sqlite3.Connection, upload: Upload, along: Sequence[Companion], offset: int | None = None
+) -> Upload:
+    """Enter who takes an upload along, from the byte at `offset` on; None: behind the last one.
 
     Raises:
         Unavailable: One of the nodes isn't in this epoch.
@@ -128,7 +130,8 @@ def _accompany(db: sqlite3.Connection, upload: Upload, along: Sequence[Companion
     for one in along:
         check_epoch(db, one.volume, one.node, one.epoch)
     base_ver = upload.base.ver if upload.base else 0
-    found, left = companions.choose(db, upload.id, upload.file, along, base_ver)
+    start = upload.received if offset is None else offset
+    found, left = companions.choose(db, upload.id, upload.file, along, base_ver=base_ver, offset=start)
     return replace(upload, companions=found, forgotten=(*upload.forgotten, *left))
 
 
@@ -165,7 +168,7 @@ def _set_state(db: sqlite3.Connection, file: int, state: State, size: int) -> No
     db.execute("UPDATE ent SET state = ?, size = ? WHERE id = ?", (tree.STATE_CODES[state], size, file))
 
 
-def _go_on(db: sqlite3.Connection, row: Any, *, volume: int, node: str, epoch: int) -> Upload:
+def _go_on(db: sqlite3.Connection, row: Any, volume: int, node: str, epoch: int) -> Upload:
     number, file, at, _, _, received, _ = row
     if at != volume:
         raise errors.Unavailable(node)
