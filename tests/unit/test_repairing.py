@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from argosy.catalogue.keeping import SAFE, Stock
@@ -412,6 +412,17 @@ def test_a_copy_goes_from_here_to_there_only_if_all_is_well() -> None:
 
 
 @given(PLACES, RULES.filter(lambda rule: rule.copies > 0), st.sets(st.integers(1, 8), min_size=1))
+@example(
+    # If the zone were a volume's and not a node's, two copies could end up in one that has to go, and can't.
+    as_nodes(
+        [
+            *(Place(0, "a", zone=""), Place(0, "a", zone=""), Place(0, "c", zone=None)),
+            *(Place(0, "a", zone=None, files_in=1), Place(0, "b", zone=""), Place(0, "c", zone="x")),
+        ]
+    ),
+    Rule(copies=3, spread="zone"),
+    {1},
+)
 def test_where_all_are_here_and_have_room_the_rule_is_met_to_the_letter(
     places: dict[int, Place], rule: Rule, held: set[int]
 ) -> None:
