@@ -142,3 +142,17 @@ async def test_what_is_in_the_quarantine_stays_while_no_good_copy_can_be_reached
     assert catalogue.overdue(1, 0, 0) == []
     await catalogue.delete(F)
     assert catalogue.overdue(1, 0, 0) == [found.id], "nobody wants it any more"
+
+
+async def test_no_copy_shall_come_to_a_bad_ones_place_before_that_is_moved_aside(
+    catalogue: Catalogue,
+) -> None:
+    file = await put(catalogue, 2)
+    await catalogue.judge([seen(1, "wrong")], "scrub")
+    (stock,) = catalogue.stocks([file])
+    assert stock.owed == {1}
+    await catalogue.buried(1, catalogue.tombs(1))
+    (stock,) = catalogue.stocks([file])
+    assert stock.owed == set()
+    await copy(catalogue, 1)
+    assert standings(catalogue, file) == {1: Standing.GOOD, 2: Standing.GOOD}

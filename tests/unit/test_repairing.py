@@ -519,3 +519,14 @@ def test_further_copies_share_nothing_that_they_need_not_share(
     widest = levels[0]
     there = {getattr(place, widest) for place in places}
     assert len({getattr(place, widest) for place in found}) == min(len(found), len(there))
+
+
+def test_no_copy_goes_where_a_bad_one_is_still_to_be_moved_aside() -> None:
+    owed = replace(stock(2), owed=frozenset({1}))
+    assert scene(nodes(3)).plan(owed) == Copy(2, 3)
+    assert scene(nodes(2)).plan(owed) == Unmet("the copy on n1 is bad, and no other volume can take one")
+    shifted = replace(stock(2, 3), shift=(2, 1), owed=frozenset({1}))
+    assert scene(nodes(3)).gives_up(shifted)
+    gathering = nodes(3)
+    promise(gathering, Copy(2, 1), SIZE)
+    assert scene(gathering).plan(owed) == Copy(2, 3)

@@ -349,3 +349,30 @@ def test_a_verdict_on_a_file_that_was_replaced_meanwhile_says_nothing_of_the_new
     row = volume.journal.find(b"f")
     assert row is not None
     assert (row.ver, row.crc32, row.digest) == (2, 1, b"d")
+
+
+def test_the_copy_that_shall_take_a_bad_ones_place_is_not_taken_for_it(
+    tmp_path: Path, opened: Opener
+) -> None:
+    volume = opened()
+    bring(volume, 1, b"bad")
+    commit(volume, 1, b"f")
+    bring(volume, 1, b"new")  # from another node, before the order to move the bad one aside
+    for _ in range(2):  # its answer may be lost, and it comes again
+        assert volume.discard([link.Doomed(b"f", 1, 3, WHEN, finding=7)]) == []
+    (bad,) = (tmp_path / ".argosy/quarantine").rglob("f")
+    assert bad.read_bytes() == b"bad"
+    commit(volume, 1, b"f")
+    assert (tmp_path / "f").read_bytes() == b"new"
+
+
+def test_of_a_version_that_is_to_go_neither_the_file_nor_a_second_copy_stays(
+    tmp_path: Path, opened: Opener
+) -> None:
+    volume = opened()
+    bring(volume, 1, b"old")
+    commit(volume, 1, b"f")
+    bring(volume, 1, b"new")
+    assert volume.discard([link.Doomed(b"f", 1, 3, WHEN)]) == []
+    assert not (tmp_path / "f").exists()
+    assert volume.state().parts == []

@@ -140,6 +140,8 @@ class Stock:
     copies: tuple[Replica, ...]
     shift: tuple[int, int] | None = None
     """From which volume to which one of them shall go."""
+    owed: frozenset[int] = frozenset()
+    """Volumes from whose place a bad one is still to be moved aside: until then no other can come there."""
 
 
 @dataclass(frozen=True, slots=True)

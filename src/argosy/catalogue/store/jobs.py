@@ -7,6 +7,7 @@ noting one that has all it wants.
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -172,7 +173,19 @@ def stocked(db: sqlite3.Connection, entries: Sequence[Entry]) -> list[Stock]:
             db, "SELECT file, source, target FROM shift WHERE file IN", sorted(held)
         )
     }
-    return [Stock(entry, tuple(held[entry.id]), shifts.get(entry.id)) for entry in entries]
+    question = "SELECT file, ver, volume FROM finding WHERE became < 3 AND became = 1 AND file IN"
+    owed: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for file, ver, volume in _chunked(db, question, sorted(held)):
+        owed[file, ver].add(volume)
+    return [
+        Stock(
+            entry,
+            tuple(held[entry.id]),
+            shifts.get(entry.id),
+            owed=frozenset(owed.get((entry.id, entry.ver), ())),
+        )
+        for entry in entries
+    ]
 
 
 def held(db: sqlite3.Connection, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:

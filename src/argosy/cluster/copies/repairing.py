@@ -250,20 +250,17 @@ class Scene:
         counted: Sequence[Place],
         lacking: Sequence[int],
     ) -> Plan:
-        bad = [
-            self._places[copy.volume]
-            for copy in stock.copies
-            if copy.standing is Standing.BAD and copy.volume in self._places
-        ]
+        spoilt = {copy.volume for copy in stock.copies if copy.standing is Standing.BAD}
+        bad = [self._places[number] for number in sorted(spoilt | stock.owed) if number in self._places]
         sources = [place for place in good if place.online]
         if not sources:
-            if any(place.online for place in bad):
+            if any(place.online for place in bad if place.number in spoilt):
                 return Unmet("the only copy that is here is bad")
             if not good:
                 return Unmet("no good copy is left")
             return Unmet(f"the only good copies are away, on {_names(good)}")
         source = min(sources, key=self._load_out)
-        taken = {copy.volume for copy in stock.copies}
+        taken = stock.owed | {copy.volume for copy in stock.copies}
         had = [{level(place) for place in counted} for level in self._levels]
         short = len(counted) < self.wanted
         innermost = len(self._levels) - 1
@@ -376,7 +373,7 @@ class Scene:
             return Drop(source, tuple(place.number for place in here)) if self._suffice(here) else None
         too_many = bool(self.rule.copies) and len(counted) > self.rule.copies  # one goes anyway
         goal, sources = self._places[target], [place for place in good if place.online]
-        taken = any(copy.volume == target for copy in stock.copies)
+        taken = target in stock.owed or any(copy.volume == target for copy in stock.copies)
         fits = self._has_room(goal, stock.entry.size) and self._suffice([*rest, goal])
         if too_many or taken or not sources or not fits:
             return None

@@ -88,21 +88,26 @@ class Placing:
             self._journal.drop_parts([upload])  # it goes on from what the tree has given up
             self._doomed[upload] = doomed
             return
+        if doomed.finding and self._root.has_bad(doomed.loc, doomed.finding):
+            return  # what is here by now is another copy
         part = self._journal.part(doomed.ver) if doomed.ver else None
         if part and (placed := self._placed(part, doomed.loc, doomed.mtime_ns)):
             self._journal_commit(placed, part)
         elif part and part.sealed:
-            if self._root.file(part_loc(doomed.ver)):
-                self._put_away(part_loc(doomed.ver), doomed)
-            self._journal.drop_parts([doomed.ver])
-            return
+            placed_before = self._journal.find_version(doomed.ver) is not None
+            if not (doomed.finding and placed_before):  # else the part is the copy that shall take its place
+                if self._root.file(part_loc(doomed.ver)):
+                    self._put_away(part_loc(doomed.ver), doomed)
+                self._journal.drop_parts([doomed.ver])
+            if not placed_before:
+                return
         row = self._journal.find(doomed.loc)
         if row is None or (row.ver and row.ver != doomed.ver):
             row = self._journal.find_version(doomed.ver) or row
         loc = row.loc if row else doomed.loc
         found = self._root.file(loc)
         if found is None or not _is_meant(doomed, row, found):
-            if doomed.finding and not self._root.has_bad(doomed.loc, doomed.finding):
+            if doomed.finding:
                 raise NotFound(doomed.loc)
             return
         self._put_away(loc, doomed)
@@ -112,7 +117,7 @@ class Placing:
 
     def _put_away(self, loc: bytes, doomed: link.Doomed) -> None:
         if doomed.finding:
-            self._root.keep_bad(loc, doomed.finding)
+            self._root.keep_bad(loc, doomed.loc, doomed.finding)
             log.warning("%s: %r is bad, kept in the quarantine", self._root.store_id, loc)
         else:
             self._root.discard(loc, doomed.ver, keep=self._trash and doomed.keep)

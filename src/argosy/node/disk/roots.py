@@ -353,19 +353,19 @@ class Root:
         """Put what is in the way where nobody deletes it."""
         self.move(loc, b"%s/%d/%s" % (_QUARANTINE, time.time_ns(), loc))
 
-    def keep_bad(self, loc: bytes, finding: int) -> None:
+    def keep_bad(self, loc: bytes, found: bytes, finding: int) -> None:
         """Put a file whose bytes are bad into the quarantine, under the number of what was found.
 
+        Args:
+            loc: Where it is.
+            found: Where it was when it was found: so it is called there.
+            finding: The number.
+
         Raises:
-            NotFound: It isn't there. If it is in the quarantine already, nothing is raised.
+            NotFound: It isn't there.
         """
-        kept = _kept_at(finding, loc)
-        try:
-            self.move(loc, kept)
-        except NotFound:
-            if self.file(kept) is None:
-                raise
-            return
+        kept = _kept_at(finding, found)
+        self.move(loc, kept)
         with contextlib.suppress(OSError, NotFound):  # put back by hand it mustn't pass for what it was
             descriptor = self.open(kept)
             try:
