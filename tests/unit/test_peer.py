@@ -63,6 +63,30 @@ async def test_a_refusal_travels_and_an_accident_becomes_one(tmp_path: Path) -> 
             await peer.ask(link.AskNodes())
 
 
+@pytest.mark.parametrize("subject", [b"/caf\xe9", "/caf\udce9"], ids=["bytes", "text"])
+async def test_a_refusal_about_a_name_that_is_no_text_travels(tmp_path: Path, subject: object) -> None:
+    async def answer(message: link.Body) -> link.Body | None:
+        if isinstance(message, link.Merged):
+            raise errors.NotFound(subject)
+        return None
+
+    async with talking(tmp_path / "s", answer) as peer:
+        with pytest.raises(errors.NotFound) as refused:
+            await peer.ask(link.Merged(1))
+        assert refused.value.subject == "/caf\\xe9"
+        assert await peer.ask(link.AskBans()) == link.Ok()  # and the link lives
+
+
+async def test_a_reply_that_is_too_long_is_an_accident_of_that_request_alone(tmp_path: Path) -> None:
+    async def answer(message: link.Body) -> link.Body:
+        return link.Report(bytes(link.FRAME_LIMIT)) if isinstance(message, link.AskWho) else link.Ok()
+
+    async with talking(tmp_path / "s", answer) as peer:
+        with pytest.raises(errors.Failed):
+            await peer.ask(link.AskWho())
+        assert await peer.ask(link.AskBans()) == link.Ok()
+
+
 async def test_notes_are_acted_upon_in_the_order_they_were_said(tmp_path: Path) -> None:
     heard: list[link.Body] = []
 

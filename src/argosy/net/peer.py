@@ -278,16 +278,17 @@ class Peer(asyncio.Protocol):
 
     def _refusal(self, frame: link.Frame, error: Exception) -> link.No:
         if isinstance(error, errors.Refused):
-            subject = error.subject
-            if isinstance(subject, bytes):
-                subject = subject.decode(errors="backslashreplace")
-            return link.No(type(error).__name__, str(subject))
+            return link.No(type(error).__name__, _as_text(error.subject))
         log.error("%s: accident at %s", self.remote, type(frame.body).__name__, exc_info=error)
         return link.No(errors.Failed.__name__, type(frame.body).__name__)
 
     def _write_reply(self, frame: link.Frame, body: link.Body | None, *, idle: bool = False) -> None:
-        if frame.id and not self.lost:
+        if not frame.id or self.lost:
+            return
+        try:
             self._write(link.Frame(frame.id, True, body or link.Ok()), idle=idle)
+        except Exception as error:  # noqa: BLE001 - what can't be said is this request's accident, not the link's
+            self._write(link.Frame(frame.id, True, self._refusal(frame, error)))
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -334,6 +335,12 @@ class Peer(asyncio.Protocol):
         # A TLS transport that the peer aborted takes writes in silence for ever.
         if unsent and self._transport and not self._transport.is_closing():
             self._transport.write(b"".join(unsent))
+
+
+def _as_text(subject: object) -> str:
+    """Give what a refusal is about so that it can travel: of a name that is no UTF-8 the bytes."""
+    name = subject if isinstance(subject, bytes) else str(subject).encode(errors="surrogateescape")
+    return name.decode(errors="backslashreplace")
 
 
 def refusal(name: str, subject: str) -> errors.Refused:
@@ -394,7 +401,13 @@ async def serve_local(path: Path, answer: Answer, *, request_seconds: float, sil
         if over.is_set():
             peer.close()  # it came while we were being stopped
         else:
-            tasks.create_task(peer.run(answer))
+            tasks.create_task(converse(peer))
+
+    async def converse(peer: Peer) -> None:
+        try:
+            await peer.run(answer)
+        except Exception:
+            log.exception("accident at %s", path.name)  # one caller's, not the others'
 
     def end() -> Peer:
         return Peer(request_seconds=request_seconds, silent_seconds=silent_seconds, connected=connected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argosy import errors
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.model import Kind
@@ -15,7 +16,11 @@ FOUND = 1_000
 
 
 async def find(office: Office, question: link.AskFind) -> Document:
-    """Look for entries below a path."""
+    """Look for entries below a path.
+
+    Raises:
+        BadArgument: There is no such kind.
+    """
     asked = Query(
         names=tuple(question.names),
         smallest=question.smallest,
@@ -25,7 +30,7 @@ async def find(office: Office, question: link.AskFind) -> Document:
         owner=question.owner,
         group=question.group,
         node=question.node,
-        kind=Kind(question.kind) if question.kind else None,
+        kind=_kind(question.kind),
     )
     files = Files(office.vfs, Login(Account(name="argosy", admin=True)))
     hits = await files.search(
@@ -40,6 +45,13 @@ async def find(office: Office, question: link.AskFind) -> Document:
         "after": [hits.after.directory, hits.after.name.hex()] if hits.after else None,
         "late": hits.late,
     }
+
+
+def _kind(word: str) -> Kind | None:
+    try:
+        return Kind(word) if word else None
+    except ValueError:
+        raise errors.BadArgument(f"no such kind: {word}") from None
 
 
 def _hit(hit: Hit) -> Document:
