@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from argosy.catalogue.ground import SECOND_NS, Ground
 from argosy.catalogue.keeping import Job, Stock, Surplus, Wanting, Way, Wish
@@ -90,6 +90,25 @@ class Jobs(Ground):
     def stocked(self, entries: Sequence[Entry]) -> list[Stock]:
         """Give the copies of some files."""
         return self._engine.read(jobs.stocked, entries)
+
+    def stocks_below(self, directory: int, limit: int) -> Iterator[list[Stock]]:
+        """Go through the files below a directory with their copies, some `limit` at a time, maybe none.
+
+        Each step reads at most `limit` directories, so that one doesn't take long. For a thread.
+        """
+        ahead: list[tuple[int, bytes]] = [(directory, b"")]
+        while ahead:
+            found: list[Entry] = []
+            looked = 0
+            while ahead and len(found) < limit and looked < limit:
+                above, after = ahead.pop()
+                page = self._engine.read(tree.children, above, after, limit)
+                if len(page) == limit:
+                    ahead.append((above, page[-1].name))
+                ahead += [(entry.id, b"") for entry in page if entry.is_directory]
+                found += [entry for entry in page if entry.ver]
+                looked += 1
+            yield self.stocked(found)
 
     def held(self, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:
         """Give a page of the files that a volume has a copy of, and where it ends; empty: it was the last."""

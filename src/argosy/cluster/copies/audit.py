@@ -175,24 +175,18 @@ class Audit:
 
     async def _sweep(self, directory: int) -> None:
         """Look at all files below a directory, as many directories at a time as have some."""
-        ahead: list[tuple[int, bytes]] = [(directory, b"")]
-        while ahead:
-            await self._find(partial(self._below, ahead))
-            await self._look_over_volumes()
+        pages = self._catalogue.stocks_below(directory, PAGE)
+        ended = False
 
-    def _below(self, ahead: list[tuple[int, bytes]]) -> list[Stock]:
-        """Take files from the directories ahead, and put those below them ahead. For a thread."""
-        found: list[Stock] = []
-        looked = 0
-        while ahead and len(found) < PAGE and looked < PAGE:
-            directory, after = ahead.pop()
-            page = self._catalogue.children(directory, after=after, limit=PAGE)
-            if len(page) == PAGE:
-                ahead.append((directory, page[-1].name))
-            ahead += [(entry.id, b"") for entry in page if entry.is_directory]
-            found += self._catalogue.stocked([entry for entry in page if entry.ver])
-            looked += 1
-        return found
+        def page() -> list[Stock]:
+            nonlocal ended
+            found = next(pages, None)
+            ended = found is None
+            return found or []
+
+        while not ended:
+            await self._find(page)
+            await self._look_over_volumes()
 
     async def _find(self, search: Callable[[], list[Stock]]) -> None:
         """Search in a thread, note what needs something done, and rest for as long as it took."""

@@ -195,16 +195,4 @@ class Proving:
         if not top.is_directory:
             yield self._catalogue.stocked([top])
             return
-        ahead: list[tuple[int, bytes]] = [(top.id, b"")]
-        while ahead:
-            found: list[Entry] = []
-            looked = 0
-            while ahead and len(found) < PAGE and looked < PAGE:
-                directory, after = ahead.pop()
-                page = self._catalogue.children(directory, after=after, limit=PAGE)
-                if len(page) == PAGE:
-                    ahead.append((directory, page[-1].name))
-                ahead += [(entry.id, b"") for entry in page if entry.is_directory]
-                found += [entry for entry in page if entry.ver]
-                looked += 1
-            yield self._catalogue.stocked(found)
+        yield from self._catalogue.stocks_below(top.id, PAGE)
