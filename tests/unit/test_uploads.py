@@ -354,3 +354,10 @@ async def test_a_replacement_of_which_nothing_arrived_changes_nothing(
     assert going_on.base is not None
     await catalogue.cut(going_on.id, 7)
     assert (await begin(catalogue, resume=True)).base is not None
+
+
+async def test_a_node_is_told_to_give_up_what_lay_last_in_an_uploads_place(catalogue: Catalogue) -> None:
+    versions = [(await put(catalogue)).id for _ in range(3)]
+    assert [one.ver for one in catalogue.tombs(1)] == versions[:2]
+    told = await catalogue.verdict(1, [(versions[2], 5, True)])
+    assert [(one.loc, one.replaces) for one in told.commit] == [(b"x", versions[1])]

@@ -494,7 +494,9 @@ def placement(
         now_ns: As of when the file is called as it is.
     """
     loc, mtime_ns, file = where
-    row = db.execute("SELECT ver FROM tomb WHERE volume = ? AND loc = ? LIMIT 1", (volume, loc)).fetchone()
+    row = db.execute(  # of several that lay there one after the other the last one does now
+        "SELECT ver FROM tomb WHERE volume = ? AND loc = ? ORDER BY ver DESC LIMIT 1", (volume, loc)
+    ).fetchone()
     replaces = 0 if row is None else row[0]
     path = tree.path_or_none(db, file)
     if path is None:  # it is in the trash, and has no name
