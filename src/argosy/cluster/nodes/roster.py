@@ -26,6 +26,9 @@ PROMISE_SECONDS = 5.0
 SILENT_BEATS = 2
 """A node that has missed so many is silent: nobody counts on what only it has."""
 
+LATE_SECONDS = 0.5
+"""A time limit that is over for so long when it is noticed has been missed by ourselves: we stood still."""
+
 SCARCE_PORTS = 2
 """With so few ports left the node is told which ones are taken, so that it opens more."""
 
@@ -195,18 +198,28 @@ class Node:
             self.peer.tell(order)
 
     def inquire(self, question: link.Body, seconds: float, heard: Callable[[link.Body | None], None]) -> None:
-        """Send a request; `heard` is called once, with None if no reply comes in time or the link ends."""
+        """Send a request; `heard` is called once, with None if no reply comes in time or the link ends.
+
+        If it was we who stood still, the node gets its time once more: its answer may have come meanwhile.
+        """
         peer, loop = self.peer, asyncio.get_running_loop()
-        open_ = True
+        open_, due = True, time.monotonic() + seconds
 
         def once(body: link.Body | None) -> None:
             nonlocal open_
             if open_:
                 open_ = False
-                limit.cancel()
+                for limit in limits:
+                    limit.cancel()
                 heard(body)
 
-        limit = loop.call_later(seconds if peer else 0.0, once, None)
+        def late() -> None:
+            if peer and time.monotonic() - due > LATE_SECONDS:
+                limits.append(loop.call_later(seconds, once, None))
+            else:
+                once(None)
+
+        limits = [loop.call_later(seconds if peer else 0.0, late)]
         if peer:
             peer.request(question, once)
 
