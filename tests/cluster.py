@@ -14,10 +14,11 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from argosy import config
 from argosy.catalogue.catalogue import Catalogue
@@ -35,6 +36,7 @@ from argosy.net import pki
 from argosy.net.pki import Authority
 from argosy.node.disk import roots
 from argosy.wire import link
+from running import needs
 from standin import dialled, push
 
 SECONDS = 30.0
@@ -322,3 +324,17 @@ async def cluster(directory: Path, **settings: Mapping[str, object]) -> AsyncIte
         for machine in one.machines.values():
             machine.stop()
         await one.close()
+
+
+@contextlib.contextmanager
+def tmpfs(at: Path, size: int) -> Iterator[Path]:
+    """Lend a small disk."""
+    mount, umount = needs("mount"), needs("umount")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for a small disk")
+    at.mkdir()
+    subprocess.run([mount, "-t", "tmpfs", "-o", f"size={size}", "none", str(at)], check=True)
+    try:
+        yield at
+    finally:
+        subprocess.run([umount, "--lazy", str(at)], check=True)

@@ -15,7 +15,7 @@ from argosy.catalogue.model import Companion, Sealed, Upload
 from argosy.cluster.copies.company import Another, Company
 from argosy.cluster.nodes.transfers import Transfer
 from argosy.node.disk import roots
-from cluster import Cluster, cluster, path
+from cluster import Cluster, cluster, path, tmpfs
 from standin import dialled, push
 
 MEGA = 1 << 20
@@ -247,3 +247,29 @@ async def test_who_came_back_in_between_is_entered_anew_before_it_takes_the_uplo
     companions = await along.complete(sealed)
     entry, *_ = await three.catalogue.commit(upload.id, sealed, epoch=upload.epoch, along=companions)
     assert {copy.node for copy in three.catalogue.replicas(entry.id)} == {"n1", "n2"}
+
+
+async def test_a_node_without_room_is_left_aside(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "tiny", 4 * MEGA) as small:
+        async with cluster(tmp_path / "site") as site:
+            await site.join("n1")
+            await site.join("n2", root=small / "root")
+            asked = []
+
+            def another(taken: Collection[int], failed: Collection[int]) -> int | None:
+                number = site.volume("n2").number
+                asked.append(number not in failed)
+                return number if asked[-1] else None
+
+            upload = await begin(site)
+            transfer, client = await receive(site, upload)
+            along = company(site, upload, another)
+            along.begin()
+            with client:
+                await asyncio.to_thread(client.sendall, bytes(8 * MEGA))
+                await site.until(lambda: asked)
+                await asyncio.sleep(2)
+            transfer.cancel()
+            await along.cut()
+            assert len(asked) > 2
+            assert not any(asked), "it would have been tried again at once"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,7 @@ import pytest
 from argosy import errors
 from argosy.cluster.copies.copying import Batch, Item, Outcome
 from argosy.node.disk import roots
-from cluster import Cluster, cluster, path
-from running import needs
+from cluster import Cluster, cluster, path, tmpfs
 
 log = logging.getLogger(__name__)
 
@@ -327,17 +324,3 @@ async def test_two_volumes_of_one_node_copy_to_each_other(tmp_path: Path) -> Non
         outcomes = await site.copier.copy(Batch(replica.volume, target, (Item(entry, replica),)))
         assert refusals(outcomes) == [""]
         await site.until(lambda: (other / "f").exists() and (site.machines["n1"].root / "f").exists())
-
-
-@contextlib.contextmanager
-def tmpfs(at: Path, size: int) -> Iterator[Path]:
-    """Lend a small disk."""
-    mount, umount = needs("mount"), needs("umount")
-    if os.geteuid() != 0:
-        pytest.skip("needs root, for a small disk")
-    at.mkdir()
-    subprocess.run([mount, "-t", "tmpfs", "-o", f"size={size}", "none", str(at)], check=True)
-    try:
-        yield at
-    finally:
-        subprocess.run([umount, "--lazy", str(at)], check=True)

@@ -29,6 +29,9 @@ log = logging.getLogger("argosy.company")
 _AGAIN_SECONDS = 0.5
 """Pause before a volume is tried once more that has failed already."""
 
+_FULL_SECONDS = 15.0
+"""For so long a volume that had no room isn't tried again."""
+
 _LAST_WORDS_SECONDS = 2.0
 """For those who take a cut upload along to say how much of it they have."""
 
@@ -94,6 +97,8 @@ class Company:
         """Volumes whose part goes on behind the offset with what an earlier try brought, until they tell of
         this one: should they come back before that, nobody could know how much of it is of use."""
         self._failed: set[int] = set()
+        self._full: dict[int, float] = {}
+        """Volumes without room, and until when they are left aside, on the monotonic clock."""
         self._tasks: list[asyncio.Task[None]] = []
         self._size: int | None = None
         """The upload's, once its first copy is sealed."""
@@ -186,7 +191,9 @@ class Company:
             except errors.Refused as refused:
                 seat.failure = refused
             log.info("upload %x: no copy on %s: %s", self._upload.id, seat.companion.node, seat.failure)
-            if source == self._upload.volume:
+            if isinstance(seat.failure, errors.NoSpace):  # and nobody's fault
+                self._full[seat.companion.volume] = time.monotonic() + _FULL_SECONDS
+            elif source == self._upload.volume:
                 self._failed.add(seat.companion.volume)
             else:
                 source = self._upload.volume  # it may be the fault of who passed it on
@@ -197,11 +204,11 @@ class Company:
     async def _reseat(self, seat: _Seat) -> bool:
         """Choose who tries next: another volume, or after a pause the same once more. False: nobody can."""
         taken = {self._upload.volume, *(one.companion.volume for one in self._seats if one is not seat)}
-        volume = self._another(taken, self._failed)
+        volume = self._another(taken, self._failed | self._without_room())
         if volume is None:
             await asyncio.sleep(_AGAIN_SECONDS)
             self._failed.clear()
-            volume = self._another(taken, ())
+            volume = self._another(taken, self._without_room())
         if volume is None:
             return False
         try:
@@ -216,6 +223,10 @@ class Company:
         self._received.setdefault(volume, had)
         seat.companion = found
         return True
+
+    def _without_room(self) -> set[int]:
+        now = time.monotonic()
+        return {volume for volume, until in self._full.items() if now < until}
 
     async def _take(self, seat: _Seat, source: int) -> bool:
         """Try once. False: it was cut or refused, as the seat's failure says.
