@@ -340,3 +340,37 @@ async def test_a_reader_may_not_begin_behind_what_has_arrived(tmp_path: Path) ->
             with await dialled(port):
                 far.tell(link.Send(reading, volume.store_id, b"", 7, link.ARRIVING, 1, False))
                 assert (await far.outcome(reading)).refusal == "BadArgument"
+
+
+async def test_who_asks_whether_a_file_could_be_sent_does_not_wait_for_other_transfers(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "root/f", bytes(48 << 20))
+    async with master(tmp_path) as far, node(tmp_path, far, transfer_threads=1) as volume:
+        ticket, port = await far.expect()
+        with await dialled(port) as client:
+            far.tell(link.Send(ticket, volume.store_id, b"f", 0, 48 << 20, 0, False))
+            await asyncio.to_thread(client.recv, 1)
+            async with asyncio.timeout(3):
+                assert isinstance(await far.ask(link.Peek(volume.store_id, b"f", 0, 48 << 20, 0)), link.Ok)
+        await far.outcome(ticket)
+
+
+async def test_a_node_whose_own_certificate_cannot_be_read_says_that_it_cannot_connect(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "root/f", b"content")
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        (tmp_path / "keys/n1.key").unlink()
+        _, port = await far.expect()
+        far.tell(link.Gather(1, volume.store_id, [], False, link.Visit(1, "127.0.0.1", port, "n2")))
+        far.tell(link.Supply(2, [], link.Offer(2, far.ports.pop(0), "n2")))
+        far.tell(
+            link.Send(
+                *(3, volume.store_id, b"f", 0, 7, 0, False),
+                meet=link.Dial(3, "", port, True),
+            )
+        )
+        for ticket in (1, 2, 3):
+            async with asyncio.timeout(5):
+                assert (await far.outcome(ticket)).refusal == "NoDataConnection"

@@ -57,12 +57,13 @@ class Copying:
         def connect(connect_seconds: float, stall_seconds: float) -> DataConnection | None:
             if not order.meet.port:
                 return self._known(self._supplying, order.meet.line, stall_seconds)
+            context = self._context(tls.node_server)
             if (listener := self._listeners.take(order.meet.port)) is None:
                 return None  # it was told of to another life of ours
             return DataConnection.expect(
                 listener,
                 peer="",  # the certificate says who it is
-                tls=self._context(tls.node_server),
+                tls=context,
                 connect_seconds=connect_seconds,
                 stall_seconds=stall_seconds,
             )

@@ -74,10 +74,10 @@ class Tickets:
         self._relay_tls = relay_tls
         self._tickets: dict[int, Ticket] = {}
         self._arrivals: dict[tuple[str, int], Arrival] = {}
-        self._threads, self._supplying, self._gathering = (
+        self._threads, self._supplying, self._gathering, self._peeking = (
             ThreadPoolExecutor(settings.transfer_threads, thread_name_prefix=name)
-            for name in ("transfer", "supply", "gather")
-        )  # each of its own, for one waits for what another brings
+            for name in ("transfer", "supply", "gather", "peek")
+        )  # each of its own, for one waits for what another brings; and who only looks waits for nobody
         self._tasks: asyncio.TaskGroup | None = None
         self._data_tls: ssl.SSLContext | None = None
         self._data_pem: tuple[bytes, bytes] = (b"", b"")
@@ -95,7 +95,7 @@ class Tickets:
             async with asyncio.TaskGroup() as self._tasks:
                 await asyncio.Event().wait()
         finally:
-            for threads in (self._threads, self._supplying, self._gathering):
+            for threads in (self._threads, self._supplying, self._gathering, self._peeking):
                 threads.shutdown(wait=False, cancel_futures=True)
 
     async def stop(self, seconds: float) -> None:
@@ -177,7 +177,12 @@ class Tickets:
     def dial(self, order: link.Dial) -> None:
         """Connect to a client, or to the master's relay, as soon as it is known what for."""
         to_master = not order.host
-        context = (self._relay_tls() if to_master else self._data_tls) if order.tls else None
+        try:
+            context = (self._relay_tls() if to_master else self._data_tls) if order.tls else None
+        except errors.ConfigError as error:
+            log.warning("ticket %x: %s", order.ticket, error)
+            self._add(Ticket(order.ticket, None, met=False))  # as where a client doesn't come
+            return
         connect = partial(
             DataConnection.dial,
             order.host or self._relay_host,
@@ -209,7 +214,7 @@ class Tickets:
             Refused: It can't.
         """
         if self._in_memory(order) is None:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._carrying.peek, order)
+            await asyncio.get_running_loop().run_in_executor(self._peeking, self._carrying.peek, order)
 
     def how_far(self, order: link.HowFar) -> link.Running:
         """Say how far a transfer is.
@@ -250,7 +255,11 @@ class Tickets:
             incoming: Whether it brings bytes.
         """
         if number not in self._tickets:
-            connection = connect(self._connect_seconds, self._stall_seconds)
+            try:
+                connection = connect(self._connect_seconds, self._stall_seconds)
+            except errors.ConfigError as error:  # our certificate can't be read; the master hears of it
+                log.warning("ticket %x: %s", number, error)
+                connection = None
             ticket = Ticket(number, connection, far=far, incoming=incoming, begun=True)
             self._add(ticket)
             threads = self._gathering if incoming else self._supplying
