@@ -14,6 +14,7 @@ from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.cluster.copies.copying import Copier
 from argosy.cluster.copies.draining import Draining
+from argosy.cluster.copies.floors import Floors
 from argosy.cluster.copies.proving import Proving
 from argosy.cluster.copies.rebalancing import Rebalancing
 from argosy.cluster.copies.relocating import Relocating
@@ -104,7 +105,8 @@ async def serve(config: Master) -> None:
         )
         door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, certificate, visitors, bans))
         addresses = {"ftp": "", "ftps": "", "link": ""}
-        retention = Retention(config, catalogue, roster, repair, owed=upkeep.wake)
+        floors = Floors(config, catalogue, repair)
+        retention = Retention(config, catalogue, roster, repair, floors, owed=upkeep.wake)
         rebalancing = Rebalancing(config, catalogue, repair)
         emptying = Emptying(config, catalogue, roster, owed=upkeep.wake)
         office = Office(
@@ -124,12 +126,13 @@ async def serve(config: Master) -> None:
             Relocating(catalogue, roster, rules, repair),
             rebalancing,
             proving,
+            floors,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(links.serve(lambda at: addresses.update(link=at)))
             tasks.create_task(door.serve(lambda name, at: addresses.update({name: at})))
             tasks.create_task(AdminDoor(office).serve())
-            for chore in (upkeep, repair, rebalancing, retention, verifier, proving, emptying):
+            for chore in (upkeep, repair, rebalancing, floors, retention, verifier, proving, emptying):
                 tasks.create_task(chore.run())
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))

@@ -49,7 +49,7 @@ def test_a_rehearsal_says_what_would_go_and_does_nothing(
     text = told(site, capsys, "preview", "/a", "--retention", "5", "--days", "30")
     lines = text.splitlines()
     assert lines[0] == "outlive their retention within 30 days: 11 files, 1.1 KiB"
-    assert lines[1].startswith("  in 5 d 23 h   /a/") or lines[1].startswith("  in 6 d 0 h")
+    assert lines[1].startswith("  in 5 d 23 h  /a/") or lines[1].startswith("  in 6 d 0 h")
     assert lines[11] == "  and 1 more"
     assert told(site, capsys, "preview", "/a").startswith("outlive their retention within 7 days: 0 files")
 

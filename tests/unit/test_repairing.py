@@ -364,7 +364,7 @@ def test_a_copy_that_goes_from_here_to_there_leaves_no_file_worse_off(
     volumes = held & places.keys()
     shifted = replace(stock(*sorted(volumes)), shift=(source, target))
     before = volumes & looks._counted
-    step = looks._shifted(shifted, looks._good(shifted), source, target)
+    step = looks._shifted(shifted, looks.good(shifted), source, target)
     if step is None or isinstance(step, Wait):
         return
     assert source in before
@@ -374,7 +374,7 @@ def test_a_copy_that_goes_from_here_to_there_leaves_no_file_worse_off(
         assert target not in volumes
         assert step.source in volumes
         there = replace(stock(*sorted(volumes | {target})), shift=(source, target))
-        after = looks._shifted(there, looks._good(there), source, target)
+        after = looks._shifted(there, looks.good(there), source, target)
         if all(place.online and place.merged for place in places.values()):
             assert after == Drop(source, tuple(sorted((before | {target}) - {source})))
     else:
@@ -384,7 +384,7 @@ def test_a_copy_that_goes_from_here_to_there_leaves_no_file_worse_off(
         assert all(place.online and place.merged for place in kept)
         assert looks._suffice(kept)
         gone = replace(stock(*sorted(volumes - {source})), shift=(source, target))
-        assert looks._shifted(gone, looks._good(gone), source, target) is None
+        assert looks._shifted(gone, looks.good(gone), source, target) is None
 
 
 def test_a_copy_goes_from_here_to_there_only_if_all_is_well() -> None:

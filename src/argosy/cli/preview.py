@@ -1,4 +1,4 @@
-"""`argosy rule preview`: which files retention and the archive would take, and when; nothing is done."""
+"""`argosy rule preview`: which files would go for their age or to make room; nothing is done."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import asyncio
 import heapq
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Entry, shown
+from argosy.catalogue.model import Entry, TreePath, shown
 from argosy.catalogue.people import parts
 from argosy.cli import grammar, tables
 from argosy.cli.catalogues import master_config, opened
@@ -56,7 +57,7 @@ def declare(to: grammar.Add) -> None:
 
 
 def preview(arguments: argparse.Namespace) -> int:
-    """Say which files retention and the archive would take within some days, without doing anything."""
+    """Say which files would go for their age or to make room, without doing anything."""
     master = master_config(arguments)
     now_ns = time.time_ns()
 
@@ -78,7 +79,7 @@ def _look(
         raise NotADirectory(shown(path))
     book = Book(master.sections, catalogue.wishes())
     until_ns = now_ns + int(arguments.days * DAY_NS)
-    retired, archived = Going(), Going()
+    retired, archived, for_room = Going(), Going(), Going()
     ahead = [(top.id, b"")]
     while ahead:
         directory, after = ahead.pop()
@@ -93,13 +94,29 @@ def _look(
                 ahead.append((entry.id, b""))
             elif entry.ver:
                 _sort(rule, entry, until_ns, retired, archived)
+                if rule.make_room == "delete":
+                    for_room.add(entry, entry.unchanged_ns)
     grace_ns = int(master.repair.grace_seconds * 1e9)
     return {
         "path": arguments.path,
         "days": arguments.days,
-        "retention": _document(catalogue, retired, now_ns, grace_ns),
-        "archive": _document(catalogue, archived, now_ns, 0),
+        "retention": _document(catalogue, retired, now_ns, lambda at: max(at, now_ns) + grace_ns),
+        "archive": _document(catalogue, archived, now_ns, lambda at: max(at, now_ns)),
+        "told": _document(catalogue, _told(catalogue, path), now_ns, lambda at: max(at + grace_ns, now_ns)),
+        "for_room": _document(catalogue, for_room, now_ns, lambda at: at),
     }
+
+
+def _told(catalogue: Catalogue, path: TreePath) -> Going:
+    """Find what is below a path and will go, as the running master has found and told."""
+    told, after = Going(), 0
+    while marks := catalogue.outlived(after, PAGE):
+        after = marks[-1].file
+        since = {one.file: one.noted_ns for one in marks}
+        for stock in catalogue.stocks(list(since)):
+            if catalogue.path_of(stock.entry.id)[: len(path)] == path:
+                told.add(stock.entry, since[stock.entry.id])
+    return told
 
 
 def _sort(rule: Rule, entry: Entry, until_ns: int, retired: Going, archived: Going) -> None:
@@ -110,7 +127,9 @@ def _sort(rule: Rule, entry: Entry, until_ns: int, retired: Going, archived: Goi
         archived.add(entry, entry.unchanged_ns + int(rule.archive_after_days * DAY_NS))
 
 
-def _document(catalogue: Catalogue, going: Going, now_ns: int, grace_ns: int) -> dict[str, object]:
+def _document(
+    catalogue: Catalogue, going: Going, now_ns: int, shown_ns: Callable[[int], int]
+) -> dict[str, object]:
     first = sorted((-when_ns, file) for when_ns, file in going.first)
     return {
         "files": going.files,
@@ -120,7 +139,7 @@ def _document(catalogue: Catalogue, going: Going, now_ns: int, grace_ns: int) ->
                 "path": shown(catalogue.path_of(file))
                 .encode(errors="surrogateescape")
                 .decode(errors="backslashreplace"),
-                "seconds": round((max(when_ns, now_ns) + grace_ns - now_ns) / 1e9),
+                "seconds": round((shown_ns(when_ns) - now_ns) / 1e9),
             }
             for when_ns, file in first
         ],
@@ -130,14 +149,27 @@ def _document(catalogue: Catalogue, going: Going, now_ns: int, grace_ns: int) ->
 def _text(document: dict[str, object]) -> str:
     lines = []
     days = f"{document['days']:g} days"
-    for key, verdict in (("retention", "outlive their retention"), ("archive", "belong to the archive")):
+    for key, verdict, always in (
+        ("retention", f"outlive their retention within {days}", True),
+        ("archive", f"belong to the archive within {days}", True),
+        ("told", "are going, unless they are changed or the rule is", False),
+        ("for_room", "may go where room is lacking, the oldest first", False),
+    ):
         going = document[key]
         assert isinstance(going, dict)
+        if not going["files"] and not always:
+            continue
         count = f"{tables.counted(going['files'], 'file')}, {tables.size(going['bytes'])}"
-        lines.append(f"{verdict} within {days}: {count}")
+        lines.append(f"{verdict}: {count}")
         for one in going["first"]:
-            when = f"in {tables.span(one['seconds'])}" if one["seconds"] else "now"
+            when = _when(one["seconds"])
             lines.append(f"  {when:<12} {tables.printable(one['path'])}")
         if going["files"] > len(going["first"]):
             lines.append(f"  and {going['files'] - len(going['first'])} more")
     return "\n".join(lines)
+
+
+def _when(seconds: int) -> str:
+    if seconds < 0:
+        return f"{tables.span(-seconds)} old"
+    return f"in {tables.span(seconds)}" if seconds else "now"

@@ -61,25 +61,26 @@ class Emptying:
                 self._owed()
 
     async def _squeeze(self) -> None:
-        """Make room on volumes that take no uploads for want of it."""
+        """Make room on volumes that take no uploads for want of it, or have less than they shall have."""
         for node in self._roster:
             for live in list(node.volumes.values()) if node.online else []:
-                if live.standing is Standing.MERGED and live.free < self._reserve:
-                    await self._make_room(node.name, live)
+                floor = max(self._reserve, node.floor)
+                if live.standing is Standing.MERGED and live.free < floor:
+                    await self._make_room(node.name, live, max(2 * self._reserve, node.floor))
 
-    async def _make_room(self, node: str, live: LiveVolume) -> None:
-        """Have one let go of what went first, until it has twice the reserve; its disk needs a while."""
+    async def _make_room(self, node: str, live: LiveVolume, wanted: int) -> None:
+        """Have one let go of what went first, until so many bytes are free; its disk needs a while."""
         if self._catalogue.room_to_come(live.number):
             self._squeezed[live.number] = time.monotonic()
         if time.monotonic() - self._squeezed.get(live.number, -self._settle_seconds) < self._settle_seconds:
             return
-        missing = 2 * self._reserve - live.free
+        missing = wanted - live.free
         while missing > 0:
             emptied = await self._catalogue.squeeze_trash(live.number, missing, AT_ONCE)
             if emptied.files:
                 self._squeezed[live.number] = time.monotonic()
                 log.warning(
-                    "volume %d of %s is full: %d files (%d bytes) went out of the trash before their time",
+                    "volume %d of %s lacks room: %d files (%d bytes) went out of the trash before their time",
                     *(live.number, node, emptied.files, emptied.bytes),
                 )
                 self._owed()

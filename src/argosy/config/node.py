@@ -44,6 +44,9 @@ class Node(Table, frozen=True, kw_only=True):
     """First and last port for data connections; 0 to 0: any free one."""
     labels: tuple[str, ...] = ()
     """For the rules' `prefer`, `require` and `avoid`."""
+    floor_bytes: int = 0
+    """Free space that each of its volumes shall have; below it room is made: deleted files go before their
+    time, then others as far as the rules' `make_room` allows; 0: any little will do."""
     zone: str = ""
     """What fails together with it (a room, a house, a line); for rules whose `spread` is `zone`."""
     listeners: int = 8
@@ -101,6 +104,8 @@ def load_node(path: Path) -> Node:
     at = path.resolve().parent
     if not node.roots:
         raise ConfigError("roots: want at least one directory")
+    if node.floor_bytes < 0:
+        raise ConfigError(f"floor_bytes: want 0 or more, got {node.floor_bytes}")
     scrub = node.scrub
     if min(scrub.days, scrub.first_seconds, scrub.bytes_per_second) < 0 or scrub.retry_seconds <= 0:
         raise ConfigError(

@@ -91,6 +91,7 @@ class Agent:
                     tasks.create_task(self._tickets.run()),
                     tasks.create_task(self._stay_linked()),
                     *(tasks.create_task(station.rounds.run()) for station in self._stations.values()),
+                    *(tasks.create_task(station.rounds.keep_room()) for station in self._stations.values()),
                     *(tasks.create_task(station.scrubber.run()) for station in self._stations.values()),
                 ]
                 await told.wait()
@@ -193,4 +194,5 @@ class Agent:
             volumes=list(states.values()),
             running=self._tickets.numbers(),
             zone=self._settings.zone,
+            floor_bytes=self._settings.floor_bytes,
         )

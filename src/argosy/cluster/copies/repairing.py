@@ -47,6 +47,8 @@ class Place:
     away_ns: int | None = None
     total: int = 0
     free: int = 0
+    floor: int = 0
+    """Bytes that shall be free; copies leave as many."""
     room: int = 1
     """Batches that its node may begin now."""
     files_in: int = 0
@@ -61,6 +63,16 @@ class Place:
     strangers: frozenset[int] = frozenset()
     """Volumes to or from which nothing could be copied of late: two nodes may not reach each other, though we
     reach both."""
+
+    @property
+    def here(self) -> bool:
+        """Whether orders reach it, and what is known of it is true."""
+        return self.online and self.merged
+
+    @property
+    def missing(self) -> int:
+        """How many bytes more shall be free there."""
+        return max(0, self.floor - self.free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,7 @@ class Scene:
 
     def plan(self, stock: Stock) -> Plan:
         """Say what is to be done next for a file."""
-        good = self._good(stock)
+        good = self.good(stock)
         if stock.shift and (step := self._shifted(stock, good, *stock.shift)):
             return step
         if not stock.entry.ver or not self._cares(good):
@@ -153,7 +165,7 @@ class Scene:
 
     def look(self, stock: Stock) -> Wait | Content | None:
         """Say whether something is to be done for a file: None if it is, but not what, which costs more."""
-        good = self._good(stock)
+        good = self.good(stock)
         if stock.shift:
             return None
         if not stock.entry.ver or not self._cares(good):
@@ -166,13 +178,13 @@ class Scene:
 
     def danger(self, stock: Stock) -> int:
         """Say how many good copies a file has, wherever; `SAFE` if they are as many as are wanted."""
-        alive = sum(place.number in self._alive for place in self._good(stock))
+        alive = sum(place.number in self._alive for place in self.good(stock))
         return SAFE if alive >= self.wanted else min(alive, SAFE - 1)
 
     def explain(self, stock: Stock) -> list[str]:
         """Say in words what is wrong with where a file's copies lie, and what is next for them."""
         words = []
-        for place in self._good(stock):
+        for place in self.good(stock):
             if place.membership is not Membership.MEMBER:
                 words.append(f"{place.node} is {_SAID[place.membership]}")
             elif not self._allowed(place):
@@ -222,7 +234,8 @@ class Scene:
         only = self.rule.only
         return bool(only) and place.labels is not None and (place.labels | {place.node}).isdisjoint(only)
 
-    def _good(self, stock: Stock) -> list[Place]:
+    def good(self, stock: Stock) -> list[Place]:
+        """Give the volumes that have a good copy of a file."""
         return [
             self._places[copy.volume]
             for copy in stock.copies
@@ -308,7 +321,7 @@ class Scene:
         return partner
 
     def _has_room(self, place: Place, size: int) -> bool:
-        return place.free - place.bytes_in - size >= self._reserve
+        return place.free - place.bytes_in - size >= max(self._reserve, place.floor)
 
     def _load_out(self, place: Place) -> tuple[object, ...]:
         load = self._batches(place.files_out, place.bytes_out)
@@ -329,6 +342,10 @@ class Scene:
             -round(20 * place.free / place.total) if place.total else 0,
             place.number,
         )
+
+    def _load_of(self, place: Place) -> tuple[object, ...]:
+        """Order volumes of which one loses its copy, the last: it is one that lacks room, if there is any."""
+        return bool(place.missing), *self._load_in(place)
 
     def _batches(self, files: int, size: int) -> int:
         return max(-(-files // self._limits.batch_files), -(-size // self._limits.batch_bytes))
@@ -352,7 +369,7 @@ class Scene:
 
     def gives_up(self, stock: Stock) -> bool:
         """Say whether a copy that should go from one volume to another won't any more: it did, or can't."""
-        return stock.shift is not None and self._shifted(stock, self._good(stock), *stock.shift) is None
+        return stock.shift is not None and self._shifted(stock, self.good(stock), *stock.shift) is None
 
     def _shifted(
         self, stock: Stock, good: Sequence[Place], source: int, target: int
@@ -392,7 +409,7 @@ class Scene:
             and (self.rule.copies or self._is_left(place))
         ]
         surplus = self.rule.copies and len(counted) > self.rule.copies
-        spare = sorted(here, key=self._load_in, reverse=True) if surplus else []
+        spare = sorted(here, key=self._load_of, reverse=True) if surplus else []
         for place in (*misplaced, *spare):
             rest = [other for other in here if other is not place]
             if self._suffice(rest):

@@ -12,7 +12,7 @@ import msgspec
 
 from argosy.catalogue.keeping import Way, Wish
 from argosy.catalogue.model import Entry
-from argosy.config import Section, Spread
+from argosy.config import MakeRoom, Section, Spread
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +31,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     repair_delay_seconds: float = 600.0
     flush: bool = True
     trash_days: float = 0.0
+    make_room: MakeRoom = "never"
 
     def at(self, now_ns: int, entry: Entry) -> Rule:
         """Give what is wanted of one file: it may be old enough for the archive, and belongs only there."""

@@ -13,10 +13,10 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Job, Stock, Way
 from argosy.catalogue.model import Volume
-from argosy.cluster.copies.repairing import CONTENT, Content, Copy, Place, Plan, Scene, promise
+from argosy.cluster.copies.repairing import CONTENT, Content, Copy, Drop, Place, Plan, Scene, promise
 from argosy.cluster.copies.rules import Book, Rule, Rules
 from argosy.cluster.nodes.roster import Roster, Standing
-from argosy.config import Master
+from argosy.config import MakeRoom, Master
 
 STRANGE_SECONDS = 60.0
 """Two volumes between which a batch has failed are the last choice for each other for so long."""
@@ -117,6 +117,33 @@ class Survey:
         step = scene.plan(replace(stock, shift=(source, target))) if scene else CONTENT
         return isinstance(step, Copy) and step.target == target
 
+    def way_out(self, stock: Stock, source: int, targets: Iterable[int]) -> int | None:
+        """Give the volume to which a file's copy can go from one that lacks room, or where another is enough.
+
+        Args:
+            stock: The file.
+            source: The volume without room.
+            targets: Others that may have some, the best first.
+        """
+        scene = self._scene(stock)
+        if scene is None or stock.shift or not isinstance(scene.look(stock), Content):
+            return None
+        for copy in stock.copies:
+            step = scene.plan(replace(stock, shift=(source, copy.volume)))
+            if copy.volume != source and isinstance(step, Drop) and step.volume == source:
+                return copy.volume
+        return next((target for target in targets if self.could_shift(stock, source, target)), None)
+
+    def makes_room(self, stock: Stock) -> MakeRoom:
+        """Say what may become of a file where room is lacking."""
+        scene = self._scene(stock)
+        return scene.rule.make_room if scene and stock.entry.ver else "never"
+
+    def places_of(self, stock: Stock) -> list[Place]:
+        """Give the volumes that have a good copy."""
+        scene = self._scene(stock)
+        return scene.good(stock) if scene else []
+
     def explain(self, stock: Stock) -> list[str]:
         """Say in words why a file's copies don't stay as they are, if they don't."""
         scene = self._scene(stock)
@@ -131,6 +158,11 @@ class Survey:
     def promise(self, step: Copy, stock: Stock) -> None:
         """Reckon with a copy from now on."""
         promise(self.places, step, stock.entry.size)
+
+    def expect(self, target: int, stock: Stock) -> None:
+        """Reckon with a file that comes to a volume, unless it is there."""
+        if all(copy.volume != target for copy in stock.copies):
+            self.places[target].bytes_in += stock.entry.size
 
     def flush(self, stock: Stock) -> bool:
         """Say whether copies of a file are flushed to the disk before they count."""
@@ -241,6 +273,7 @@ class Surveyor:
                 away_ns=None if online else volume.away_ns or now_ns,
                 total=live.total if live else 0,
                 free=live.free if live else 0,
+                floor=node.floor if node else 0,
                 room=self._room(volume.node),
                 files_in=traffic.files_in[number],
                 bytes_in=traffic.bytes_in[number],

@@ -80,6 +80,8 @@ class Node:
         self.software = ""
         self.labels: frozenset[str] = frozenset()
         self.zone = ""
+        self.floor = 0
+        """Bytes that shall be free on each of its volumes."""
         self.volumes: dict[str, LiveVolume] = {}
         """By store id."""
         self.transfers: dict[int, Transfer] = {}
@@ -113,6 +115,7 @@ class Node:
         self.peer, self.epoch, self.boot = peer, epoch, hello.boot
         self.advertise, self.software = hello.advertise, hello.software
         self.labels, self.zone = frozenset(hello.labels), hello.zone
+        self.floor = hello.floor_bytes
         self.heard = time.monotonic()
         self.knocks = False
         self._ports.clear()

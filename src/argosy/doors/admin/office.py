@@ -12,6 +12,7 @@ from argosy.accounts.accounts import Accounts
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Counts, TreePath
 from argosy.cluster.copies.draining import Draining
+from argosy.cluster.copies.floors import Floors
 from argosy.cluster.copies.proving import Proving
 from argosy.cluster.copies.rebalancing import Rebalancing
 from argosy.cluster.copies.relocating import Relocating
@@ -41,6 +42,7 @@ class Office:
     relocating: Relocating
     rebalancing: Rebalancing
     proving: Proving
+    floors: Floors
     since: float = field(default_factory=time.monotonic)
     _counted: Counts | None = None
     _count_again: float = 0.0

@@ -402,6 +402,23 @@ class Root:
                 with contextlib.suppress(OSError):
                     os.rename(entry.path, self.path + b"/" + _TRASH + b"/%d-%s" % (now, ver))
 
+    def squeeze_trash(self, floor: int) -> int:
+        """Delete for good what went into the trash first, until so many bytes are free; say how many went."""
+        if self.space()[1] >= floor:
+            return 0
+        found = [
+            (int(when), entry.path)
+            for entry in os.scandir(self.path + b"/" + _TRASH)
+            if (when := entry.name.partition(b"-")[0]).isdigit()
+        ]
+        gone = 0
+        for _, path in sorted(found):
+            if self.space()[1] >= floor:
+                break
+            shutil.rmtree(path, ignore_errors=True)
+            gone += 1
+        return gone
+
     # --- inside
 
     @contextlib.contextmanager

@@ -18,6 +18,9 @@ log = logging.getLogger("argosy.node")
 _REST = 19
 """A scan is followed by a pause of this many times its own length: it takes a twentieth of the time."""
 
+_ROOM_SECONDS = 2.0
+"""So often a disk that shall have free space is asked whether it has: before the master reckons with more."""
+
 
 class Rounds:
     """One volume's scans, one at a time, in a thread of their own."""
@@ -63,6 +66,17 @@ class Rounds:
         finally:
             self._scanner.stop()
             self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def keep_room(self) -> None:
+        """Have the trash give room, as often as the free space falls below its floor, until cancelled."""
+        floor = self._settings.floor_bytes
+        while floor:
+            try:
+                if gone := await asyncio.to_thread(self._volume.keep_room, floor):
+                    log.info("volume %s: %d deleted files went before time", self._volume.store_id, gone)
+            except (errors.Refused, OSError) as error:
+                log.warning("volume %s can't make room: %s", self._volume.store_id, error)
+            await asyncio.sleep(_ROOM_SECONDS)
 
     def stop(self) -> None:
         """End a running scan soon."""

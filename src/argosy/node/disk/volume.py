@@ -115,6 +115,15 @@ class Volume:
         """Delete for good what has been in the trash long enough."""
         self.root.empty_trash(self._trash_seconds)
 
+    def keep_room(self, floor: int) -> int:
+        """Delete for good what has been in the trash longest, until so many bytes are free; say how many.
+
+        Raises:
+            Failed, OSError: The disk isn't there, or doesn't answer.
+        """
+        self.root.check()
+        return self.root.squeeze_trash(floor)
+
     # --- reading
 
     def read(self, loc: bytes, ver: int, size: int) -> int:

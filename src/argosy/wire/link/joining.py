@@ -51,6 +51,8 @@ class Hello(Message, tag="hello"):
     """Tickets of transfers that go on, or whose outcome the master hasn't heard."""
     zone: str = ""
     """What fails together with the node, as its file says."""
+    floor_bytes: int = 0
+    """Free space that each of its volumes shall have."""
 
 
 class Welcome(Message, tag="welcome"):
