@@ -43,6 +43,8 @@ class Session:
             folder: Go there; empty: stay, and say nothing beyond the login.
             secure: TLS for this connection and for data.
         """
+        self.peer = ""
+        """Where the data connection of the last transfer goes; empty: it didn't come to that."""
         self._direct = direct
         self._context = _trusting() if secure else None
         self._control = socket.create_connection(address, SECONDS)
@@ -128,6 +130,7 @@ class Session:
         self._reply("2", f"STOR {name}")
 
     def _data(self, upcoming: str) -> socket.socket:
+        self.peer = ""
         if self._direct:
             self.say(f"PRET {upcoming}", "2")
         reply = self.say("PASV", "227")
@@ -135,7 +138,8 @@ class Session:
         if numbers is None:
             raise Unexpected(reply)
         *host, high, low = numbers.groups()
-        return socket.create_connection((".".join(host), int(high) * 256 + int(low)), SECONDS)
+        self.peer = ".".join(host)
+        return socket.create_connection((self.peer, int(high) * 256 + int(low)), SECONDS)
 
     def _reply(self, wanted: str, command: str = "") -> str:
         """Read a reply to its last line. RFC 959 section 4.2."""

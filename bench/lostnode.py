@@ -60,6 +60,18 @@ class Effort:
     """Under load, from its death on, at the least."""
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error that a client met."""
+
+    begun: float
+    """When its transfer began."""
+    at: float
+    peer: str
+    """Where its data connection went; empty: there was none."""
+    error: str
+
+
 @dataclass(slots=True)
 class _Load:
     """What clients did, and what they met."""
@@ -72,8 +84,7 @@ class _Load:
     """Acknowledged."""
     moved: list[tuple[float, int]] = field(default_factory=list)
     """When, and bytes."""
-    failed: list[tuple[float, float, str]] = field(default_factory=list)
-    """When it began, when it failed, and how."""
+    failed: list[Failure] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def client(self, number: int) -> Callable[[], int]:
@@ -90,8 +101,9 @@ class _Load:
                     self._once(session, draw, f"load-{number}-{files}")
                     files += 1
                 except (Unexpected, OSError, RuntimeError) as error:
+                    peer = session.peer if session else ""
                     with self._lock:
-                        self.failed.append((begin, time.monotonic(), str(error)))
+                        self.failed.append(Failure(begin, time.monotonic(), peer, str(error)))
                     if session:
                         session.__exit__(None, None, None)
                     session = None
@@ -147,10 +159,10 @@ def measure(directory: Path, effort: Effort) -> Table:
         load.until = time.monotonic()
         running.join()
         wide.until("the last copies", _is_whole, _LIMIT_SECONDS)
-        ran = [one for one in load.failed if one[0] <= died]
-        other = [one for one in load.failed if one[0] > died]
-        table.add(RUNNING, COLUMN, len(ran))
-        table.add(LATER, COLUMN, len(other))
+        dead = str(wide.machines[wide.names[-1]].address)
+        on_it = sum(one.begun <= died or one.peer == dead for one in load.failed)
+        table.add(RUNNING, COLUMN, on_it)
+        table.add(LATER, COLUMN, len(load.failed) - on_it)
         table.add(WRONG, COLUMN, sum(not _has_copies(wide, content, name) for name in load.stored))
         table.add(Row("acknowledged", "files", 0), COLUMN, len(load.stored))
         table.add(Row("on the node when it died", "GiB"), COLUMN, held / GIB)
@@ -163,17 +175,19 @@ def measure(directory: Path, effort: Effort) -> Table:
             table.add(Row(f"clients' transfers {what}", "MB/s", 1), COLUMN, moved / (last - first) / 1e6)
     size = effort.size >> 20
     who = f"{effort.clients} clients with files of {size} MiB. {_CLIENTS}"
-    table.notes = [who, _DELAY, *_told(load, died)]
+    table.notes = [who, _DELAY, *_told(load, died, dead)]
     content.unlink()
     return table
 
 
-def _told(load: _Load, died: float) -> list[str]:
+def _told(load: _Load, died: float, dead: str) -> list[str]:
     """Say which errors clients met."""
     found = []
-    for begin, end, error in load.failed[:10]:
-        how = "began before it died" if begin <= died else f"began {begin - died:.1f} s after it died"
-        found.append(f"Error of a transfer that {how}, {end - died:.1f} s after: {error}")
+    for one in load.failed[:10]:
+        when = "before it died" if one.begun <= died else f"{one.begun - died:.1f} s after it died"
+        whose = "its" if one.peer == dead else "no" if not one.peer else "another's"
+        how = f"began {when}, with {whose} data connection"
+        found.append(f"Error of a transfer that {how}, {one.at - died:.1f} s after: {one.error}")
     return found
 
 

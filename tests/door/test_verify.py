@@ -92,3 +92,53 @@ def test_what_is_not_there_can_not_be_verified(site: Site) -> None:
     words = [*ARGOSY, "verify", "/nowhere", "--dir", str(site.directory)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, "argosy: No such file or directory: /nowhere\n")
+
+
+def said(site: Site, *words: str) -> tuple[int, str]:
+    """Run a command for people, and give its exit status and what it prints."""
+    command = [*ARGOSY, *words, "--dir", str(site.directory)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_somebody_wrote_into_a_file_on_its_disk_is_not_told_as_rot(
+    site: Site, place: str, talk: Talk
+) -> None:
+    talk.store("mine", CONTENT)
+    site.wait_for("placed", lambda: copies(site, f"{place}/mine"))
+    (file,) = copies(site, f"{place}/mine")
+    file.write_bytes(CONTENT[::-1])
+    code, told = verify(site, f"{place}/mine")
+    assert (code, told["bad"], told["damaged"], told["rewritten"]) == (1, 0, 0, 1)
+    assert "changed by hand on the disk" in said(site, "verify", f"{place}/mine")[1]
+    assert not [one for one in site.argosy("findings")["findings"] if one["path"] == f"{place}/mine"]
+
+
+def test_why_says_that_nobody_serves_a_damaged_file(site: Site, place: str, talk: Talk) -> None:
+    talk.store("rotten", CONTENT)
+    site.wait_for("placed", lambda: copies(site, f"{place}/rotten"))
+    assert "reading:\n  chosen" in said(site, "why", f"{place}/rotten")[1]
+    rot(site, f"{place}/rotten")
+    assert verify(site, f"{place}/rotten")[0] == 1
+    assert "reading: by nobody, for none of its copies is good" in said(site, "why", f"{place}/rotten")[1]
+
+
+def test_a_disk_that_goes_away_ends_a_scrub_and_is_no_success_of_a_verify(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site", "--nodes", "1")
+    try:
+        site.start()
+        with Talk(site) as talk:
+            talk.store("f", CONTENT)
+        mark = site.directory / "nodes/n1/.argosy/volume.id"
+        away = mark.rename(mark.with_name("volume.away"))
+        code, text = said(site, "scrub", "n1")
+        assert code == 1, text
+        assert "not read to its end: n1" in text or "Out of reach" in text
+        code, told = verify(site, "/f")
+        assert (code, told["away"], told["good"], told["bad"]) == (1, 1, 0, 0)
+        assert "1 copy not read: a node or a disk is away" in said(site, "verify", "/f")[1]
+        away.rename(mark)
+        site.wait_for("the disk to be back", lambda: verify(site, "/f")[0] == 0, 60)
+        assert said(site, "scrub", "n1")[0] == 0
+    finally:
+        site.stop()

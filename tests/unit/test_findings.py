@@ -116,6 +116,16 @@ async def test_a_copy_that_is_read_right_later_counts_again(catalogue: Catalogue
     assert catalogue.findings(60, 9)[0].became is Became.HEALED
 
 
+async def test_the_last_copy_is_told_as_overtaken_as_soon_as_the_file_is_uploaded_again(
+    catalogue: Catalogue,
+) -> None:
+    await put(catalogue, 1)
+    await catalogue.judge([seen(1, "wrong")], "scrub")
+    assert catalogue.findings(60, 9)[0].became is Became.FOUND
+    await put(catalogue, 1)
+    assert catalogue.findings(60, 9)[0].became is Became.OVERTAKEN
+
+
 async def test_a_deletion_that_is_refused_is_put_off_and_tried_at_the_next_join(catalogue: Catalogue) -> None:
     await put(catalogue, 1)
     await catalogue.delete(F)

@@ -15,6 +15,7 @@ from argosy.catalogue.proof import Became, Finding
 from argosy.cli import grammar, progress, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import master_config, opened
+from argosy.errors import Unavailable
 from argosy.wire import link
 
 Document = Mapping[str, Any]
@@ -24,10 +25,13 @@ DAY_SECONDS = 86_400.0
 LISTED = 10_000
 """Findings that are shown at the most."""
 
+HEARD_SECONDS = 12.0
+"""Nodes say with their beat what is in a pass's way: for so long it may be what was before the order."""
+
 LATER = "it goes on; say it again to see how far it is"
 
 BECAME: Mapping[Became, str] = {
-    Became.FOUND: "stays where it is: no other copy",
+    Became.FOUND: "stays where it is: no good copy is here",
     Became.OWED: "goes to the quarantine",
     Became.QUARANTINED: "in the quarantine",
     Became.PURGED: "deleted from the quarantine",
@@ -61,25 +65,32 @@ def verify(arguments: argparse.Namespace) -> int:
         look = partial(ask, master, link.AskVerify(path, begin=False))
         document = _followed(arguments, look, _verifying, "it goes on; say it again to see how far it is")
     print(tables.as_json(document) if arguments.json else verify_text(document))
-    return 1 if document["bad"] or document["damaged"] or document["failed"] else 0
+    unread = document["done"] and (document["away"] or document["rewritten"])
+    return 1 if document["bad"] or document["damaged"] or document["failed"] or unread else 0
 
 
 def scrub(arguments: argparse.Namespace) -> int:
     """Have nodes read all of their files now, as fast as their disks can, and compare them."""
     master = master_config(arguments)
     document: Document = asyncio.run(ask(master, link.AskScrub(arguments.node, begin=True)))
-    before = {one["store_id"]: _ended(one) for one in document["volumes"]}
+    asked = document["volumes"]
+    if not asked:
+        raise Unavailable(f"no disk of {arguments.node or 'any node'} is here")
+    before = {one["store_id"]: _ended(one) for one in asked}
+    heard = time.monotonic() + HEARD_SECONDS
 
     async def look() -> Document:
         now = await ask(master, link.AskScrub(arguments.node, begin=False))
-        return scrubbing([one for one in now["volumes"] if one["store_id"] in before], before)
+        there = {one["store_id"]: one for one in now["volumes"]}
+        volumes = [there.get(one["store_id"]) or _gone(one) for one in asked]
+        return scrubbing(volumes, before, heard=time.monotonic() >= heard)
 
     if not arguments.no_wait:
         document = _followed(arguments, look, _scrubbing, "it goes on; `argosy status` shows how far it is")
     else:
         document = scrubbing(document["volumes"], before)
     print(tables.as_json(document) if arguments.json else scrub_text(document))
-    return 1 if document["bad"] and document["done"] else 0
+    return 1 if document["done"] and (document["bad"] or document["unread"]) else 0
 
 
 def findings(arguments: argparse.Namespace) -> int:
@@ -129,7 +140,11 @@ def verify_text(document: Document) -> str:
     if document["damaged"]:
         lines.append(f"  {tables.counted(document['damaged'], 'file')} without a good copy")
     if document["away"]:
-        lines.append(f"  {tables.counted(document['away'], 'copy', 'copies')} not read: their nodes are away")
+        away = tables.counted(document["away"], "copy", "copies")
+        lines.append(f"  {away} not read: a node or a disk is away, or doesn't answer")
+    if document["rewritten"]:
+        by_hand = tables.counted(document["rewritten"], "copy", "copies")
+        lines.append(f"  {by_hand} not compared: changed by hand on the disk; its next scan takes that up")
     if document["changed"]:
         lines.append(f"  {tables.counted(document['changed'], 'copy', 'copies')} changed meanwhile")
     if document["failed"]:
@@ -141,14 +156,24 @@ def verify_text(document: Document) -> str:
     return "\n".join(lines)
 
 
-def scrubbing(volumes: Sequence[Document], before: Mapping[str, float]) -> Document:
-    """Say how far volumes are that were asked to be read when their last pass had ended at `before`."""
+def scrubbing(volumes: Sequence[Document], before: Mapping[str, float], *, heard: bool = True) -> Document:
+    """Say how far volumes are that were asked to be read.
+
+    Args:
+        volumes: As the master tells of them.
+        before: When their last passes had ended, by then.
+        heard: Whether what they say of trouble is said since.
+    """
+    unread = []
     total = {"files": 0, "bytes": 0}
     left = {"files": 0, "bytes": 0}
     done, bad = True, 0
     for one in volumes:
-        stand = one["scrub"] or {"running": False, "files": 0, "bytes": 0, "of_bytes": 0, "bad": 0}
+        stand = one["scrub"] or _NOT_YET
         over = not stand["running"] and _ended(one) > before[one["store_id"]]
+        if not over and heard and stand.get("trouble"):
+            unread.append({key: one[key] for key in ("node", "store_id")} | {"why": stand["trouble"]})
+            continue
         read = stand["bytes"] if over or stand["running"] else 0
         files = max(one["files"], stand["files"])
         total["files"] += files
@@ -158,7 +183,17 @@ def scrubbing(volumes: Sequence[Document], before: Mapping[str, float]) -> Docum
             left["bytes"] += max(stand["of_bytes"] - read, 0)
         done = done and over
         bad += stand["bad"] if over or stand["running"] else 0
-    return {"done": done, "total": total, "left": left, "obstacles": [], "bad": bad, "volumes": list(volumes)}
+    told = {"done": done, "total": total, "left": left, "obstacles": [], "bad": bad, "unread": unread}
+    return {**told, "volumes": list(volumes)}
+
+
+def _gone(volume: Document) -> Document:
+    """A volume that was asked to be read, and isn't here any more."""
+    return {**volume, "scrub": {**(volume["scrub"] or _NOT_YET), "running": False, "trouble": "it is away"}}
+
+
+_NOT_YET: Document = {"running": False, "files": 0, "bytes": 0, "of_bytes": 0, "bad": 0, "ended": 0.0}
+"""Of a volume that hasn't told of a pass."""
 
 
 def _ended(volume: Document) -> float:
@@ -175,7 +210,13 @@ def scrub_text(document: Document) -> str:
     what = f"{tables.counted(total['files'], 'file')}, {tables.size(total['bytes'])}"
     if not document["done"]:
         return f"reading {what}; `argosy status` shows how far it is"
-    return f"{what} read, {document['bad']} bad" + ("; see `argosy findings`" if document["bad"] else "")
+    unread = [f"  not read to its end: {_named(one)}: {one['why']}" for one in document["unread"]]
+    bad = f"{what} read, {document['bad']} bad" + ("; see `argosy findings`" if document["bad"] else "")
+    return "\n".join([bad, *map(tables.printable, unread)])
+
+
+def _named(volume: Document) -> str:
+    return f"{volume['node']} {volume['store_id'][:8]}"
 
 
 def listed(found: Sequence[Finding]) -> str:

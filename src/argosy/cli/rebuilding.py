@@ -36,6 +36,7 @@ LOST = (
     "cut uploads that could have been gone on with",
     "what was in a trash of the site is a file again, for its bytes lie on the disks",
     "that a file was deleted or renamed while a node was away: it comes back from there, or as it was called",
+    "the name of what was uploaded just before, if its node fell, too: it is kept aside as recovered-...",
 )
 """What nodes don't know."""
 

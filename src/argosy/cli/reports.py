@@ -188,6 +188,8 @@ def _proof(document: Document) -> list[tuple[str, str]]:
         else:
             told = "not yet"
         lines.append(("scrub", f"{one['node']} {one['store_id'][:8]}: {told}, {one['bad']} bad"))
+        if one["trouble"]:
+            lines.append(("scrub", f"{one['node']} {one['store_id'][:8]}: can't go on: {one['trouble']}"))
     return lines
 
 
@@ -269,6 +271,8 @@ def why_text(document: Document) -> str:
     for title, key in (("reading", "reading"), ("writing", "writing")):
         if document[key]:
             lines.append(f"{title}:")
+        elif key == "reading" and document["replicas"]:
+            lines.append("reading: by nobody, for none of its copies is good")
         for choice in document[key]:
             lines += _choice(choice)
     return "\n".join(lines)

@@ -7,6 +7,7 @@ one stays where it is.
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -31,6 +32,12 @@ _ANOTHER = (
     " WHERE g.file = {file} AND g.ver = e.ver AND g.standing = 0 AND v.away_ns IS NULL AND v.standing < 2)"
 )
 """Whether a file has a good copy on a volume that is here."""
+
+_OVER = (
+    "NOT EXISTS (SELECT 1 FROM replica r WHERE r.file = finding.file AND r.volume = finding.volume"
+    " AND r.standing = 2)"
+)
+"""Whether the bad copy isn't the file's any more."""
 
 Sums = tuple[int | None, bytes | None]
 
@@ -183,9 +190,7 @@ def quarantine(db: sqlite3.Connection, files: Iterable[int], now_ns: int) -> int
 def review(db: sqlite3.Connection, now_ns: int) -> int:
     """See what can be done by now for findings that are open. Gives how many copies are to be moved."""
     db.execute(
-        "UPDATE finding SET became = ?, became_ns = ? WHERE became < 3 AND became = ? AND NOT EXISTS"
-        " (SELECT 1 FROM replica r WHERE r.file = finding.file AND r.volume = finding.volume"
-        " AND r.standing = 2)",
+        f"UPDATE finding SET became = ?, became_ns = ? WHERE became < 3 AND became = ? AND {_OVER}",  # noqa: S608
         (OVERTAKEN, now_ns, FOUND),
     )
     rows = db.execute("SELECT DISTINCT file FROM finding WHERE became < 3 AND became = ?", (FOUND,))
@@ -277,10 +282,15 @@ def bad(db: sqlite3.Connection, after: int, limit: int) -> list[Replica]:
 def listed(db: sqlite3.Connection, since_ns: int, limit: int) -> list[Finding]:
     """List findings, the newest first: those since some time, and those that are open."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM finding WHERE found_ns >= ? OR became < 2 ORDER BY id DESC LIMIT ?",  # noqa: S608
+        f"SELECT {_COLUMNS}, became = {FOUND} AND {_OVER} FROM finding"  # noqa: S608 - constants
+        " WHERE found_ns >= ? OR became < 2 ORDER BY id DESC LIMIT ?",
         (since_ns, limit),
     )
-    return [_to_finding(row) for row in rows.fetchall()]
+    found = []
+    for *row, over in rows.fetchall():
+        one = _to_finding(row)
+        found.append(dataclasses.replace(one, became=Became.OVERTAKEN) if over else one)
+    return found
 
 
 def counted(db: sqlite3.Connection, since_ns: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Stock
 from argosy.catalogue.model import Entry, Replica, Standing, TreePath
-from argosy.catalogue.proof import Verdict
+from argosy.catalogue.proof import Observed, Verdict
 from argosy.cluster.copies.verifying import Verifier
 from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
@@ -46,9 +46,11 @@ class Run:
     read_size: int = 0
     good: int = 0
     away: int = 0
-    """On nodes that aren't here."""
+    """On nodes or disks that aren't here."""
     changed: int = 0
     """Replaced or deleted meanwhile, or not compared yet."""
+    rewritten: int = 0
+    """By hand, on the disk: what that means a scan says, and no checksum."""
     damaged: int = 0
     """Files without a good copy."""
     bad: list[tuple[bytes, str, str]] = field(default_factory=list)
@@ -162,22 +164,29 @@ class Proving:
     async def _prove(self, run: Run, stock: Stock, copy: Replica, turn: asyncio.Semaphore) -> None:
         entry = stock.entry
         async with turn:
-            if copy.ver != entry.ver:
-                run.changed += 1  # a suspect: who compares it reads it
-            elif (seen := await self._verifier.read(copy)) is None:
+            try:
+                if copy.ver != entry.ver:
+                    run.changed += 1  # a suspect: who compares it reads it
+                else:
+                    await self._compare(run, entry, copy, await self._verifier.look(copy))
+            except errors.Changed:
+                run.rewritten += 1
+            except errors.Refused:
                 run.away += 1
-            elif (
-                copy.standing is Standing.GOOD
-                and not seen.trouble
-                and None not in (entry.crc32, entry.digest)
-                and (entry.crc32, entry.digest) == (seen.crc32, seen.digest)
-            ):
-                run.good += 1
-            else:
-                (verdict,) = await self._verifier.judge([seen], "verify")
-                self._note(run, copy, verdict, seen.trouble or "it has another checksum")
             run.read_files += 1
             run.read_size += entry.size
+
+    async def _compare(self, run: Run, entry: Entry, copy: Replica, seen: Observed) -> None:
+        if (
+            copy.standing is Standing.GOOD
+            and not seen.trouble
+            and None not in (entry.crc32, entry.digest)
+            and (entry.crc32, entry.digest) == (seen.crc32, seen.digest)
+        ):
+            run.good += 1
+        else:
+            (verdict,) = await self._verifier.judge([seen], "verify")
+            self._note(run, copy, verdict, seen.trouble or "it has another checksum")
 
     def _note(self, run: Run, copy: Replica, verdict: Verdict, why: str) -> None:
         match verdict:

@@ -75,19 +75,28 @@ class Verifier:
 
     async def read(self, replica: Replica) -> Observed | None:
         """Have a node read a copy from its disk; None: it is away, or has other things there by now."""
-        seen = Observed(replica.volume, replica.loc, replica.ver, replica.size)
         try:
-            node, live = self._roster.place(replica.volume)
-            answer = await node.ask(
-                link.Checksum(
-                    *(live.store_id, replica.loc, replica.ver, replica.size, ["crc32", "xxh3"]), fresh=True
-                ),
-                self._patience,
-            )
+            return await self.look(replica)
+        except errors.Refused:
+            return None
+
+    async def look(self, replica: Replica) -> Observed:
+        """Have a node read a copy from its disk.
+
+        Raises:
+            Changed: Somebody wrote into it there: that is another content, and no bad copy.
+            Refused: It is away, or has other things there by now.
+        """
+        seen = Observed(replica.volume, replica.loc, replica.ver, replica.size)
+        node, live = self._roster.place(replica.volume)
+        sums = ["crc32", "xxh3"]
+        order = link.Checksum(live.store_id, replica.loc, replica.ver, replica.size, sums, fresh=True)
+        try:
+            answer = await node.ask(order, self._patience)
         except errors.Refused as refused:
             trouble = _TROUBLES.get(type(refused))
             if trouble is None:
-                return None
+                raise
             return Observed(seen.volume, seen.loc, seen.ver, seen.size, trouble=trouble)
         assert isinstance(answer, link.Checksums)
         crc32, digest = int(answer.values["crc32"], 16), bytes.fromhex(answer.values["xxh3"])

@@ -46,6 +46,7 @@ def passed(live: LiveVolume) -> Document | None:
         "bytes": stand.bytes,
         "of_bytes": stand.of_bytes,
         "bad": stand.bad,
+        "trouble": stand.trouble,
     }
 
 
@@ -72,6 +73,7 @@ def _told(run: Run) -> Document:
         "good": run.good,
         "away": run.away,
         "changed": run.changed,
+        "rewritten": run.rewritten,
         "damaged": run.damaged,
         "bad": len(run.bad) + run.bad_beyond,
         "bad_copies": [{"path": as_text(path), "node": node, "why": why} for path, node, why in run.bad],

@@ -9,6 +9,7 @@ has judged it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -73,6 +74,8 @@ class Scrubber:
         """Gives the bytes that transfers have moved since the node's start."""
         self.news = asyncio.Event()
         """Set when there is something to tell a master."""
+        self.trouble = ""
+        """Why the pass that is due doesn't go on; empty: it does, or none is."""
         self._volume = volume
         self._settings = settings
         self._scanned = scanned
@@ -112,6 +115,7 @@ class Scrubber:
         """Begin a pass now, or go on with the one that runs; `hurry`: as fast as the disk can."""
         self._hurry = self._hurry or hurry
         self._ordered = True
+        self.trouble = ""
         self._asked.set()
 
     def look_at(self, loc: bytes) -> None:
@@ -155,10 +159,18 @@ class Scrubber:
             return
         except (Failed, NoSpace) as refused:
             log.error("volume %s isn't scrubbed: %s", self._volume.store_id, refused)  # noqa: TRY400
-            await asyncio.sleep(self._settings.retry_seconds)
-        except Exception:  # an accident on one disk mustn't take the others along
+            await self._put_off(str(refused))
+        except Exception as accident:  # an accident on one disk mustn't take the others along
             log.exception("volume %s can't be scrubbed", self._volume.store_id)
-            await asyncio.sleep(self._settings.retry_seconds)
+            await self._put_off(repr(accident))
+
+    async def _put_off(self, trouble: str) -> None:
+        """Wait until it is tried again: that is soon when somebody orders it."""
+        self.trouble = trouble
+        self._asked.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.retry_seconds):
+                await self._asked.wait()
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -202,6 +214,7 @@ class Scrubber:
             finally:
                 self._note(learnt)
         self._hurry = self._ordered = False
+        self.trouble = ""
         self._stand = self._stand._replace(after=b"", running=0, hurried=0, ended_ns=time.time_ns())
         journal.put_scrub_pass(self._stand)
         stand = self._stand

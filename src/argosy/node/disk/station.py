@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argosy import config
-from argosy.errors import Damaged, Failed, Unavailable
+from argosy.errors import Changed, Damaged, Failed, Unavailable
 from argosy.node.disk.checksums import checksums, part_of
 from argosy.node.disk.reading import DiskReader
 from argosy.node.disk.rounds import Rounds
@@ -77,6 +77,7 @@ class Station:
         """Sum a file up, one after the other: each keeps a processor and the disk busy.
 
         Raises:
+            Changed: It is to be read from the disk, and somebody wrote into it there.
             Damaged: The file isn't there, or it is shorter.
             Failed: The disk can't read it.
             Unavailable: The disk is gone.
@@ -96,6 +97,7 @@ class Station:
             bytes=stand.bytes,
             of_bytes=stand.of_bytes,
             bad=stand.bad,
+            trouble=self.scrubber.trouble,
         )
         return space
 
@@ -115,6 +117,8 @@ class Station:
 
     def _checksum(self, order: link.Checksum) -> link.Checksums:
         try:
+            if order.fresh and self.volume.is_rewritten(order.loc, order.ver):
+                raise Changed(order.loc)
             descriptor = self.volume.read(order.loc, order.ver, order.size)
             try:
                 return link.Checksums(dict(self._sums(descriptor, order)))

@@ -148,6 +148,15 @@ class Volume:
             raise Damaged(loc)
         return descriptor
 
+    def is_rewritten(self, loc: bytes, ver: int) -> bool:
+        """Whether a file has another size or time than the journal says: somebody wrote into it."""
+        with self.journal.lock:
+            row = self.journal.find_version(ver) if ver else self.journal.find(loc)
+            if row is None or self._waits(ver) or self._extensions.on(row.loc) is not None:
+                return False
+            found = self.root.file(row.loc)
+        return found is not None and (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns)
+
     def holds(self, loc: bytes, ver: int, size: int) -> Row | None:
         """Give the row of a version that lies in its place, wherever that is by now."""
         with self.journal.lock:

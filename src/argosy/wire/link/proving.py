@@ -29,6 +29,8 @@ class Pass(Message, tag="pass"):
     """All that there were when it began."""
     bad: int
     """Files of which it has told."""
+    trouble: str = ""
+    """Why it doesn't go on, as where the disk fails; it is tried again. Empty: nothing is in its way."""
 
 
 class Doubt(Message, tag="doubt"):
