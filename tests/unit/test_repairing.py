@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -385,6 +386,42 @@ def test_a_copy_that_goes_from_here_to_there_leaves_no_file_worse_off(
         assert looks._suffice(kept)
         gone = replace(stock(*sorted(volumes - {source})), shift=(source, target))
         assert looks._shifted(gone, looks.good(gone), source, target) is None
+
+
+@given(PLACES, st.lists(RULES, min_size=1, max_size=2), st.lists(st.sets(st.integers(1, 8)), max_size=12))
+def test_who_has_planned_for_many_files_decides_for_the_next_as_who_begins_anew(
+    places: dict[int, Place], rules: list[Rule], files: list[set[int]]
+) -> None:
+    standing = [scene(places, rule) for rule in rules]
+    for number, held in enumerate(files):
+        rule = number % len(rules)
+        file = stock(*sorted(held & places.keys()))
+        step = standing[rule].plan(file)
+        assert step == scene(places, rules[rule]).plan(file)
+        if isinstance(step, Copy):
+            promise(places, step, SIZE)
+
+
+def test_of_a_thousand_nodes_a_few_are_looked_at_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {n: replace(place, zone=f"z{n % 8}") for n, place in nodes(1_000).items()}
+    for n in range(1, 901):
+        places[n].free = 900  # the reserve is more
+    looked: list[int] = []
+    order = Scene._load_in
+
+    def watched(self: Scene, place: Place) -> tuple[int, ...]:
+        looked.append(place.number)
+        return order(self, place)
+
+    monkeypatch.setattr(Scene, "_load_in", watched)
+    looks = scene(places, Rule(copies=3, spread="zone"))
+    looks.plan(stock(1, 2))
+    looked.clear()
+    for n in range(1, 301):
+        step = looks.plan(stock(n, n + 1))
+        assert isinstance(step, Copy)
+        promise(places, step, SIZE)
+    assert len(looked) < 10 * 300
 
 
 def test_a_copy_goes_from_here_to_there_only_if_all_is_well() -> None:

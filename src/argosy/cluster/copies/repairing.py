@@ -8,8 +8,10 @@ nodes, as far as there are enough: so a rule that can't be met to the letter is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from argosy.catalogue.keeping import SAFE, Stock
 from argosy.catalogue.model import Membership, Standing
@@ -139,8 +141,8 @@ class Scene:
         self._delay_ns = int(rule.repair_delay_seconds * SECOND_NS)
         self._reserve = reserve_bytes
         self._limits = limits
-        self._counted = {number for number, place in places.items() if self._counts(place)}
         self._alive = {number for number, place in places.items() if self._lives(place)}
+        self._counted = {number for number in self._alive if self._counts(places[number])}
         self._targets = {
             number: places[number]
             for number in sorted(self._counted)
@@ -149,6 +151,17 @@ class Scene:
         self._levels = _LEVELS[rule.spread]
         there = [places[number] for number in self._counted]
         self._enough = [min(self.wanted, len({level(place) for place in there})) for level in self._levels]
+
+    @cached_property
+    def _queue(self) -> _Queue:
+        """The targets that aren't full."""
+        roomy = (place for place in self._targets.values() if self._has_room(place, 0))
+        return _Queue(roomy, lambda place: (len(place.strangers), *self._load_in(place)))
+
+    @cached_property
+    def _offered(self) -> list[set[str]]:
+        """By level, all zones or nodes that have a target which isn't full."""
+        return [{level(place) for place in self._queue} for level in self._levels]
 
     def plan(self, stock: Stock) -> Plan:
         """Say what is to be done next for a file."""
@@ -204,14 +217,12 @@ class Scene:
 
     # --- what counts ----
 
-    def _counts(self, place: Place) -> bool:
-        if place.membership is not Membership.MEMBER:
-            return False
-        return self._allowed(place) and self._lives(place)
+    def _counts(self, living: Place) -> bool:
+        return living.membership is Membership.MEMBER and self._allowed(living)
 
     def _allowed(self, place: Place) -> bool:
         """Say whether the rule lets files lie there. Unknown labels are believed to be the right ones."""
-        if place.labels is None:
+        if place.labels is None or not (self.rule.only or self.rule.require):
             return True
         names = place.labels | {place.node}
         fits = not self.rule.only or not names.isdisjoint(self.rule.only)
@@ -299,16 +310,21 @@ class Scene:
             and self._has_room(partner, size)
         ):
             return Copy(source.number, partner.number)  # none of the others can be better
-        fitting = [place for place in self._targets.values() if place.number not in taken and fits(place)]
-        roomy = [place for place in fitting if self._has_room(place, size)]
-        if not roomy:
+
+        def repeats(place: Place) -> list[bool]:
+            return [*(not new for new in news(place)), place.number in source.strangers]
+
+        roomy = (
+            place
+            for place in self._queue
+            if place.number not in taken and self._has_room(place, size) and fits(place)
+        )
+        best = [*(offered <= seen for offered, seen in zip(self._offered, had, strict=True)), False]
+        target = _first(roomy, repeats, best)
+        if target is None:
+            places = self._targets.values()
+            fitting = [place for place in places if place.number not in taken and fits(place)]
             return Unmet(self._obstacle(fitting, taken, bad))
-
-        def order(place: Place) -> tuple[object, ...]:
-            strange = place.number in source.strangers, len(place.strangers)
-            return [not new for new in news(place)], *strange, *self._load_in(place)
-
-        target = min(roomy, key=order)
         return Copy(source.number, target.number)
 
     def _partner(self, source: Place) -> Place | None:
@@ -323,7 +339,7 @@ class Scene:
     def _has_room(self, place: Place, size: int) -> bool:
         return place.free - place.bytes_in - size >= max(self._reserve, place.floor)
 
-    def _load_out(self, place: Place) -> tuple[object, ...]:
+    def _load_out(self, place: Place) -> tuple[int, ...]:
         load = self._batches(place.files_out, place.bytes_out)
         return len(place.strangers), place.room < 1, load, place.number
 
@@ -333,8 +349,8 @@ class Scene:
         shunned = not labels.isdisjoint(self.rule.avoid)
         return shunned, bool(self.rule.prefer) and labels.isdisjoint(self.rule.prefer)
 
-    def _load_in(self, place: Place) -> tuple[object, ...]:
-        """Order targets."""
+    def _load_in(self, place: Place) -> tuple[int, ...]:
+        """Order targets. What is promised to one makes it a worse one, never a better."""
         return (
             *self._disliked(place),
             place.room < 1,
@@ -418,6 +434,47 @@ class Scene:
         if misplaced or spare:
             deadlines.append(self._now_ns + RECHECK_NS)
         return Wait(min(deadlines)) if deadlines else CONTENT
+
+
+class _Queue:
+    """Targets, the best first: whoever wants one looks at a few of a thousand.
+
+    What has been promised to one since puts it further back, which is found out when it is met.
+    """
+
+    def __init__(self, places: Iterable[Place], rank: Callable[[Place], tuple[int, ...]]) -> None:
+        """Line them up.
+
+        Args:
+            places: The targets.
+            rank: The less, the better; no two have the same, and it never gets less.
+        """
+        self._rank = rank
+        self._line = sorted((rank(place), place) for place in places)
+
+    def __iter__(self) -> Iterator[Place]:
+        """Go through them, from the best one on."""
+        line, rank, at = self._line, self._rank, 0
+        while at < len(line):
+            before, place = line[at]
+            if (now := rank(place)) == before:
+                yield place
+                at += 1
+            else:
+                del line[at]
+                insort(line, (now, place), at)
+
+
+def _first(places: Iterable[Place], key: Callable[[Place], list[bool]], best: list[bool]) -> Place | None:
+    """Give the place with the least key, the first of those; and look no further than at a best one."""
+    found: tuple[list[bool], Place] | None = None
+    for place in places:
+        mine = key(place)
+        if mine == best:
+            return place
+        if found is None or mine < found[0]:
+            found = mine, place
+    return found[1] if found else None
 
 
 def beside(having: Sequence[Place], ranked: Iterable[Place], spread: Spread, count: int) -> list[Place]:

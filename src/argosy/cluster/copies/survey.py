@@ -255,7 +255,7 @@ class Surveyor:
     def places(self, volumes: Iterable[Volume]) -> dict[int, Place]:
         """Give volumes that the catalogue knows, with what the roster knows of them."""
         now_ns, traffic = time.time_ns(), self.traffic
-        strangers = traffic.strangers()
+        strangers, nobody = traffic.strangers(), frozenset[int]()
         found = {}
         for volume in volumes:
             number = volume.number
@@ -275,10 +275,10 @@ class Surveyor:
                 free=live.free if live else 0,
                 floor=node.floor if node else 0,
                 room=self._room(volume.node),
-                files_in=traffic.files_in[number],
-                bytes_in=traffic.bytes_in[number],
-                files_out=traffic.files_out[number],
-                bytes_out=traffic.bytes_out[number],
-                strangers=strangers.get(number, frozenset()),
+                files_in=traffic.files_in.get(number, 0),
+                bytes_in=traffic.bytes_in.get(number, 0),
+                files_out=traffic.files_out.get(number, 0),
+                bytes_out=traffic.bytes_out.get(number, 0),
+                strangers=strangers.get(number, nobody),
             )
         return found
