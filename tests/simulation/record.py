@@ -1,7 +1,7 @@
 """Ten million files in a few arrays, and the questions that repair and merging ask of a catalogue.
 
-A file is a number; its path, its size and its directory follow from that. Of its copies there is a slot for
-each, with the volume's number. What truly lies on the disks may differ: `Disk` knows that.
+A file is a number; its path, its size and its directory follow from that. It has some slots for the volumes
+that have a copy. What truly lies on the disks may differ: `Disk` knows that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from argosy.catalogue import merge, steps
-from argosy.catalogue.keeping import Job, Stock, Surplus, Wants, Way, Wish
+from argosy.catalogue.keeping import SAFE, Job, Stock, Surplus, Wants, Way, Wish
 from argosy.catalogue.model import (
     ROOT_ID,
     Discard,
@@ -99,14 +99,25 @@ class Record:
     """The part of a catalogue that repair uses, in memory, and what merging asks of it."""
 
     def __init__(self, files: int) -> None:
-        self.slots = [array("H", bytes(2 * files)) for _ in range(SLOTS)]
+        """Begin without any, but with room for so many.
+
+        Args:
+            files: Numbers below this come by merging.
+        """
+        self.slots = array("H", bytes(2 * SLOTS * files))
         self.generation = array("B", bytes(files))
-        self.alive = bytearray(b"\1" * files)
+        self.alive = bytearray(files)
+        self.folders: set[int] = set()
+        """Those that were made."""
         self.disks: dict[int, Disk] = {}
         self.wants: Wants | None = None
         self.noted: Callable[[], None] | None = None
+        self.since: dict[int, int] = {}
+        """Files that lack copies, and since when that is known."""
+        self.healed = array("f")
+        """For how long files lacked copies, those that don't any more; in seconds."""
         self._jobs: dict[int, Job] = {}
-        self._heaps: list[list[tuple[int, int]]] = [[] for _ in range(9)]
+        self._heaps: list[list[tuple[int, int]]] = [[] for _ in range(SAFE + 1)]
         self.now_ns: Callable[[], int] = lambda: 0
         self.dropping: Callable[[int, int], None] = lambda *_: None
         """Told of a copy that was taken away as one too many."""
@@ -119,18 +130,27 @@ class Record:
 
     def held_by(self, number: int) -> list[int]:
         """Give the volumes that have a copy, as the catalogue believes."""
-        return [slot[number] for slot in self.slots if slot[number]]
+        at = number * SLOTS
+        return [volume for volume in self.slots[at : at + SLOTS] if volume]
+
+    def holds(self, number: int, volume: int) -> bool:
+        """Say whether a volume has a copy, as the catalogue believes."""
+        at = number * SLOTS
+        return volume in self.slots[at : at + SLOTS]
+
+    def held_on(self, volume: int) -> list[int]:
+        """Give the files of which a volume has a copy, in order."""
+        return sorted({number for number in self.disks[volume].files if self.holds(number, volume)})
 
     def put(self, number: int, volume: int) -> None:
-        slot = next(slot for slot in self.slots if not slot[number])
-        slot[number] = volume
-        disk = self.disks[volume]
+        at, disk = number * SLOTS, self.disks[volume]
+        self.slots[self.slots.index(0, at, at + SLOTS)] = volume
         disk.files.append(number)
         disk.used += size_of(number, self.generation[number])
 
     def take(self, number: int, volume: int) -> None:
-        slot = next(slot for slot in self.slots if slot[number] == volume)
-        slot[number] = 0
+        at = number * SLOTS
+        self.slots[self.slots.index(volume, at, at + SLOTS)] = 0
         self.disks[volume].used -= size_of(number, self.generation[number])
 
     def is_true(self, number: int, volume: int) -> bool:
@@ -140,11 +160,12 @@ class Record:
 
     def new(self) -> int:
         """Make room for one more file."""
-        for slot in self.slots:
-            slot.append(0)
+        self.slots.extend([0] * SLOTS)
         self.generation.append(0)
         self.alive.append(1)
-        return len(self.alive) - 1
+        number = len(self.alive) - 1
+        self.folders.add(folder_of(number))
+        return number
 
     def version(self, number: int) -> int:
         return number + 1 << GENERATIONS | self.generation[number]
@@ -182,7 +203,7 @@ class Record:
     def held(self, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:
         files, begin = self.disks[volume].files, int(after or b"0")
         page = files[begin : begin + limit]
-        found = {FILES_FROM + number for number in page if volume in self.held_by(number)}
+        found = {FILES_FROM + number for number in page if self.holds(number, volume)}
         return sorted(found), b"%d" % (begin + limit) if begin + limit < len(files) else b""
 
     def unnoted(self, volume: int, after: bytes, limit: int) -> tuple[list[int], bytes]:
@@ -208,7 +229,15 @@ class Record:
 
     def _set(self, job: Job) -> None:
         self._jobs[job.file] = job
+        if job.danger < SAFE:
+            self.since.setdefault(job.file, self.now_ns())
+        else:
+            self._heal(job.file)
         heapq.heappush(self._heaps[job.danger], (job.due_ns, job.file))
+
+    def _heal(self, file: int) -> None:
+        if (since := self.since.pop(file, None)) is not None and self.alive[file - FILES_FROM]:
+            self.healed.append((self.now_ns() - since) / 1e9)
 
     def note(self, numbers: Collection[int]) -> None:
         """Note those of some files that have other than as many copies as are wanted."""
@@ -216,7 +245,7 @@ class Record:
         for number in numbers:
             copies, wanted = len(self.held_by(number)), copies_of(number)
             if self.alive[number] and copies != wanted:
-                danger = copies if copies < wanted else 8
+                danger = copies if copies < wanted else SAFE
                 self._set(Job(FILES_FROM + number, danger, size_of(number), now_ns))
         if self.noted:
             self.noted()
@@ -251,6 +280,7 @@ class Record:
         for job in done:
             if (now := self._jobs.get(job.file)) and now.due_ns == job.due_ns:
                 del self._jobs[job.file]
+                self._heal(job.file)
         for before, after in later:
             if (now := self._jobs.get(before.file)) and now.due_ns == before.due_ns:
                 self._set(after)
@@ -297,17 +327,15 @@ class Page:
 
     def known(self, loc: bytes) -> steps.Known | None:
         number = int(loc[-9:])
-        if number >= self._record.files or self.volume not in self._record.held_by(number):
+        if number >= self._record.files or not self._record.holds(number, self.volume):
             return None
         ver, size = self._record.version(number), size_of(number, self._record.generation[number])
         return steps.Known(loc, FILES_FROM + number, ver, Standing.GOOD, size, 1, listed=True, summed=True)
 
     def child(self, parent: int, name: bytes) -> steps.Holder | None:
-        if parent == ROOT_ID:
-            file = next((top for top, known in TOPS.items() if known == name), 0)
-            return self._folder(file, parent, name) if file else None
-        if parent in TOPS:
-            return self._folder(FOLDERS_FROM + int(name), parent, name)
+        if parent == ROOT_ID or parent in TOPS:
+            file = _folder_at(parent, name)
+            return self._folder(file, parent, name) if file in self._record.folders else None
         number = int(name)
         is_there = number < self._record.files and self._record.alive[number]
         return self.entry(FILES_FROM + number) if is_there else None
@@ -352,9 +380,16 @@ class Page:
             AssertionError: It is none that this world has a reason for.
         """
         match step:
+            case steps.MakeDirectory(parent, name, _):
+                self._record.folders.add(_folder_at(parent, name))
+                return
             case steps.Create(_, _, State.LIVE, found):
-                number = self._record.new()
-                assert number == int(found.loc[-9:])
+                number = int(found.loc[-9:])
+                if number < self._record.files:
+                    assert not self._record.alive[number]
+                    self._record.alive[number] = 1
+                else:
+                    assert number == self._record.new()
                 self._record.put(number, self.volume)
             case steps.Drop(file):
                 number = file - FILES_FROM
@@ -367,11 +402,28 @@ class Page:
         self.news.append(number)
 
 
+def _folder_at(parent: int, name: bytes) -> int:
+    """Give the directory that has or gets a name."""
+    if parent == ROOT_ID:
+        return next(top for top, known in TOPS.items() if known == name)
+    return FOLDERS_FROM + int(name)
+
+
+def joined(record: Record, volume: int) -> tuple[int, int]:
+    """Merge all that lies on a disk of which nothing is known; give the numbers of files and steps."""
+    disk, page, taken = record.disks[volume], Page(record, volume), 0
+    found = [_found(record, number) for number in sorted(disk.files)]
+    disk.files = array("I")
+    for step in merge.merge(page, found):
+        page.apply(step)
+        taken += 1
+    return len(found), taken
+
+
 def merged(record: Record, volume: int, found: Sequence[Found]) -> list[steps.Step]:
     """Merge a volume's whole list, with the real merging; give the steps that were taken."""
     page, taken = Page(record, volume), []
-    files = sorted({number for number in record.disks[volume].files if volume in record.held_by(number)})
-    for step in merge.merge(page, found, [loc_of(number) for number in files]):
+    for step in merge.merge(page, found, map(loc_of, record.held_on(volume))):
         page.apply(step)
         taken.append(step)
     record.note(page.news)
@@ -381,10 +433,14 @@ def merged(record: Record, volume: int, found: Sequence[Found]) -> list[steps.St
 def listed(record: Record, volume: int) -> Iterator[Found]:
     """Give what lies on a disk, as its node would tell."""
     disk = record.disks[volume]
-    for number in sorted({one for one in disk.files if volume in record.held_by(one)} - disk.lost):
-        generation = record.generation[number]
-        yield Found(loc_of(number), size_of(number, generation), 1, record.version(number))
+    for number in record.held_on(volume):
+        if number not in disk.lost:
+            yield _found(record, number)
     for number, ver in sorted(disk.tombs.items()):
         yield Found(loc_of(number), size_of(number, ver & (1 << GENERATIONS) - 1), 1, ver)
     for number in disk.fresh:
         yield Found(loc_of(number), size_of(number), 1)
+
+
+def _found(record: Record, number: int) -> Found:
+    return Found(loc_of(number), size_of(number, record.generation[number]), 1, record.version(number))

@@ -1,26 +1,30 @@
 """`make simulate`: a day of a site of 1,000 nodes and 10 million files, on simulated time.
 
 Repair, the planner, rules, placement and merging are the real ones; the record is in memory, and copying only
-takes time. Nodes die and are replaced, reboot, are away for hours and come back with files lost and others
-found; disks are emptied, files are uploaded, overwritten and deleted. At the end all must be as it is wanted.
+takes time. First all nodes join, and their lists are merged. Then nodes die and are replaced, reboot, are
+away for hours and come back with files lost and others found; disks are emptied, files are uploaded,
+overwritten and deleted. At the end all must be as it is wanted. The same seed gives the same digest of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import logging
 import random
 import resource
 import sys
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from argosy import config, errors
+from argosy.catalogue.keeping import Job
 from argosy.catalogue.model import Membership
 from argosy.cluster.copies import audit, progress, repair, survey
 from argosy.cluster.copies.copying import Batch, Outcome
@@ -35,6 +39,7 @@ from simulation.record import (
     Disk,
     Record,
     copies_of,
+    joined,
     listed,
     loc_of,
     merged,
@@ -59,6 +64,38 @@ class _Link:
 
 
 @dataclass
+class Stopwatch:
+    """How long the work itself took, in seconds of the processor: the one thing that no seed gives."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    things: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def over(self, what: str) -> Iterator[None]:
+        begin = time.process_time()
+        yield
+        self.seconds[what] += time.process_time() - begin
+
+    def rates(self) -> dict[str, int]:
+        return {what: round(count / self.seconds[what]) for what, count in self.things.items()}
+
+
+class _Timed(repair.Repair):
+    """Repair, while somebody looks at the watch."""
+
+    watch: Stopwatch
+
+    def _plan(self, survey: survey.Survey, due: Callable[[], list[Job]]) -> Any:
+        def taken() -> list[Job]:
+            jobs = due()
+            self.watch.things["jobs planned"] += len(jobs)
+            return jobs
+
+        with self.watch.over("jobs planned"):
+            return super()._plan(survey, taken)
+
+
+@dataclass
 class Tally:
     """What was counted."""
 
@@ -70,9 +107,17 @@ class Tally:
     dropped: int = 0
     needless: int = 0
     """Copies of files that had all they wanted when the copy arrived."""
+    joined_files: int = 0
+    """Merged when all nodes joined for the first time; and the steps that this took."""
+    joined_steps: int = 0
     merged_files: int = 0
+    """Merged when nodes came back."""
     breaches: list[str] = field(default_factory=list)
-    """What must never be."""
+    """What must never be; the first of it."""
+
+    def breached(self, what: str) -> None:
+        if len(self.breaches) < 10:
+            self.breaches.append(what)
 
 
 class _Accidents(logging.Handler):
@@ -83,7 +128,7 @@ class _Accidents(logging.Handler):
         self._tally = tally
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tally.breaches.append(self.format(record))
+        self._tally.breached(self.format(record))
 
 
 class Simulation:
@@ -107,15 +152,18 @@ class Simulation:
         self._total = int(max(3 * mean, GIB))
         for _ in range(nodes):
             self._new_disk()
+        self.watch = Stopwatch()
         self._spread_files()
+        self._join_all()
         rules = Rules({}, self.record.wishes)
         anything: Any = self
         catalogue: Any = self.record
-        self.repair = repair.Repair(
+        self.repair = _Timed(
             *(self.config, catalogue, self.roster, rules, anything),
             owed=lambda: None,
             doubted=self._doubted,
         )
+        self.repair.watch = self.watch
 
     # --- the copier, as repair sees it ----
 
@@ -211,7 +259,7 @@ class Simulation:
         """A copy that isn't there was to be copied: the node's list will say so."""
 
     def _breach(self, what: str) -> None:
-        self.tally.breaches.append(f"{self.loop.time():.1f} s: {what}")
+        self.tally.breached(f"{self.loop.time():.1f} s: {what}")
 
     # --- disks ----
 
@@ -250,13 +298,18 @@ class Simulation:
                 chosen = [disks[one], disks[other]]
             else:
                 chosen = [self.chance.choice(zones[zone]) for zone in self.chance.sample(names, 3)]
-            size = size_of(number)
-            for slot, disk in zip(self.record.slots, chosen, strict=False):
-                slot[number] = disk.number
+            for disk in chosen:
                 disk.files.append(number)
-                disk.used += size
-        for disk in disks:
+
+    def _join_all(self) -> None:
+        """Have all nodes tell what they have, one after the other, to a master that knows nothing."""
+        for disk in self.record.disks.values():
+            with self.watch.over("files merged"):
+                files, steps = joined(self.record, disk.number)
+            self.tally.joined_files += files
+            self.tally.joined_steps += steps
             self._live(disk).free = disk.total - disk.used
+        self.watch.things["files merged"] = self.tally.joined_files
 
     # --- what happens ----
 
@@ -290,7 +343,7 @@ class Simulation:
         disk = self.chance.choice(self._members())
         self._away(disk, away=True)
         await asyncio.sleep(self.chance.uniform(900, 7200))
-        held = [number for number in disk.files if disk.number in self.record.held_by(number)]
+        held = [number for number in disk.files if self.record.holds(number, disk.number)]
         if held:
             disk.lost |= {self.chance.choice(held) for _ in range(self.chance.randrange(20))}
         await self._comes_back(disk, brings=self.chance.randrange(20))
@@ -306,7 +359,9 @@ class Simulation:
             return
         disk.fresh = [self.record.files + more for more in range(brings)]
         found = sorted(listed(self.record, disk.number), key=lambda file: file.loc)
-        steps = merged(self.record, disk.number, found)
+        with self.watch.over("files merged again"):
+            steps = merged(self.record, disk.number, found)
+        self.watch.things["files merged again"] += len(found)
         self.tally.merged_files += len(found)
         if len(steps) > len(disk.lost) + brings:
             self._breach(f"merging {disk.number} took {len(steps)} steps")
@@ -322,7 +377,7 @@ class Simulation:
         self.roster.enlist([disk.number], Membership.DRAINING)
         self.repair.look()
         await asyncio.sleep(self.chance.uniform(6, 12) * HOUR)
-        left = [number for number in set(disk.files) if disk.number in self.record.held_by(number)]
+        left = [number for number in disk.files if self.record.holds(number, disk.number)]
         if not left:
             disk.membership = Membership.REMOVED
             self._away(disk, away=True)
@@ -448,6 +503,7 @@ class Simulation:
         if told != lost:
             wrong.append(f"{lost} files are lost, {told} are told to be")
         steady = [disk for disk in self.record.disks.values() if disk.number in truly]
+        healed = sorted(self.record.healed) or [0.0]
         received = [disk.received for disk in steady if disk.number <= len(truly) // 2]
         fill = [disk.used / disk.total for disk in steady]
         return {
@@ -456,14 +512,30 @@ class Simulation:
             "files": self.record.files,
             "lost": lost,
             "wrong": wrong,
+            "whole_again_seconds": {
+                "files": len(self.record.healed),
+                "median": round(healed[len(healed) // 2], 1),
+                "of_100_99": round(healed[len(healed) * 99 // 100], 1),
+                "most": round(healed[-1], 1),
+            },
             "quiet_after_seconds": round(quiet_after),
+            "digest": self._digest(),
             "fill": {"least": min(fill), "mean": sum(fill) / len(fill), "most": max(fill)},
             "received_most_to_mean": max(received) * len(received) / max(1, sum(received)),
         }
 
+    def _digest(self) -> str:
+        """Give a word for all that came of it: where every copy lies, and when they came there."""
+        record, found = self.record, hashlib.blake2b(digest_size=8)
+        for part in (record.slots, record.generation, record.alive, record.healed, repr(self.tally).encode()):
+            found.update(part)
+        return found.hexdigest()
 
-def simulate(*, nodes: int, files: int, seed: int, hours: float, haste: float = 1.0) -> dict[str, Any]:
-    """Run it once, and give what was counted and what was wrong.
+
+def simulate(
+    *, nodes: int, files: int, seed: int, hours: float, haste: float = 1.0
+) -> tuple[dict[str, Any], Stopwatch]:
+    """Run it once, and give what was counted and what was wrong; and how fast the code was.
 
     Args:
         nodes: At the beginning.
@@ -480,7 +552,7 @@ def simulate(*, nodes: int, files: int, seed: int, hours: float, haste: float = 
             simulation = Simulation(nodes=nodes, files=files, seed=seed, hours=hours, haste=haste, loop=loop)
             accidents = _Accidents(simulation.tally)
             log.addHandler(accidents)
-            return loop.run_until_complete(simulation.run())
+            return loop.run_until_complete(simulation.run()), simulation.watch
     finally:
         if accidents:
             log.removeHandler(accidents)
@@ -494,14 +566,16 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--nodes", type=int, default=1_000)
     parser.add_argument("--files", type=int, default=10_000_000)
     parser.add_argument("--hours", type=float, default=24.0, help="until nothing more happens")
-    parser.add_argument("--haste", type=float, default=0.1, help="1: as much happens as on a very bad day")
+    parser.add_argument("--haste", type=float, default=0.25, help="1: as much happens as on a very bad day")
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args(words)
     begin = time.monotonic()
-    found = simulate(
+    found, watch = simulate(
         nodes=wanted.nodes, files=wanted.files, seed=wanted.seed, hours=wanted.hours, haste=wanted.haste
     )
     found["real_seconds"] = round(time.monotonic() - begin)
+    found["processor_seconds"] = round(time.process_time())
+    found["each_processor_second"] = watch.rates()
     found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(found, indent=2))
     return 1 if found["wrong"] or found["breaches"] else 0
