@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ftplib
 import shutil
 import signal
 from collections.abc import Iterator
@@ -91,6 +92,28 @@ def test_a_dead_disk_is_replaced_step_by_step(site: Site) -> None:
     assert [one["store_id"] for one in site.node("n2")["volumes"]] == [prepared.stdout.split()[0]]
     assert not [one for one in site.argosy("matters")["matters"] if one["topic"] == f"lost:{old}"]
     assert tree(site) == before
+
+
+def test_a_file_whose_only_disk_was_replaced_is_refused_for_good_and_while_it_is_away_for_now(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path / "site", "--nodes", "1")
+    site.start()
+    try:
+        with login(site) as ftp:
+            put(ftp, "/f", b"content")
+            root = site.directory / "nodes/n1"
+            root.rename(tmp_path / "the dead disk")
+            site.kill("n1")
+            site.wait_for("n1 to be away", lambda: site.node("n1")["state"] == "away")
+            with pytest.raises(ftplib.error_temp, match=r"^450"):
+                ftp.retrbinary("RETR f", bytes)
+            assert words("node", "prepare", str(root)).returncode == 0
+            site.wait_for("n1 to be back", lambda: site.node("n1")["state"] == "ready", 90)
+            with pytest.raises(ftplib.error_perm, match=r"^550 No good copy is left: .*disk that is lost"):
+                ftp.retrbinary("RETR f", bytes)
+    finally:
+        site.stop()
 
 
 def test_what_only_a_lost_volume_has_goes_only_when_that_is_accepted(tmp_path: Path) -> None:

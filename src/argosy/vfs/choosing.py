@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from argosy import errors
 from argosy.accounts.ledger import limits
-from argosy.catalogue.model import Entry, Replica, Standing, State, TreePath, shown
+from argosy.catalogue.model import Entry, Membership, Replica, Standing, State, TreePath, shown
 from argosy.catalogue.people import Use
 from argosy.cluster.nodes.roster import Node
 from argosy.vfs.download import Download, Source
@@ -37,11 +39,19 @@ class Choosing:
         if node is not None:
             sources = [source for source in sources if source.node is node]
         if not sources:
-            raise errors.Unavailable(shown(path))
+            raise self._out_of_reach(path, replicas)
         roster.chosen(sources[0].live.number, freely=node is None)
         away = len(serving) < len(replicas)
         patience = self._vfs.config.link.answer_seconds
         return Download(roster, path, entry, sources, away=away, answer_seconds=patience)
+
+    def _out_of_reach(self, path: TreePath, replicas: Collection[int]) -> errors.Refused:
+        """Say why none of the copies can be read: 450 is for what may work later, 550 for what won't."""
+        volumes = self._catalogue.volumes()
+        lost = {one.number for one in volumes if one.membership is Membership.LOST}
+        if lost.issuperset(replicas):
+            return errors.Damaged(f"{shown(path)}: it lay on a disk that is lost")
+        return errors.Unavailable(shown(path))
 
     def _readable(self, path: TreePath, entry: Entry) -> dict[int, Replica]:
         """Give the good copies by volume; of a damaged file bad ones, where its section says so."""
