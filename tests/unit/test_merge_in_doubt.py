@@ -143,12 +143,19 @@ def test_an_old_disk_does_not_undo_an_overwrite() -> None:
     assert shelf.stale == {(1, b"f"): 5}
 
 
-def test_an_old_disk_with_the_only_copy_leaves_none_rather_than_an_old_one() -> None:
+@pytest.mark.parametrize("old", [b"f", b"called/so"], ids=["in its place", "elsewhere"])
+def test_an_old_disk_with_the_only_copy_gives_it_aside_rather_than_as_the_newer_one(old: bytes) -> None:
     shelf = Shelf()
     whole(shelf, 1, [told(b"f", 9)], Doubt.NONE)
-    whole(shelf, 1, [told(b"f", 5)], Doubt.BEHIND)
-    assert paths(shelf) == {b"f": ("live", 9)}
-    assert not shelf.lying
+    (file,) = {one for one, _ in shelf.lying}
+    for _ in range(2):
+        whole(shelf, 1, [told(old, 5, file)], Doubt.BEHIND)
+        ((aside, kept), (path, newer)) = sorted(paths(shelf).items(), key=lambda one: one[1])
+        assert (path, newer) == (b"f", ("live", 9)), "without a copy"
+        assert (b".conflict-" in aside, kept) == (True, ("conflict", 5))
+        assert not shelf.stale
+    whole(shelf, 2, [told(b"f", 9, file)], Doubt.BEHIND)
+    assert {volume for one, volume in shelf.lying if one == file} == {2}, "it is back"
 
 
 def test_an_old_disk_has_copies_of_what_has_not_changed_wherever_they_lie_on_it() -> None:

@@ -200,6 +200,10 @@ class _Merging:
         holder = tree.file(found.file) if found.file else None
         if holder is not None and holder.kind is Kind.FILE and holder.ver:
             if found.ver < holder.ver:
+                if self._is_all_that_is_left(holder):
+                    directory, _, name = _path(found).rpartition(b"/")
+                    yield from self._keep_aside(self._nearest(directory), name, found)
+                    return True
                 yield Stale(found)
             else:
                 yield Bury(holder.id)
@@ -210,6 +214,14 @@ class _Merging:
             yield Stale(found)
             return True
         return False
+
+    def _is_all_that_is_left(self, holder: Holder) -> bool:
+        """Whether an old version is all that there is of a file, for nobody has a copy of the newer one."""
+        if holder.state not in (State.LIVE, State.CONFLICT) or holder.ver in self._versions:
+            return False  # what was deleted may go
+        copies = dict(self._tree.copies(holder.id))
+        here = copies.pop(self._tree.volume, None)
+        return not copies and (here is None or not self._shown(here.loc, holder.ver))
 
     def _call(self, file: int, found: Found) -> Iterator[Step]:
         """Give a file the name that the node was told of, if that is a later one than ours."""
