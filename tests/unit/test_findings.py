@@ -166,3 +166,15 @@ async def test_no_copy_shall_come_to_a_bad_ones_place_before_that_is_moved_aside
     assert stock.owed == set()
     await copy(catalogue, 1)
     assert standings(catalogue, file) == {1: Standing.GOOD, 2: Standing.GOOD}
+
+
+async def test_nothing_is_owed_any_more_for_what_was_found_on_a_volume_that_is_struck(
+    catalogue: Catalogue,
+) -> None:
+    await put(catalogue, 2)
+    await catalogue.judge([seen(2, "wrong")], "verify")
+    assert [one.became for one in catalogue.findings(60, 9)] == [Became.OWED]
+    await catalogue.departed([2])
+    await catalogue.strike(2, accept_losses=False)
+    assert not owed(catalogue)
+    assert [(one.volume, one.became) for one in catalogue.findings(60, 9)] == [(2, Became.GONE)]

@@ -57,7 +57,7 @@ async def test_a_bad_copy_is_not_copied_from_again_and_counts_for_none(site: Sit
     site.copying.failing[1] = errors.Damaged()
     await site.catalogue.change_wish((b"a",), lambda _: Wish(copies=3, repair_delay_seconds=0.0))
     await site.rest()
-    for _ in range(50):  # what couldn't be copied is put off for a moment
+    for _ in range(50):  # until the disk's list has told that the bad copy went, none is made in its place
         await asyncio.sleep(0.1)
         await site.rest(1)
     assert len(site.holders((b"a", b"x"))) == 3

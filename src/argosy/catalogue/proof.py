@@ -51,7 +51,7 @@ class Became(StrEnum):
     PURGED = "purged"
     """It was in the quarantine for long enough."""
     GONE = "gone"
-    """It wasn't there any more when it should be moved."""
+    """It wasn't there any more when it should be moved; or its volume was struck."""
     HEALED = "healed"
     """Read again it was as it should be."""
     OVERTAKEN = "overtaken"

@@ -216,6 +216,13 @@ def moved(
     jobs.note(db, files, wants, now_ns + _NEWS_NS)
 
 
+def struck(db: sqlite3.Connection, volume: int, now_ns: int) -> None:
+    """Note that what was found on a volume is out of reach with it: nobody will move it, or empty it out."""
+    db.execute(
+        "UPDATE finding SET became = ?, became_ns = ? WHERE volume = ? AND became < 3", (GONE, now_ns, volume)
+    )
+
+
 def _become(db: sqlite3.Connection, numbers: Sequence[int], became: int, now_ns: int) -> None:
     db.executemany(
         "UPDATE finding SET became = ?, became_ns = ? WHERE id = ?",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from argosy.catalogue import model
 from argosy.catalogue.keeping import Wants
 from argosy.catalogue.model import Losses, Membership
-from argosy.catalogue.store import members, merging, tree, uploads
+from argosy.catalogue.store import findings, members, merging, tree, uploads
 
 
 def losses(db: sqlite3.Connection, volumes: Sequence[int], limit: int) -> Losses:
@@ -65,6 +65,7 @@ def finish(db: sqlite3.Connection, volume: int, now_ns: int) -> None:
         return
     uploads.reconcile(db, volume, (), (), now_ns)
     db.execute("DELETE FROM tomb WHERE volume = ?", (volume,))
+    findings.struck(db, volume, now_ns)
     db.execute("UPDATE volume SET acked = 0 WHERE number = ?", (volume,))
 
 
