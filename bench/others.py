@@ -64,9 +64,11 @@ def vsftpd_command(place: Place, **login: object) -> list[str]:
     """Write vsftpd's settings, and give what runs it.
 
     Raises:
-        Missing: It isn't installed.
+        Missing: It isn't installed, or we aren't root: to others it locks nobody in its directory.
     """
     command = [program("vsftpd"), str(place.directory / "vsftpd.conf")]
+    if os.geteuid() != 0:
+        raise Missing("vsftpd needs root")
     (place.directory / "empty").mkdir()
     settings = {
         "listen": "YES",

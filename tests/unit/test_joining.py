@@ -132,6 +132,23 @@ async def test_an_order_that_the_link_lost_is_told_again_to_a_node_that_knows_th
         known.finish(link.Done(known.ticket, 0, "", ""))
 
 
+async def test_a_node_that_speaks_of_a_volume_that_did_not_come_with_it_is_told_so(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = FarNode(house, "n1", volumes=("a" * 32,))
+    async with node.joined():
+        assert node.peer is not None
+        strange = "b" * 32
+        for message in (
+            link.Held(strange, 5, 6),
+            link.Doubted(strange, []),
+            link.Changes(strange, 1, False, b"", None, []),
+        ):
+            with pytest.raises(errors.NotFound, match=strange):
+                await node.peer.ask(message)
+    assert "accident" not in caplog.text
+
+
 async def test_a_second_node_of_a_name_that_is_taken_is_refused(house: House) -> None:
     async with FarNode(house, "n1", boot="1").joined():
         with pytest.raises(errors.Exists, match="take another name"):

@@ -221,7 +221,7 @@ class Guest:
         return None
 
     def _hold(self, node: Node, held: link.Held) -> None:
-        volume = node.volumes[held.store_id]
+        volume = _volume(node, held.store_id)
         if volume.held_losses != held.losses:
             log.error(
                 "%s: a scan misses %d of %d files of volume %s; look why, then "
@@ -420,7 +420,7 @@ class Guest:
         Raises:
             Busy: What lies on the volume isn't known yet.
         """
-        live = node.volumes[told.store_id]
+        live = _volume(node, told.store_id)
         if live.standing is Standing.MERGING:
             raise errors.Busy(told.store_id)
         seen = [
@@ -434,7 +434,7 @@ class Guest:
         return link.Judged([str(verdict) for verdict in await self._server.judge(seen, "scrub")])
 
     async def _merge(self, node: Node, batch: link.Changes) -> link.Body:
-        live = node.volumes[batch.store_id]
+        live = _volume(node, batch.store_id)
         report = await self._catalogue.merge(
             live.number,
             [
@@ -479,6 +479,18 @@ class Guest:
                 )
                 live.stale = 0
             log.info("%s: volume %s is merged", node.name, live.store_id)
+
+
+def _volume(node: Node, store_id: str) -> LiveVolume:
+    """Give a volume that a node speaks of.
+
+    Raises:
+        NotFound: It didn't come with it.
+    """
+    try:
+        return node.volumes[store_id]
+    except KeyError:
+        raise errors.NotFound(f"volume {store_id} on {node.name}") from None
 
 
 def _parts(state: link.VolumeState) -> list[tuple[int, int, bool]]:
