@@ -25,15 +25,16 @@ async def bury(catalogue: Catalogue, node: Node, live: LiveVolume) -> None:
     while tombs := catalogue.tombs(live.number, AT_ONCE):
         answer = await node.ask(link.Discard(live.store_id, [as_doomed(tomb) for tomb in tombs]))
         left = {one.place: one for one in answer.left} if isinstance(answer, link.Discarded) else {}
-        absent, refused = [], []
-        for place, one in left.items():
-            tomb = tombs[place]
-            if tomb.finding and one.refusal == errors.NotFound.__name__:
+        done, absent, refused = [], [], []
+        for place, tomb in enumerate(tombs):
+            one = left.get(place)
+            if one is None:
+                done.append(tomb)
+            elif tomb.finding and one.refusal == errors.NotFound.__name__:
                 absent.append(tomb)
             else:
                 refused.append(tomb)
                 log.warning("%s can't delete %r, it is owed still: %s", node.name, tomb.loc, one.subject)
-        done = [tomb for place, tomb in enumerate(tombs) if place not in left]
         await catalogue.buried(live.number, done, absent=absent)
         if refused:
             await catalogue.put_off(refused)
