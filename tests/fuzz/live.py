@@ -388,8 +388,7 @@ class Before:
             talk.store("/afterwards", content)
             assert talk.retrieve("/afterwards") == content
             assert talk.ask("DELE /afterwards").code == 250
-        for path in sorted((self._site.directory / "log").glob("*.log*")):
-            _check_log(path)
+        check_logs(self._site)
 
     def _is_at_rest(self) -> bool:
         status = self._site.status()
@@ -397,6 +396,16 @@ class Before:
         assert held["sessions"] == held["transfers"] == 0, held
         assert held["tasks"] <= self._tasks + 4, (held, self._tasks)
         return True
+
+
+def check_logs(site: Site) -> None:
+    """Look whether a master or a node had an accident.
+
+    Raises:
+        AssertionError: One had.
+    """
+    for path in sorted((site.directory / "log").glob("*.log*")):
+        _check_log(path)
 
 
 def _check_log(path: Path) -> None:

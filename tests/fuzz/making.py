@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -110,34 +110,50 @@ def _without_ends(data: bytes) -> bytes:
 
 # --- the link
 
-_BODIES: tuple[type[link.Message], ...] = typing.get_args(link.Body)
+BODIES: tuple[type[link.Message], ...] = typing.get_args(link.Body)
+"""All messages that are a frame's body; the others are parts of them."""
+
+Likely = Mapping[str, Sequence[typing.Any]]
+"""What a field of that name is one of, so that a message gets past the first look at it."""
+
+_RANDOM: Likely = {}
 
 
 def frame(chance: random.Random) -> link.Frame:
     """Make a frame of the right form with a random message in it."""
     number = chance.choice((0, 1, 2, 3, chance.randrange(1 << 32)))
-    return link.Frame(number, chance.random() < 0.3, _message(chance, chance.choice(_BODIES)))
+    return link.Frame(number, chance.random() < 0.3, message(chance, chance.choice(BODIES)))
 
 
-def _message(chance: random.Random, kind: type[msgspec.Struct]) -> typing.Any:
+def message(chance: random.Random, kind: type[msgspec.Struct], likely: Likely = _RANDOM) -> typing.Any:
+    """Make a message of the right form, with likely values where there are some, and any else."""
     hints = typing.get_type_hints(kind)
-    return kind(*(_value(chance, hints[name]) for name in kind.__struct_fields__))
+    return kind(*(_field(chance, name, hints[name], likely) for name in kind.__struct_fields__))
 
 
-def _value(chance: random.Random, hint: typing.Any) -> typing.Any:
+def _field(chance: random.Random, name: str, hint: typing.Any, likely: Likely) -> typing.Any:
+    if name in likely:
+        return chance.choice(likely[name])
+    return _value(chance, hint, likely)
+
+
+def _value(chance: random.Random, hint: typing.Any, likely: Likely) -> typing.Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        return _value(chance, chance.choice(inner))
+        return _value(chance, chance.choice(inner), likely)
     if origin is tuple and inner[-1] is not Ellipsis:
-        return tuple(_value(chance, one) for one in inner)
+        return tuple(_value(chance, one, likely) for one in inner)
     if origin in (list, tuple):
-        return [_value(chance, inner[0]) for _ in range(chance.randrange(4))]
+        return [_value(chance, inner[0], likely) for _ in range(chance.randrange(4))]
     if origin is typing.Literal:
         return chance.choice(inner)
     if origin is dict:
-        return {_value(chance, inner[0]): _value(chance, inner[1]) for _ in range(chance.randrange(3))}
+        return {
+            _value(chance, inner[0], likely): _value(chance, inner[1], likely)
+            for _ in range(chance.randrange(3))
+        }
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return _message(chance, hint)
+        return message(chance, hint, likely)
     made: dict[typing.Any, typing.Any] = {
         int: lambda: chance.choice(
             (0, 1, -1, 7, 1 << 31, (1 << 63) - 1, -(1 << 63), chance.randrange(1 << 40))

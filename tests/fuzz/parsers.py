@@ -7,7 +7,8 @@ import ftplib
 import inspect
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 
 from argosy import errors
@@ -28,6 +29,7 @@ from argosy.wire.ftp import (
     site,
     times,
 )
+from argosy.wire.link import pieces
 from fuzz import making, nfs
 
 _NOW = 1_795_321_522_000_000_000
@@ -146,6 +148,51 @@ def link_frames(chance: random.Random) -> int:
         for piece in making.cut(chance, making.damaged(chance, data)):
             assert all(isinstance(frame, link.Frame) for frame in reader.feed(piece))
     return len(frames) + len(pieces)
+
+
+def pieces_between_nodes(chance: random.Random) -> int:
+    """Of each file come as many bytes as it has, or its end says how many, or the connection ends."""
+    files = [(number, chance.choice((-1, 0, 1, 5000, 3 << 20))) for number in range(chance.randrange(5))]
+    heads = [head for ver, size in files for head in _sent(chance, ver, size)] + [pieces.END]
+    if chance.random() < 0.5:
+        place = chance.randrange(len(heads))
+        ver, length, mark = heads[place]
+        wrong = pieces.Piece(chance.choice((ver, 0, 1, 7)), length + chance.choice((-1, 0, 1, 1 << 20)), mark)
+        heads[place : place + chance.randrange(2)] = [wrong._replace(length=max(0, wrong.length))]
+    coming, came = pieces.Coming(files), Counter[int]()
+    with contextlib.suppress(link.LinkError):
+        for head in heads:
+            buffer = bytearray(pieces.HEAD_BYTES)
+            pieces.pack_into(buffer, 0, head)
+            if chance.random() < 0.02:
+                buffer[chance.randrange(len(buffer))] ^= 1 << chance.randrange(8)
+            taken = coming.take(buffer)
+            assert taken.length <= pieces.PIECE_LIMIT, taken
+            size = dict(files).get(taken.ver, -1)
+            if taken.mark in (pieces.Mark.MORE, pieces.Mark.LAST):
+                came[taken.ver] += taken.length
+                assert size < 0 or came[taken.ver] <= size, taken
+            if taken.mark is pieces.Mark.LAST:
+                assert came[taken.ver] == size, taken
+            if taken.mark is pieces.Mark.END:
+                break
+    return len(heads)
+
+
+def _sent(chance: random.Random, ver: int, size: int) -> Iterator[pieces.Piece]:
+    """Cut a file into pieces; now and then it is refused in its middle."""
+    left = size if size >= 0 else chance.randrange(1 << 21)
+    while left > 0 and (size < 0 or left > pieces.PIECE_LIMIT or chance.random() < 0.5):
+        if chance.random() < 0.1:
+            yield pieces.Piece(ver, chance.randrange(50), pieces.Mark.REFUSED)
+            return
+        length = min(left, chance.randrange(1, pieces.PIECE_LIMIT + 1))
+        yield pieces.Piece(ver, length, pieces.Mark.MORE)
+        left -= length
+    if size < 0:
+        yield pieces.Piece(ver, pieces.WHOLE_BYTES, pieces.Mark.WHOLE)
+    else:
+        yield pieces.Piece(ver, left, pieces.Mark.LAST)
 
 
 def listings(chance: random.Random) -> int:
@@ -291,6 +338,7 @@ TARGETS: Mapping[str, Callable[[random.Random], int]] = {
     "lines and cuts": cut_lines,
     "conversations": conversations,
     "link frames": link_frames,
+    "pieces between nodes": pieces_between_nodes,
     "listings": listings,
     "answers of sites": site_answers,
     "listings of sites": site_listings,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
-from fuzz import live, parsers
+from fuzz import asking, live, parsers
 from gateways import Gateway
 from running import PASSWORD, Site
 
@@ -23,7 +23,10 @@ COUNT = 1_000_000
 TALKS = 8
 """Sessions at once."""
 CALLS = 20
-"""One call of NFS to a gateway for so many lines to a site: it may have to ask the site, and write to it."""
+"""One call of NFS to a gateway for so many lines to a site: it may have to ask the site, and write to it.
+The same for an administrator's questions."""
+NODES = 20_000
+"""A node that joins and talks nonsense for so many lines."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -89,6 +92,12 @@ def _site(count: int, seconds: float, seed: int) -> bool:
         rude = live.be_rude(site, random.Random(seed), seconds)
         print("site, rudely: " + ", ".join(f"{name} {number}" for name, number in rude.items()), flush=True)
         before.check()
+        asked = asking.questions(site, random.Random(seed), count // CALLS)
+        answers = ", ".join(f"{answer}: {number:,}" for answer, number in asked.most_common())
+        print(f"site, asked by an administrator: {answers}", flush=True)
+        joined = asking.as_a_node(site, random.Random(seed), count // NODES)
+        answers = ", ".join(f"{answer}: {number:,}" for answer, number in joined.most_common())
+        print(f"site, told by a node: {answers}", flush=True)
     except (AssertionError, OSError) as error:
         print(f"FAILED: {type(error).__name__}: {error}\nthe site is in {directory}", flush=True)
         return False

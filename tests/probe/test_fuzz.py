@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import live
+from fuzz import asking, live
 from gateways import Gateway
 from running import PASSWORD, Site
 
@@ -33,6 +33,20 @@ def test_after_rudeness_at_every_port_the_site_serves_and_holds_nothing(site: Si
     done = live.be_rude(site, random.Random(6), 10.0)
     assert done.keys() == live.RUDENESSES.keys()
     before.check()
+
+
+def test_a_node_that_says_what_makes_no_sense_leaves_the_others_alone(site: Site) -> None:
+    assert asking.as_a_node(site, random.Random(8), 8).keys() >= {"Ok", "NotFound", "Unsupported"}
+
+
+def test_every_question_of_an_administrator_has_one_answer(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site", "--nodes", "2", settings=live.SETTINGS)
+    site.start()
+    try:
+        told = asking.questions(site, random.Random(9), 800)
+    finally:
+        site.stop()
+    assert told.keys() >= {"Report", "BadArgument", "NotFound", "Unsupported"}
 
 
 def test_every_call_to_a_gateway_has_one_answer_however_it_is_cut(site: Site, tmp_path: Path) -> None:
