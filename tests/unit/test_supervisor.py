@@ -66,7 +66,7 @@ async def test_a_process_that_is_killed_comes_back_and_it_is_said(keeper: Superv
     os.kill(first, signal.SIGKILL)
     await until(lambda: work.pid.exists() and work.pid.read_text().strip() not in ("", str(first)))
     assert len(said) == 1
-    assert "harbour was killed by signal 9" in said[0]
+    assert said[0].startswith("harbour was killed by signal 9; starting it again in")
     assert str(work.log) in said[0]
 
 
@@ -177,6 +177,17 @@ async def test_a_log_that_has_grown_long_is_put_aside(
     keeper.start(work)
     await until(lambda: work.log.exists() and work.log.read_text() == "up\n")
     assert (tmp_path / "harbour.log.1").read_text() == "long ago there was an FTP server\n"
+
+
+async def test_what_it_said_in_an_earlier_life_or_all_the_time_is_not_told_as_the_cause(
+    keeper: Supervisor, tmp_path: Path
+) -> None:
+    routine = "2026-11-23T07:28:47.584Z harbour info joining: n1 joined"
+    work = job(tmp_path, f"import sys; print({routine!r}, flush=True); sys.exit(3)")
+    work.log.write_text("argosy: the disk was on fire\n")
+    keeper.start(work)
+    await until(lambda: said)
+    assert said[0].startswith("harbour ended with status 3: it didn't say why; starting it again in")
 
 
 def test_last_words_are_found_in_a_long_log(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import re
 import select
 import signal
 import sys
@@ -28,6 +29,9 @@ SETTLED_SECONDS = 60.0
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes after which a log is put aside as NAME.log.1 when its process starts."""
+
+_ROUTINE = re.compile(r"\S+Z \S+ (debug|info) ")
+"""A line of the log, and no cause of anything."""
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2)."""
@@ -80,10 +84,10 @@ class Supervisor:
         """Make sure that a process that has just been started didn't die at once.
 
         Raises:
-            Failed: It did; the sentence holds its last words.
+            Failed: It did; the sentence says how, and holds its last words.
         """
         if job.name in self._deaths:
-            raise DidNotStart(f"{job.name} {self._deaths[job.name]}: {last_words(job.log)}")
+            raise DidNotStart(f"{job.name} {self._deaths[job.name]}")
 
     def died(self, name: str) -> bool:
         """Whether a process has died since we started it, once at least."""
@@ -103,8 +107,7 @@ class Supervisor:
             end = await self._live(job)
             self._deaths[job.name] = end
             pause = next_pause(pause, time.monotonic() - began)
-            why = last_words(job.log)
-            self._say(f"{job.name} {end}, starting it again in {pause:g} s: {why} ({job.log})")
+            self._say(f"{job.name} {end}; starting it again in {pause:g} s ({job.log})")
             await asyncio.sleep(pause)
 
     async def _live(self, job: Job) -> str:
@@ -113,6 +116,7 @@ class Supervisor:
         put_aside(job.log)
         try:
             with job.log.open("ab") as log:
+                begin = log.tell()
                 process = await asyncio.create_subprocess_exec(
                     *job.command,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -128,7 +132,9 @@ class Supervisor:
         finally:
             await _end(process)
             job.pid.unlink(missing_ok=True)
-        return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        if status < 0:  # then nothing that it said is why
+            return f"was killed by signal {-status}"
+        return f"ended with status {status}: {last_words(job.log, since=begin)}"
 
 
 class DidNotStart(Failed):
@@ -187,15 +193,21 @@ def _stop_held(process: int, pid: int, mark: str, seconds: float) -> None:
         select.select([process], [], [], seconds)  # readable once it has ended
 
 
-def last_words(log: Path) -> str:
-    """Give the last line of a log that says something."""
+def last_words(log: Path, *, since: int = 0) -> str:
+    """Give the last line of a log that says something, and isn't routine.
+
+    Args:
+        log: Which.
+        since: Where it begins, in bytes: what is before is another life's.
+    """
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
+            file.seek(max(since, log.stat().st_size - 4096))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return "no log"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    telling = (line.strip() for line in reversed(lines) if line.strip() and not _ROUTINE.match(line))
+    return next(telling, "it didn't say why")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
