@@ -196,7 +196,7 @@ class Site:
             node = subprocess.Popen(
                 [
                     *(*prefix, *ARGOSY, "node", "join", token["link"], "--token", token["token"]),
-                    *("--name", name, "--root", str(home / "files"), "--dir", str(home / "site")),
+                    *("--name", name, "--root", str(home / "files"), "--create", "--dir", str(home / "site")),
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -38,24 +38,25 @@ class AlreadyRuns(Busy):
     """A gateway runs here already."""
 
 
-def run(config: Gateway, opened: Callable[[str], None]) -> None:
+def run(config: Gateway, opened: Callable[[str], None], read: str = "") -> None:
     """Run a gateway until TERM or INT.
 
     Args:
         config: Its file; `state.directory` is filled in.
         opened: Told where it listens, as `host:port`.
+        read: The file's name and state, for who asks which one counts.
 
     Raises:
         AlreadyRuns: Another gateway has its state directory.
         ConfigError: A directory can't be used.
     """
     with _alone(Path(config.state.directory)):
-        uvloop.run(_serve_until_told(config, opened))
+        uvloop.run(_serve_until_told(config, opened, read))
 
 
-async def _serve_until_told(config: Gateway, opened: Callable[[str], None]) -> None:
+async def _serve_until_told(config: Gateway, opened: Callable[[str], None], read: str) -> None:
     loop = asyncio.get_running_loop()
-    service = asyncio.ensure_future(serve(config, opened))
+    service = asyncio.ensure_future(serve(config, opened, read))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.cancel)
     try:
@@ -64,7 +65,7 @@ async def _serve_until_told(config: Gateway, opened: Callable[[str], None]) -> N
         log.info("stopped")
 
 
-async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
+async def serve(config: Gateway, opened: Callable[[str], None], read: str = "") -> None:
     """Open the record and both doors, and serve until cancelled."""
     state = Path(config.state.directory)
     journals = state / "journal"
@@ -106,6 +107,7 @@ async def serve(config: Gateway, opened: Callable[[str], None]) -> None:
             "version": __version__,
             "uptime_seconds": round(time.monotonic() - begin, 1),
             "nfs": address,
+            "config": read,
             "tasks": len(asyncio.all_tasks()),
             **blocks.report()._asdict(),
             "journal_bytes": space.used,

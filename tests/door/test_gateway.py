@@ -426,9 +426,13 @@ def test_mount_starts_a_gateway_and_finds_it_again(peer: Server, folder: Path, t
     there = f"{url(peer)}/area/{folder.name}"
     try:
         first = say("mount", there, str(tmp_path), "--print")
-        assert first.returncode == 0, first.stderr
+        assert (first.returncode, first.stderr) == (0, "")
         second = say("mount", there, str(tmp_path), "--print")
-        ports = {json.loads(done.stdout)["nfs"] for done in (first, second)}
+        (tmp_path / "mine.toml").write_text("")
+        third = say("mount", there, str(tmp_path), "--print", "--config", str(tmp_path / "mine.toml"))
+        assert "a gateway runs already, which has read no config" in third.stderr
+        assert "mine.toml counts when it is started anew" in third.stderr
+        ports = {json.loads(done.stdout)["nfs"] for done in (first, second, third)}
         assert len(ports) == 1
         sites = json.loads(say("sites").stdout)
         assert [mount["site"] for mount in sites["mounts"]] == [there]

@@ -251,6 +251,16 @@ def test_joining_under_a_name_that_is_there_says_how_to_start_it(
     assert f"argosy node --config {site.node_config('attic')}" in capsys.readouterr().err
 
 
+def test_a_mistyped_root_is_refused_and_not_made(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    root = site.directory / "rooot"
+    words = ["node", "join", "127.0.0.1:1", "--token", "x", "--name", "attic", "--root", str(root)]
+    assert say(*words, "--dir", str(site.directory)) == 1
+    assert f"Not a directory: {root}; is its disk mounted? --create makes it" in capsys.readouterr().err
+    assert not root.exists()
+    assert say(*words, "--create", "--dir", str(site.directory)) == 1  # the token is nonsense
+    assert root.is_dir()
+
+
 def test_a_node_cannot_take_the_masters_name(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     root = str(site.directory / "root")
     words = ["node", "join", "127.0.0.1:1", "--token", "x", "--name", "master", "--root", root]

@@ -105,6 +105,8 @@ def test_a_rule_is_changed_field_by_field_and_follows_a_rename(
             "but copies 2 (rule on /a); say --copies 3, too",
         ),
         (("set", "/a", "--acknowledged", "2"), "acknowledged 2, but copies 0 (default); say --copies 2, too"),
+        (("set", "/a", "--archive-after", "30"), "nobody says where to: --archive-to LABEL"),
+        (("set", "/a", "--archive-to", "cold"), "nobody says after how long: --archive-after DAYS"),
         (("set", "/none", "--copies", "2"), "No such file or directory"),
         (("unset", "/a"), "no rule is set on /a"),
         (("unset", "/a", "copys"), "no field copys"),
@@ -115,8 +117,20 @@ def test_what_makes_no_sense_is_refused_in_a_line(
 ) -> None:
     error = say(site, capsys, "rule", *words, code=1)
     assert about in error
+    assert "Argument not understood" not in error  # a sentence needs no other before it
     assert error.count("\n") == 1
     assert "rule /a" not in listed(site, capsys)
+
+
+def test_when_files_are_archived_and_where_may_be_said_by_two_rules(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(site, capsys, "rule", "set", "/", "--archive-after", "90", "--archive-to", "cold")
+    assert say(site, capsys, "rule", "set", "/a", "--archive-after", "30") == "/a: archive_after_days=30\n"
+    assert "nobody says" in say(site, capsys, "rule", "unset", "/", "archive_to", code=1)
+    say(site, capsys, "rule", "unset", "/", "archive_to", "archive_after_days")
+    say(site, capsys, "rule", "set", "/a", "--archive-to", "attic")
+    assert listed(site, capsys)["rule /a"] == {"archive_after_days": 30.0, "archive_to": ["attic"]}
 
 
 def test_words_that_mean_nothing_are_misused(site: Site) -> None:

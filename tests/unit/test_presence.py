@@ -184,7 +184,7 @@ async def test_when_a_transfer_ends_the_others_have_its_share_at_once() -> None:
         assert long.transfer.pace == 1_000
 
 
-def test_who_is_here_is_told_as_a_table() -> None:
+async def test_who_is_here_is_told_as_a_table() -> None:
     visitors = Visitors()
     ann = arrive(visitors, Account(name="ann\x1b[2J"))
     arrive(visitors, address="2001:db8::1")
@@ -194,6 +194,9 @@ def test_who_is_here_is_told_as_a_table() -> None:
     assert first.split()[:3] == ["1", "ann\\x1b[2J", "192.0.2.1"]
     assert first.endswith("RETR f")
     assert second.split()[1:3] == ["-", "2001:db8::1"]
+    with visitors.moving(ann, Direction.DOWN) as movement:
+        movement.paced(lambda _: None)(Transfer(FarNode("attic")))
+        assert report.table([report.describe(ann)]).splitlines()[1].split()[-3:] == ["attic", "RETR", "f"]
     ann.rests()
     assert report.describe(ann)["doing"] == ""
 

@@ -70,11 +70,12 @@ def test_a_job_without_bytes_counts_its_files() -> None:
     assert progress.line(empty, pace).startswith("[##################......]  75 %, 3 of 4 files")
 
 
-def test_a_terminal_has_one_line_and_a_file_one_now_and_then() -> None:
-    for to, shown in ((Terminal(), "\rone\x1b[K\rtwo\x1b[K\n"), (io.StringIO(), "one\n")):
+def test_a_terminal_has_one_line_and_a_file_one_now_and_then_and_the_last() -> None:
+    for to, shown in ((Terminal(), "\rone\x1b[K\rtwo\x1b[K\rthree\x1b[K\n"), (io.StringIO(), "one\nthree\n")):
         screen = progress.Screen(to)
         screen.show("one")
         screen.show("two")
+        screen.show("three")
         screen.end()
         assert to.getvalue() == shown
 

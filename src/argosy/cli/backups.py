@@ -23,7 +23,7 @@ from argosy.cli import grammar, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import master_config
 from argosy.cli.site import Site
-from argosy.errors import BadArgument, Busy, ConfigError, Exists, Refused
+from argosy.errors import BadArgument, ConfigError, Exists, Refused
 from argosy.wire import link
 
 FORM = 1
@@ -278,7 +278,7 @@ def _check_stopped(master: config.Master) -> None:
         asyncio.run(ask(master, link.AskStatus()))
     except Refused:
         return
-    raise Busy(f"a master runs in {master.paths.run}; stop it first")
+    raise BadArgument(f"a master runs in {master.paths.run}; stop it first")
 
 
 def _beside(database: Path) -> list[Path]:

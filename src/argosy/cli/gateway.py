@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -49,7 +50,8 @@ def run_gateway(arguments: argparse.Namespace) -> NoReturn:
     settings = settings_of(arguments)
     host, port = config.split_address("nfs.listen", settings.nfs.listen)
     ports.check_free(host, port, "--listen, or nfs.listen")
-    import_module("argosy.gateway").run(settings, _welcome)  # only here: the other words don't need it
+    read = state_of(arguments.config) if arguments.config else ""
+    import_module("argosy.gateway").run(settings, _welcome, read)  # only here: the other words don't need it
     logging.shutdown()
     # All is closed in order. What isn't is threads that still wait for a site, and would be waited for.
     os._exit(0)
@@ -72,6 +74,13 @@ def settings_of(arguments: argparse.Namespace) -> config.Gateway:
     return msgspec.structs.replace(
         settings, state=msgspec.structs.replace(settings.state, directory=directory)
     )
+
+
+def state_of(file: str) -> str:
+    """Name a config file, and when it was written."""
+    path = Path(file).resolve()
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(" ", "milliseconds")
+    return f"{path} as of {written}"
 
 
 def default_state() -> Path:

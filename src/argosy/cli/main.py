@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import argosy
 from argosy.cli import grammar
-from argosy.errors import Refused
+from argosy.errors import BadArgument, Refused
 
 MODULES = {
     "up": ("up",),
@@ -37,6 +37,10 @@ MODULES = {
 """The words, by the module of this package that has them, in the order in which `--help` shows them."""
 
 
+SENTENCES = (BadArgument,)
+"""Refusals whose subject says all there is to say to a person."""
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the words say and give the exit code.
 
@@ -49,7 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
         code = word(arguments)
         sys.stdout.flush()
     except Refused as refused:
-        return _complain(str(refused))
+        return _complain(str(refused.subject if type(refused) in SENTENCES and refused.subject else refused))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing to say
         return 1

@@ -12,7 +12,7 @@ from argosy import config, telemetry
 from argosy.cli import grammar
 from argosy.cli.site import Site, node_text, with_key
 from argosy.cli.supervisor import tie_to_parent
-from argosy.errors import ConfigError, Exists, NotFound
+from argosy.errors import ConfigError, Exists, NotADirectory, NotFound
 from argosy.net import pki
 from argosy.node.disk.roots import has_store_id, prepare
 from argosy.node.link.enrol import enrol
@@ -43,6 +43,7 @@ def declare(to: grammar.Add) -> None:
         metavar="DIR",
         help="directory to serve, a volume each",
     )
+    joining.add_argument("--create", action="store_true", help="make the directories that aren't there")
     joining.add_argument(
         "--advertise", default="", metavar="ADDR", help="the address that FTP clients are told"
     )
@@ -90,6 +91,8 @@ def join(arguments: argparse.Namespace) -> int:
         raise Exists(f"{arguments.name} is a node already; start it with: {how}")
     roots = [Path(root).absolute() for root in arguments.root]
     for root in roots:
+        if not root.is_dir() and not arguments.create:
+            raise NotADirectory(f"{root}; is its disk mounted? --create makes it")
         prepare(root)  # before the token is spent: a directory may be unfit
     asyncio.run(enrol(arguments.master, arguments.token, arguments.name, site.keys, seconds=ENROL_SECONDS))
     text = node_text(

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from argosy import config
 from argosy.cli import grammar, passwords
 from argosy.cli.ask import ask_gateway
-from argosy.cli.gateway import address_of, found, settings_of
+from argosy.cli.gateway import address_of, found, settings_of, state_of
 from argosy.errors import BadArgument, Exists, Failed, NotADirectory, NotFound, Refused, Unsupported
 from argosy.net import ports
 from argosy.sites.address import parse_url
@@ -92,7 +92,13 @@ def mount(arguments: argparse.Namespace) -> int:
         _check(directory)
     settings = settings_of(arguments)
     address = _address(arguments.site, settings)
-    asyncio.run(found(settings, arguments.config))  # before anybody is asked for a password
+    document = asyncio.run(found(settings, arguments.config))  # before anybody is asked for a password
+    if arguments.config and document.get("config") != state_of(arguments.config):
+        print(
+            f"argosy: a gateway runs already, which has read {document.get('config') or 'no config'};"
+            f" {arguments.config} counts when it is started anew",
+            file=sys.stderr,
+        )
     wanted = _wanted(arguments, address)
     question = link.AskTicket(wanted.export, os.fsencode(wanted.password), *_owner())
     document = asyncio.run(ask_gateway(Path(settings.state.directory), question, seconds=LOGIN_SECONDS))

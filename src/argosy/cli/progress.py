@@ -110,10 +110,12 @@ class Screen:
         self._terminal = to.isatty()
         self._shown = -LINE_SECONDS
         self._open = False
+        self._last = ""
+        """What should have been shown last, and wasn't yet."""
 
     def show(self, text: str) -> None:
         """Show a line, if it is time for one."""
-        text = tables.printable(text)
+        self._last = text = tables.printable(text)
         if self._terminal:
             width = shutil.get_terminal_size().columns
             self._to.write(f"\r{text[: width - 1]}\x1b[K")
@@ -121,12 +123,13 @@ class Screen:
         elif time.monotonic() - self._shown >= LINE_SECONDS:
             self._shown = time.monotonic()
             self._to.write(f"{text}\n")
+            self._last = ""
         self._to.flush()
 
     def end(self) -> None:
-        """Leave the last line where it is."""
-        if self._open:
-            self._to.write("\n")
+        """Leave the last line where it is; it is always shown."""
+        if self._open or self._last:
+            self._to.write("\n" if self._terminal else f"{self._last}\n")
             self._to.flush()
 
 

@@ -18,7 +18,7 @@ from argosy.catalogue.people import parts
 from argosy.cli import grammar, preview, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
-from argosy.cluster.copies.rules import DEFAULT, FIELDS, Book
+from argosy.cluster.copies.rules import DEFAULT, FIELDS, Book, Effective
 from argosy.config import (
     MOST_COPIES,
     MakeRoom,
@@ -98,9 +98,11 @@ def change(arguments: argparse.Namespace) -> int:
         return _checked(msgspec.structs.replace(before, **said.said()))
 
     async def job(catalogue: Catalogue) -> Wish:
+        told = _told(arguments, catalogue, lambda before: msgspec.structs.replace(before, **said.said()))
         if said.acknowledged is not None:
-            sections = master_config(arguments).sections
-            _see_copies(sections, catalogue.wishes_by_path(), _path(arguments), said)
+            _see_copies(told)
+        if said.archive_after_days or said.archive_to:
+            _see_archive(told)
         return await catalogue.change_wish(_path(arguments), changing)
 
     return _done(arguments, _alter(arguments, job))
@@ -112,13 +114,20 @@ def unset(arguments: argparse.Namespace) -> int:
     if unknown := [field for field in fields if field not in FIELDS]:
         raise BadArgument(f"no field {unknown[0]}; there are {', '.join(FIELDS)}")
 
+    def cleared(before: Wish) -> Wish:
+        return msgspec.structs.replace(before, **dict.fromkeys(fields))
+
     def changing(before: Wish) -> Wish:
         if before == NOTHING_SAID:
             raise NotFound(f"no rule is set on {arguments.path}")
-        return _checked(msgspec.structs.replace(before, **dict.fromkeys(fields)))
+        return _checked(cleared(before))
 
-    wish = _alter(arguments, lambda book: book.change_wish(_path(arguments), changing))
-    return _done(arguments, wish)
+    async def job(catalogue: Catalogue) -> Wish:
+        if len({"archive_after_days", "archive_to"}.intersection(fields)) == 1:
+            _see_archive(_told(arguments, catalogue, cleared))
+        return await catalogue.change_wish(_path(arguments), changing)
+
+    return _done(arguments, _alter(arguments, job))
 
 
 def show_all(arguments: argparse.Namespace) -> int:
@@ -170,31 +179,48 @@ def _checked(wish: Wish) -> Wish:
     try:
         check_trash("rule", wish.trash_days or 0.0)
         check_copies("rule", copies, 1 if wish.acknowledged is None else wish.acknowledged, delay)
-        ages = wish.archive_after_days or 0.0, wish.archive_to or (), wish.retention_days or 0.0
-        check_ages("rule", *ages)
+        check_ages("rule", wish.archive_after_days or 0.0, wish.retention_days or 0.0)
     except ConfigError as error:
         raise BadArgument(error.subject) from None
     return wish
 
 
-def _see_copies(
-    sections: Mapping[str, Section], wishes: Mapping[TreePath, Wish], path: TreePath, said: Wish
-) -> None:
+def _told(arguments: argparse.Namespace, catalogue: Catalogue, change: Callable[[Wish], Wish]) -> Effective:
+    """Say what would be wanted of a directory's files after a change of its rule, and who says so."""
+    path, wishes = _path(arguments), catalogue.wishes_by_path()
+    way = list(enumerate((b"", *path)))
+    on_it = {depth: wish for depth, _ in way if (wish := wishes.get(path[:depth])) is not None}
+    on_it[len(path)] = change(on_it.get(len(path), NOTHING_SAID))
+    return Book(master_config(arguments).sections, on_it).explain(way)
+
+
+def _see_copies(told: Effective) -> None:
     """See that as many copies are wanted of a directory's files as are to be acknowledged.
 
     Raises:
         BadArgument: What is above it wants fewer, and nothing else was said.
     """
-    way = list(enumerate((b"", *path)))
-    on_it = {depth: wish for depth, _ in way if (wish := wishes.get(path[:depth])) is not None}
-    on_it[len(path)] = msgspec.structs.replace(on_it.get(len(path), NOTHING_SAID), **said.said())
-    told = Book(sections, on_it).explain(way)
     rule = told.rule
     if rule.acknowledged > max(rule.copies, 1):
         raise BadArgument(
             f"acknowledged {rule.acknowledged}, but copies {rule.copies} ({told.origins['copies']});"
             f" say --copies {rule.acknowledged}, too"
         )
+
+
+def _see_archive(told: Effective) -> None:
+    """See that it is known when files go to the archive, and where that is: one alone does nothing.
+
+    Raises:
+        BadArgument: Nobody says the other.
+    """
+    rule = told.rule
+    if rule.archive_after_days and not rule.archive_to:
+        after = f"{rule.archive_after_days:g} days ({told.origins['archive_after_days']})"
+        raise BadArgument(f"files are archived after {after}, but nobody says where to: --archive-to LABEL")
+    if rule.archive_to and not rule.archive_after_days:
+        where = f"{','.join(rule.archive_to)} ({told.origins['archive_to']})"
+        raise BadArgument(f"the archive is {where}, but nobody says after how long: --archive-after DAYS")
 
 
 def _alter(arguments: argparse.Namespace, job: Callable[[Catalogue], Awaitable[_T]]) -> _T:

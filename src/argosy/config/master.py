@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -334,9 +333,7 @@ def check_copies(where: str, copies: int, acknowledged: int, repair_delay_second
         )
 
 
-def check_ages(
-    where: str, archive_after_days: float, archive_to: Sequence[str], retention_days: float
-) -> None:
+def check_ages(where: str, archive_after_days: float, retention_days: float) -> None:
     """See that what is wanted of old files makes sense.
 
     Raises:
@@ -346,8 +343,6 @@ def check_ages(
         raise ConfigError(f"{where}.archive_after_days: want 0 to {MOST_DAYS:g}, got {archive_after_days:g}")
     if not 0 <= retention_days <= MOST_DAYS:
         raise ConfigError(f"{where}.retention_days: want 0 to {MOST_DAYS:g}, got {retention_days:g}")
-    if bool(archive_after_days) != bool(archive_to):
-        raise ConfigError(f"{where}: archive_after_days and archive_to go together")
 
 
 def check_trash(where: str, days: float) -> None:
@@ -395,8 +390,9 @@ def load_master(path: Path) -> Master:
             raise ConfigError(f"sections.{name}.path: want an absolute path, got {section.path!r}")
         check_trash(f"sections.{name}", section.trash_days)
         check_copies(f"sections.{name}", section.copies, section.acknowledged, section.repair_delay_seconds)
-        ages = section.archive_after_days, section.archive_to, section.retention_days
-        check_ages(f"sections.{name}", *ages)
+        check_ages(f"sections.{name}", section.archive_after_days, section.retention_days)
+        if bool(section.archive_after_days) != bool(section.archive_to):
+            raise ConfigError(f"sections.{name}: archive_after_days and archive_to go together")
     return msgspec.structs.replace(
         master,
         paths=Paths(keys=str(at / master.paths.keys), run=str(at / master.paths.run)),

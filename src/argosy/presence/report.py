@@ -46,7 +46,7 @@ def _transfer(movement: Movement) -> Document:
     }
 
 
-HEAD = ("id", "user", "address", "for", "idle", "up", "down", "speed", "doing")
+HEAD = ("id", "user", "address", "for", "idle", "up", "down", "speed", "node", "doing")
 
 
 def table(visitors: Iterable[Document]) -> str:
@@ -60,9 +60,10 @@ def table(visitors: Iterable[Document]) -> str:
 
 def _row(one: Document) -> Sequence[object]:
     speed = sum(each["bytes_per_second"] for each in one["transfers"])
+    nodes = " ".join(sorted({each["node"] for each in one["transfers"]} - {""}))
     return (
         *(one["id"], one["user"] or "-", one["address"]),
         *(tables.span(one["since_seconds"]), tables.span(one["idle_seconds"])),
         *(tables.size(one["received"]), tables.size(one["sent"])),
-        *(f"{tables.size(speed)}/s" if one["transfers"] else "-", one["doing"] or "-"),
+        *(f"{tables.size(speed)}/s" if one["transfers"] else "-", nodes or "-", one["doing"] or "-"),
     )

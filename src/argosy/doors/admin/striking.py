@@ -19,7 +19,6 @@ async def strike(office: Office, question: link.AskStrike) -> Document:
 
     Raises:
         BadArgument: No volume is called so, or several are.
-        Busy: It is here.
     """
     volumes = [
         volume
@@ -37,13 +36,12 @@ async def forget(office: Office, question: link.AskForgetNode) -> Document:
 
     Raises:
         BadArgument: No node is called so.
-        Busy: It is here.
     """
     if question.node not in {record.name for record in office.catalogue.nodes()}:
         raise errors.BadArgument(f"no node is called {question.node}")
     node = office.roster.nodes.get(question.node)
     if node and node.online:
-        raise errors.Busy(f"{question.node} is here; stop it first")
+        raise errors.BadArgument(f"{question.node} is here; stop it first")
     volumes = [
         volume
         for volume in office.catalogue.volumes(question.node)
@@ -59,7 +57,7 @@ async def forget(office: Office, question: link.AskForgetNode) -> Document:
 async def _strike(office: Office, volumes: Sequence[Volume], *, accept_losses: bool) -> Document:
     for volume in volumes:
         if office.roster.reaches(volume.number):
-            raise errors.Busy(f"volume {volume.store_id} is here, on {volume.node}; stop the node first")
+            raise errors.BadArgument(f"volume {volume.store_id} is here, on {volume.node}; stop it first")
     losses = await asyncio.to_thread(office.catalogue.losses, [volume.number for volume in volumes], SHOWN)
     struck = accept_losses or not losses.files
     if struck:

@@ -69,13 +69,16 @@ class Rounds:
 
     async def keep_room(self) -> None:
         """Have the trash give room, as often as the free space falls below its floor, until cancelled."""
-        floor = self._settings.floor_bytes
+        floor, trouble = self._settings.floor_bytes, ""
         while floor:
             try:
                 if gone := await asyncio.to_thread(self._volume.keep_room, floor):
                     log.info("volume %s: %d deleted files went before time", self._volume.store_id, gone)
+                trouble = ""
             except (errors.Refused, OSError) as error:
-                log.warning("volume %s can't make room: %s", self._volume.store_id, error)
+                if str(error) != trouble:  # once is enough
+                    log.warning("volume %s can't make room: %s", self._volume.store_id, error)
+                trouble = str(error)
             await asyncio.sleep(_ROOM_SECONDS)
 
     def stop(self) -> None:
