@@ -137,6 +137,7 @@ async def serve(config: Master) -> None:
             tasks.create_task(visitors.run(config.link.beat_seconds))
             tasks.create_task(accounts.watch(config.accounts.refresh_seconds))
             tasks.create_task(vfs.ledger.run(config.quota.count_seconds))
+            tasks.create_task(vfs.lists.run())
             tasks.create_task(certificate.watch(config.ftp.certificate_seconds, links.certify))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)

@@ -37,6 +37,7 @@ TABLES: dict[str, type[config.Table]] = {
     "`[placement]`": config.Placement,
     "`[repair]`": config.Repair,
     "`[findings]`": config.Findings,
+    "`[sums]`": config.Sums,
     "`[search]`": config.Search,
     "`[sections.NAME]`": config.Section,
     "The node's file": config.Node,

@@ -147,3 +147,24 @@ async def test_an_upgraded_site_has_the_tables_of_a_new_one(tmp_path: Path) -> N
         tables.append({name: sorted(db.execute(f"PRAGMA table_info({name})")) for name in names})
         db.close()
     assert tables[0] == tables[1]
+
+
+async def test_a_site_of_version_6_keeps_its_files_and_can_keep_lists(tmp_path: Path) -> None:
+    table = config.Catalogue(directory=str(tmp_path))
+    catalogue = Catalogue(table)
+    await catalogue.open()
+    await catalogue.make_directory((b"d",), owner="ann")
+    await catalogue.close()
+    db = sqlite3.connect(tmp_path / "argosy.db")
+    db.execute("DROP TABLE sumlist")
+    db.execute("UPDATE meta SET value = 6 WHERE key = 'schema'")
+    db.commit()
+    db.close()
+    catalogue = Catalogue(table)
+    await catalogue.open()
+    try:
+        entry = catalogue.find((b"d",))
+        await catalogue.keep_list(entry, b"all of it")
+        assert catalogue.list_content(entry.id, entry.ver) == b"all of it"
+    finally:
+        await catalogue.close()

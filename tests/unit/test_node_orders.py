@@ -72,3 +72,23 @@ async def test_checksums_of_a_file_or_a_piece_of_it(tmp_path: Path) -> None:
         assert piece == link.Checksums({"crc32": f"{zlib.crc32(b'345'):08x}"})
         with pytest.raises(errors.Unsupported):
             await far.ask(link.Checksum(volume.store_id, b"f", 0, 9, ["rot13"]))
+
+
+async def test_the_master_reads_a_small_file_piece_by_piece(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 2_000
+    put(tmp_path / "root/all.sfv", data)
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        read = bytearray()
+        while rest := min(len(data) - len(read), 50_000):
+            order = link.Content(volume.store_id, b"all.sfv", 0, len(data), len(read), rest)
+            answer = await far.ask(order)
+            assert isinstance(answer, link.Bytes)
+            read += answer.data
+        assert read == data
+        for offset, length in ((0, link.CONTENT_LIMIT + 1), (0, -1), (-1, 1)):
+            with pytest.raises(errors.BadArgument):
+                await far.ask(link.Content(volume.store_id, b"all.sfv", 0, len(data), offset, length))
+        with pytest.raises(errors.Damaged):
+            await far.ask(link.Content(volume.store_id, b"all.sfv", 0, len(data), len(data), 1))
+        with pytest.raises(errors.Damaged):
+            await far.ask(link.Content(volume.store_id, b"gone.sfv", 0, 4, 0, 4))

@@ -30,11 +30,12 @@ from argosy.catalogue.query import Hits, Mark, Query
 from argosy.catalogue.replicas import Replicas
 from argosy.catalogue.store import ids, jobs, members, removing, search, tree, uploads
 from argosy.catalogue.store.engine import Connection
+from argosy.catalogue.sumlists import SumLists
 from argosy.catalogue.trash import Trash
 from argosy.catalogue.users import Users
 
 
-class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings, Trash):
+class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings, Trash, SumLists):
     """The record of the tree, the replicas, the nodes and the accounts. See `Ground` for how it is made."""
 
     # --- reading ----

@@ -25,6 +25,7 @@ MODULES = {
     "reports": ("nodes", "status", "why"),
     "matters": ("matters",),
     "proof": ("verify", "scrub", "findings"),
+    "sums": ("sfv",),
     "backups": ("backup", "restore"),
     "rebuilding": ("rebuild",),
     "presence": ("who", "kick", "bans", "unban"),

@@ -24,6 +24,10 @@ MOST_TRASH_DAYS = 3_650
 """Ten years: who wants to keep things for longer keeps them elsewhere."""
 
 
+MOST_LIST_BYTES = 64 * 1024 * 1024
+"""A list of checksums of a million files: the master holds it in memory."""
+
+
 class Link(Table, frozen=True, kw_only=True):
     """`[link]`: where nodes reach the master, and how it watches them."""
 
@@ -292,6 +296,15 @@ class Findings(Table, frozen=True, kw_only=True):
     """Copies that `argosy verify` has a volume asked for at once; it reads them one after the other."""
 
 
+class Sums(Table, frozen=True, kw_only=True):
+    """`[sums]`: lists of checksums that lie beside files, SFV and the like."""
+
+    list_bytes: int = 1_048_576
+    """A list of more bytes isn't read; 0: none is."""
+    show_completeness: bool = False
+    """Whether a listing of a directory with lists begins with an entry that tells how complete it is."""
+
+
 class Paths(Table, frozen=True, kw_only=True):
     """`[paths]`: what is kept where."""
 
@@ -314,6 +327,7 @@ class Master(Table, frozen=True, kw_only=True):
     repair: Repair = Repair()
     findings: Findings = Findings()
     search: Search = Search()
+    sums: Sums = Sums()
     sections: dict[str, Section] = msgspec.field(default_factory=dict)
 
 
@@ -370,6 +384,8 @@ def load_master(path: Path) -> Master:
         raise ConfigError("accounts.refresh_seconds and quota.count_seconds want more than 0")
     if master.search.at_once < 1 or master.search.limit < 1 or master.search.seconds <= 0:
         raise ConfigError("search: limit and at_once want at least 1, seconds more than 0")
+    if not 0 <= master.sums.list_bytes <= MOST_LIST_BYTES:
+        raise ConfigError(f"sums.list_bytes: want 0 to {MOST_LIST_BYTES}, got {master.sums.list_bytes}")
     _check_repair(master.repair)
     if link.redial_seconds <= 0 or link.answer_seconds <= 0:
         raise ConfigError("link: redial_seconds and answer_seconds want more than 0")

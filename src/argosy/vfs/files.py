@@ -24,10 +24,11 @@ from argosy.cluster.nodes.roster import Node
 from argosy.vfs.ahead import Ahead, Basis
 from argosy.vfs.choosing import Choosing
 from argosy.vfs.download import Download
+from argosy.vfs.lists import Completeness
 from argosy.vfs.moving import Storing
 from argosy.vfs.reach import Reach
 from argosy.vfs.vfs import Vfs
-from argosy.wire import link
+from argosy.wire import link, sumlists
 
 PAGE = 1_000
 """Entries read at once for a listing: some 3 ms."""
@@ -261,6 +262,8 @@ class Files:
         if entry and entry.kind is Kind.FILE:
             self._uncount(source, entry)
             self._vfs.ledger.note(self._vfs.place(target, entry, self.account), Use(1, entry.size))
+            if renamed := self._catalogue.find_or_none(target):
+                self._vfs.lists.notice(renamed)
 
     async def set_mtime(self, path: TreePath, mtime_ns: int) -> None:
         """Set the modification time."""
@@ -326,6 +329,49 @@ class Files:
                 continue
             assert isinstance(answer, link.Checksums)
             return answer.values[algorithm]
+
+    # --- lists of checksums
+
+    def completeness(self, directory: Entry) -> Completeness | None:
+        """Hold a directory against those of its lists of checksums that were read; for a thread.
+
+        None: it has none, or the user may not read here.
+        """
+        if Right.READ not in self._rights_to(directory):
+            return None
+        judged = self._vfs.lists.completeness(directory.id)
+        for unread in judged.unread:
+            self._vfs.lists.notice(unread)
+        return judged if judged.lines else None
+
+    async def against_lists(self, path: TreePath) -> Completeness:
+        """Hold a directory against its lists of checksums, or the files that one list names.
+
+        Raises:
+            Denied: The user may not read here.
+            BadArgument: It is a file, but no such list.
+        """
+        true, entry = self._reach.to_read(path)
+        if entry.is_directory:
+            if not self.may(Right.LIST, true):
+                raise errors.Denied(f"{shown(path)} ({Right.LIST})")
+            return await self._vfs.lists.look(entry.id)
+        if sumlists.algorithm_of(entry.name) is None:
+            raise errors.BadArgument(f"{shown(path)} is no list of checksums")
+        return await self._vfs.lists.look(entry.parent, entry.name)
+
+    async def remark(self, entry: Entry) -> str:
+        """Say how a file that the user has just stored agrees with the lists beside it.
+
+        Empty: nothing is known, or the user may not read here.
+        """
+        return await self._vfs.lists.remark(entry) if Right.READ in self._rights_to(entry) else ""
+
+    def _rights_to(self, entry: Entry) -> Rights:
+        try:
+            return self.rights(entry)
+        except errors.NotFound:  # it is gone already
+            return NOTHING
 
     async def room(self, path: TreePath) -> int:
         """Give the bytes that could be stored in a directory now, on all nodes and within the quotas.

@@ -32,6 +32,7 @@ from argosy.cluster.nodes import placement
 from argosy.cluster.nodes.placement import Score
 from argosy.cluster.nodes.roster import LiveVolume, Node, Roster
 from argosy.config import Master, Section
+from argosy.vfs.lists import Lists
 from argosy.vfs.sums import Sums
 
 
@@ -103,6 +104,7 @@ class Vfs:
         self.roster = roster
         self.owed = owed
         self.sums = Sums()
+        self.lists = Lists(config, catalogue, roster, self.sums)
         self.rules = rules or Rules(config.sections, catalogue.wishes)
         self.ledger = Ledger(catalogue, config.sections)
         self.searchers = searchers

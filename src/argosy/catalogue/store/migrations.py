@@ -151,11 +151,21 @@ def _proof_and_moves(db: sqlite3.Connection) -> None:
         change(db)
 
 
+def _lists_of_checksums(db: sqlite3.Connection) -> None:
+    """Version 7: lists of checksums are kept as they were read."""
+    db.execute(
+        "CREATE TABLE sumlist(file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE,"
+        " ver BIGINT NOT NULL, dir BIGINT NOT NULL, content BLOB NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX sumlist_dir ON sumlist(dir)")
+
+
 STEPS: Mapping[int, Step] = {
     2: _users_with_settings,
     3: _links_and_torn_files,
     4: _an_index_of_directories,
     5: _rules_and_jobs,
     6: _proof_and_moves,
+    7: _lists_of_checksums,
 }
 """By the version that a step leads to."""

@@ -12,7 +12,7 @@ from argosy.catalogue.model import ROOT_ID, TRASH_ID
 from argosy.catalogue.store.migrations import STEPS
 from argosy.errors import ConfigError
 
-VERSION = 6
+VERSION = 7
 """What `meta.schema` says. A database of a later version is refused, an older one goes up the steps."""
 
 TABLES = (
@@ -143,6 +143,12 @@ TABLES = (
     "CREATE INDEX trash_path ON trash(path)",
     "CREATE INDEX trash_until ON trash(until_ns)",
     "CREATE INDEX trash_gone ON trash(gone_ns)",
+    # Lists of checksums that were read. It counts while the file has this version and lies in this directory.
+    """CREATE TABLE sumlist(
+        file BIGINT NOT NULL PRIMARY KEY REFERENCES ent(id) ON DELETE CASCADE, ver BIGINT NOT NULL,
+        dir BIGINT NOT NULL, content BLOB NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX sumlist_dir ON sumlist(dir)",
     """CREATE TABLE token(
         id TEXT NOT NULL PRIMARY KEY, secret BLOB NOT NULL, expires_ns BIGINT NOT NULL,
         used SMALLINT NOT NULL

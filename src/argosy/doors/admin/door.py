@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy import errors
-from argosy.doors.admin import finding, moving, nodes, presence, proof, status, striking, trash, why
+from argosy.doors.admin import finding, moving, nodes, presence, proof, status, striking, sums, trash, why
 from argosy.doors.admin.office import Document, Office
 from argosy.net.peer import serve_local
 from argosy.wire import link
@@ -36,6 +36,7 @@ ANSWERS: Mapping[type, Answer] = {
     link.AskTrash: trash.trash,
     link.AskRestore: trash.restore,
     link.AskEmpty: trash.empty,
+    link.AskSums: sums.against_lists,
     link.AskWho: presence.who,
     link.AskKick: presence.kick,
     link.AskBans: presence.bans,

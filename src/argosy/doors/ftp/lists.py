@@ -12,6 +12,7 @@ from argosy import __version__, errors
 from argosy.catalogue.model import Entry, Kind, TreePath
 from argosy.catalogue.people import Right, Rights
 from argosy.doors.ftp.client import Client, Replies
+from argosy.vfs import lists
 from argosy.vfs.files import Files, Listed
 from argosy.wire.ftp import arguments, listing, replies
 from argosy.wire.ftp.commands import Command
@@ -55,7 +56,7 @@ async def for_people(client: Client, command: Command) -> Replies:
     now_ns = time.time_ns()
     argument = arguments.parse_listed(command.argument)
     async for reply in _send(
-        *(client, command, lambda: _find(client, argument, prefixed=False)),
+        *(client, command, lambda: _find(client, argument, prefixed=False, marked=True)),
         lambda lines: listing.unix(lines, now_ns),
     ):
         yield reply
@@ -78,7 +79,7 @@ async def for_programs(client: Client, command: Command) -> Replies:
         except errors.NotADirectory as refused:
             # 501 for this, where all others say 550: RFC 3659 section 7.1
             raise errors.BadArgument(f"{command.text} is no directory") from refused
-        return _children(client.tree, directory, with_holders="x.nodes" in facts)
+        return _marked(client, directory, _children(client.tree, directory, with_holders="x.nodes" in facts))
 
     async for reply in _send(client, command, find, lambda lines: listing.mlsd(lines, facts)):
         yield reply
@@ -149,13 +150,14 @@ async def _send(client: Client, command: Command, find: Find, form: Format) -> R
     yield Reply.of(226, f"Sent {sent} bytes")
 
 
-def _find(client: Client, argument: bytes, *, prefixed: bool) -> Iterator[list[Line]]:
+def _find(client: Client, argument: bytes, *, prefixed: bool, marked: bool = False) -> Iterator[list[Line]]:
     """Give what LIST, NLST or STAT means: a directory's children, a file, or what a pattern matches.
 
     Args:
         client: Whose directory it starts from.
         argument: A path; wildcards count in the last part, and only where no such name exists.
         prefixed: Show children with the path that was asked for before them, so that RETR takes them.
+        marked: Begin a directory with how complete it is, where the site shows that.
 
     Raises:
         NotFound: Nothing is there.
@@ -169,8 +171,28 @@ def _find(client: Client, argument: bytes, *, prefixed: bool) -> Iterator[list[L
         return _matching(client.tree, path, argument, prefixed=prefixed)
     if entry.is_directory:
         prefix = argument.rstrip(b"/") + b"/" if prefixed and argument.strip(b"/.") else b""
-        return _children(client.tree, entry, prefix=prefix)
+        pages = _children(client.tree, entry, prefix=prefix)
+        return _marked(client, entry, pages) if marked else pages
     return iter([[_line(client.tree.rights(entry), entry, argument)]])
+
+
+def _marked(client: Client, directory: Entry, pages: Iterator[list[Line]]) -> Iterator[list[Line]]:
+    """Begin a directory's listing with an entry that tells how complete it is, if it has lists of checksums.
+
+    That entry is no file: its name is all there is. It looks like a directory, as DrFTPD's does.
+    """
+    if not client.hall.vfs.config.sums.show_completeness:
+        return pages
+    files = client.tree
+
+    def marked() -> Iterator[list[Line]]:
+        if judged := files.completeness(directory):
+            name = f"[ {lists.percent(judged)}% complete - {lists.words(judged)} ]".encode()
+            when = directory.mtime_ns, directory.created_ns
+            yield [Line(name, True, 0, *when, 0o555, directory.owner, directory.group, 0, "")]
+        yield from pages
+
+    return marked()
 
 
 def _matching(files: Files, path: TreePath, argument: bytes, *, prefixed: bool) -> Iterator[list[Line]]:

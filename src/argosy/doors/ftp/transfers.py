@@ -92,7 +92,8 @@ async def _store(client: Client, command: Command, name: bytes, offset: int | No
             await storing.give_up()
             raise
         entry = await storing.end(done, alive=not client.control.gone)
-    yield Reply.of(226, f"Stored, {entry.size} bytes on {storing.names}")
+        remark = await client.tree.remark(entry)
+    yield Reply.of(226, f"Stored, {entry.size} bytes on {storing.names}{remark and ', '}{remark}")
 
 
 async def abort(client: Client, command: Command) -> Replies:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argosy import config
-from argosy.errors import Changed, Damaged, Failed, Unavailable
+from argosy.errors import BadArgument, Changed, Damaged, Failed, Unavailable
 from argosy.node.disk.checksums import checksums, part_of
 from argosy.node.disk.reading import DiskReader
 from argosy.node.disk.rounds import Rounds
@@ -85,6 +85,19 @@ class Station:
         """
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._checksum, order)
 
+    async def content(self, order: link.Content) -> link.Bytes:
+        """Read some bytes of a small file; not in turn with the checksums, for those can take hours.
+
+        Raises:
+            BadArgument: It is too much for one answer.
+            Damaged: The file isn't there, or it is shorter.
+            Failed: The disk can't read it.
+            Unavailable: The disk is gone.
+        """
+        if not 0 <= order.length <= link.CONTENT_LIMIT or order.offset < 0:
+            raise BadArgument(f"{order.length} bytes from {order.offset} on")
+        return await asyncio.to_thread(self._content, order)
+
     def space(self) -> link.Space:
         """Give the volume's figures, and how far its scrub is."""
         space, stand = self.volume.space(), self.scrubber.stand
@@ -115,13 +128,21 @@ class Station:
         self._hands.shutdown()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
+    def _content(self, order: link.Content) -> link.Bytes:
+        pieces = self._read(order, lambda file: list(map(bytes, part_of(file, order.offset, order.length))))
+        return link.Bytes(b"".join(pieces))
+
     def _checksum(self, order: link.Checksum) -> link.Checksums:
+        return self._read(order, lambda file: link.Checksums(dict(self._sums(file, order))))
+
+    def _read(self, order: link.Checksum | link.Content, work: Callable[[int], _T]) -> _T:
         try:
-            if order.fresh and self.volume.is_rewritten(order.loc, order.ver):
+            fresh = isinstance(order, link.Checksum) and order.fresh
+            if fresh and self.volume.is_rewritten(order.loc, order.ver):
                 raise Changed(order.loc)
             descriptor = self.volume.read(order.loc, order.ver, order.size)
             try:
-                return link.Checksums(dict(self._sums(descriptor, order)))
+                return work(descriptor)
             finally:
                 os.close(descriptor)
         except (Damaged, Failed, OSError) as error:

@@ -161,6 +161,8 @@ class Session:
                 self._station(order.store_id).scrubber.begin(hurry=order.hurry)
             case link.Checksum():
                 return await self._station(order.store_id).checksum(order)
+            case link.Content():
+                return await self._station(order.store_id).content(order)
             case _:
                 raise errors.Unsupported(type(order).__name__)
         return None

@@ -36,6 +36,12 @@ SITE_VERBS: Mapping[str, SiteVerb] = {
         _REQUIRED, "no RFC, DrFTPD", "words: look for names that hold them all", verbatim=True
     ),
     "SYMLINK": SiteVerb(_REQUIRED, "no RFC, ProFTPD", "target path: make a symbolic link", verbatim=True),
+    "SFV": SiteVerb(
+        _OPTIONAL,
+        "no RFC",
+        "path: hold a directory, or the files of one list, against SFV and other lists of checksums",
+        verbatim=True,
+    ),
     "STATS": SiteVerb(_OPTIONAL, "no RFC, DrFTPD", "user: what was moved since the start"),
     "WHO": SiteVerb(_NONE, "no RFC, DrFTPD", "who is here, from where, doing what", admin=True),
     "KICK": SiteVerb(_REQUIRED, "no RFC, DrFTPD", "user message: hang up on a user's sessions", admin=True),

@@ -18,6 +18,7 @@ from argosy.wire.link.asking import (
     AskSites,
     AskStatus,
     AskStrike,
+    AskSums,
     AskTicket,
     AskTrash,
     AskUnban,
@@ -30,10 +31,13 @@ from argosy.wire.link.copying import Arrived, Gather, Gathered, Item, Offer, Sup
 from argosy.wire.link.enrolling import AskAuthority, Authority, Enrol, Enrolled, Renew
 from argosy.wire.link.feed import Changes, Feed, File, Group, Held, Merged, Scan, Scanned
 from argosy.wire.link.files import (
+    CONTENT_LIMIT,
+    Bytes,
     Checksum,
     Checksums,
     Commit,
     CommitPart,
+    Content,
     Discard,
     Discarded,
     Doomed,
@@ -75,6 +79,7 @@ from argosy.wire.link.transfers import (
 __all__ = [
     "ALIVE",
     "ARRIVING",
+    "CONTENT_LIMIT",
     "FRAME_LIMIT",
     "VERSION",
     "Arrived",
@@ -97,6 +102,7 @@ __all__ = [
     "AskSites",
     "AskStatus",
     "AskStrike",
+    "AskSums",
     "AskTicket",
     "AskTrash",
     "AskUnban",
@@ -107,6 +113,7 @@ __all__ = [
     "Base",
     "Beat",
     "Body",
+    "Bytes",
     "Cancel",
     "Certificate",
     "Changes",
@@ -114,6 +121,7 @@ __all__ = [
     "Checksums",
     "Commit",
     "CommitPart",
+    "Content",
     "Dial",
     "Discard",
     "Discarded",

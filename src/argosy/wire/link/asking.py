@@ -98,6 +98,14 @@ class AskKick(Message, tag="ask-kick"):
     """What the user is told; empty: the usual."""
 
 
+class AskSums(Message, tag="ask-sums"):
+    """How does a directory agree with its lists of checksums, or with one list? Answered by `Report`."""
+
+    path: bytes
+    every: bool = False
+    """Tell of good files, too."""
+
+
 class AskBans(Message, tag="ask-bans"):
     """Which addresses are turned away? Answered by `Report`."""
 
@@ -151,7 +159,7 @@ class Report(Message, tag="report"):
 
 
 Body = (
-    AskStatus | AskNodes | AskWhy | AskFind | AskTrash | AskRestore | AskEmpty | AskRemerge | AskWho
+    AskStatus | AskNodes | AskWhy | AskFind | AskTrash | AskRestore | AskEmpty | AskSums | AskRemerge | AskWho
     | AskKick | AskBans | AskUnban | AskRefresh | AskStrike | AskForgetNode | AskSites | AskTicket
     | AskRelease | AskForget | Report
 )  # fmt: skip

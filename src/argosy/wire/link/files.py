@@ -132,5 +132,27 @@ class Checksums(Message, tag="checksums"):
     values: dict[str, str]
 
 
-Body = Commit | Forget | Discard | Discarded | Purge | Settle | Peek | Checksum | Checksums
+CONTENT_LIMIT = 256 * 1024
+"""Bytes in one `Bytes`."""
+
+
+class Content(Message, tag="content"):
+    """Give some bytes of a small file, for the master itself: a list of checksums. Answered by `Bytes`."""
+
+    store_id: str
+    loc: bytes
+    ver: int
+    size: int
+    offset: int
+    length: int
+    """At most `CONTENT_LIMIT`."""
+
+
+class Bytes(Message, tag="bytes"):
+    """Bytes of a file, as many as were asked for."""
+
+    data: bytes
+
+
+Body = Commit | Forget | Discard | Discarded | Purge | Settle | Peek | Checksum | Checksums | Content | Bytes
 """Those of these messages that are a frame's body; the others are parts of them."""

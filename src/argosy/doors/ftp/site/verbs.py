@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from argosy import errors
 from argosy.doors.ftp.client import Client, Replies
-from argosy.doors.ftp.site import files, finding, machines, people, sessions
+from argosy.doors.ftp.site import files, finding, lists, machines, people, sessions
 from argosy.wire.ftp import commands, replies
 from argosy.wire.ftp import site as wire
 from argosy.wire.ftp.commands import Command
@@ -60,6 +60,7 @@ HANDLERS: Mapping[str, Handler] = {
     "PASSWD": people.set_own_password,
     "QUOTA": machines.quota,
     "SEARCH": finding.search,
+    "SFV": lists.against_lists,
     "SLAVES": machines.nodes,
     "STATS": sessions.stats,
     "SYMLINK": files.make_link,

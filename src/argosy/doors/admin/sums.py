@@ -1,0 +1,47 @@
+"""A directory, held against its lists of checksums."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from argosy.accounts.login import Login
+from argosy.accounts.rules import Account
+from argosy.doors.admin.office import Document, Office, as_text, asked_path, text
+from argosy.vfs import lists
+from argosy.vfs.files import Files
+from argosy.vfs.lists import Judged, Verdict
+from argosy.wire import link
+
+TOLD = 10_000
+"""Lines that are told at the most."""
+
+
+async def against_lists(office: Office, question: link.AskSums) -> Document:
+    """Say of each file that a list names whether it is here and as it should be."""
+    path = asked_path(question.path)
+    files = Files(office.vfs, Login(Account(name="argosy", admin=True)))
+    judged = await files.against_lists(path)
+    counts = Counter(judged.verdicts().values())
+    told = [line for line in judged.lines if question.every or line.verdict is not Verdict.GOOD]
+    return {
+        "path": text(path),
+        "lists": [as_text(name) for name in judged.lists],
+        "unread": [{"list": as_text(name), "why": why} for name, why in judged.troubles.items()],
+        "files": counts.total(),
+        **{str(verdict): counts[verdict] for verdict in Verdict},
+        "percent": lists.percent(judged),
+        "words": lists.words(judged),
+        "lines": [_line(line) for line in told[:TOLD]],
+        "left_off": max(len(told) - TOLD, 0),
+    }
+
+
+def _line(line: Judged) -> Document:
+    return {
+        "list": as_text(line.list),
+        "name": as_text(line.name),
+        "verdict": str(line.verdict),
+        "algorithm": line.algorithm,
+        "wanted": line.digits,
+        "found": line.found,
+    }
