@@ -128,7 +128,7 @@ async def test_a_copied_disk_is_turned_away_while_the_other_is_here(tmp_path: Pa
         copy(one.root, tmp_path / "clone")
         await restart(site, one)
         with pytest.raises(AssertionError, match="waited in vain"):
-            await site.join("n2", root=tmp_path / "clone", seconds=3)
+            await site.join("n2", root=tmp_path / "clone", seconds=10)
         assert topics(site) == ["double"]
         assert "n1, which is connected" in site.catalogue.matters()[0].sentence
         assert site.holders("/f") == {"n1"}
