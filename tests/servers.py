@@ -103,6 +103,7 @@ def vsftpd(
 @contextmanager
 def proftpd(directory: Path, more: str = "") -> Iterator[Server]:
     """Run ProFTPD with a user out of a file of its own."""
+    _check_root("ProFTPD")
     owner = pwd.getpwnam(_other_user())
     place = prepare(directory, owner.pw_name)
     users = place.directory / "users"
@@ -130,6 +131,7 @@ ExtendedLog {place.directory / "commands.log"} ALL said
 @contextmanager
 def pure_ftpd(directory: Path, *more: str) -> Iterator[Server]:
     """Run Pure-FTPd with a user out of its own database."""
+    _check_root("Pure-FTPd")
     tool = others.program("pure-pw")
     owner = pwd.getpwnam(_other_user())
     place = prepare(directory, owner.pw_name)
@@ -232,6 +234,16 @@ def prepare(directory: Path, owner: str = "", *, host: str = "127.0.0.1", port: 
     keys = directory / "keys"
     Authority.open(keys).issue_ftp([host, guest.HOST])  # for clients in a guest of QEMU, too
     return Place(directory, keys / "ftp.pem", keys / "ftp.key", host, port or ports.choose(host, 0))
+
+
+def _check_root(server: str) -> None:
+    """See that we may run a server that locks its user in a directory.
+
+    Raises:
+        Missing: We may not: it would turn him away.
+    """
+    if os.geteuid() != 0:
+        raise Missing(f"{server} needs root")
 
 
 def _server(name: str, place: Place, user: str = USER) -> Server:
