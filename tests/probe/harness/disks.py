@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -65,12 +66,20 @@ class Disk:
             _run("umount", "--lazy", str(old))
 
     def fill(self, leave: int) -> None:
-        """Fill it up, but for so many bytes."""
-        figures = os.statvfs(self._shelf)
-        size = figures.f_bavail * figures.f_frsize - leave
+        """Fill it up, but for so many bytes; uploads that arrive meanwhile want them, too."""
         with (self._shelf / "filler").open("wb") as filler:
-            if size > 0:
-                os.posix_fallocate(filler.fileno(), 0, size)
+            while (size := self._free() - leave) > 0:
+                try:
+                    os.posix_fallocate(filler.fileno(), 0, size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                else:
+                    return
+
+    def _free(self) -> int:
+        figures = os.statvfs(self._shelf)
+        return figures.f_bavail * figures.f_frsize
 
     def empty(self) -> None:
         """Take away what it was filled with."""
