@@ -7,6 +7,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from argosy import config, errors
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import State, TreePath
+from argosy.catalogue.model import Membership, State, TreePath
 from argosy.catalogue.people import NOTHING
 from argosy.cluster.joining import LinkServer
 from argosy.cluster.nodes.roster import Roster
@@ -197,6 +198,48 @@ async def test_an_upload_cut_while_the_past_of_its_node_is_settled_goes_on_where
         for path, size in (((b"resumed",), 9), ((b"new",), 7)):
             assert files.entry(path).size == size
             await uploaded(files, path, 20, offset=size, cut=False)
+
+
+async def test_a_replaced_disk_is_lost_though_the_master_died_while_the_new_one_joined(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FarNode(house, "n1", volumes=("a" * 32,)).joined():
+        pass
+    attach = house.catalogue.attach
+
+    async def die(*words: Any, **more: Any) -> None:
+        await attach(*words, **more)
+        raise errors.Unavailable("the master dies here")
+
+    new = FarNode(house, "n1", volumes=("b" * 32,), boot="2")
+    with monkeypatch.context() as patched, contextlib.suppress(errors.Refused):
+        patched.setattr(house.catalogue, "attach", die)
+        async with new.joined():
+            raise AssertionError("the master died")
+    async with new.joined():
+        memberships = {volume.store_id: volume.membership for volume in house.catalogue.volumes()}
+    assert memberships == {"a" * 32: Membership.LOST, "b" * 32: Membership.MEMBER}
+
+
+async def test_after_an_upload_that_a_disk_could_not_store_others_go_elsewhere_and_it_is_told(
+    house: House,
+) -> None:
+    files = Files(house.vfs, Login(Account(name="ann", admin=True)))
+    n1, n2 = (FarNode(house, name, volumes=(name[1] * 32,)) for name in ("n1", "n2"))
+    async with n1.joined(), n2.joined():
+        storing = files.plan_upload((b"f",))
+        await storing.begin(offset=0)
+        transfer = Transfer(storing.node)
+        storing.start(transfer, as_text=False, announced=-1)
+        transfer.finish(link.Done(transfer.ticket, 100, "Failed", "Input/output error", size=100))
+        with pytest.raises(errors.Failed):
+            await storing.end(await transfer.outcome(), alive=True)
+        for number in range(4):
+            assert files.plan_upload((b"g%d" % number,)).node is not storing.node
+        assert files.plan_upload((b"f",)).node is not storing.node
+        (matter,) = house.catalogue.matters()
+    assert f"{storing.node.name} couldn't store an upload" in matter.sentence
+    assert "Input/output error" in matter.sentence
 
 
 async def uploaded(files: Files, path: TreePath, size: int, *, offset: int = 0, cut: bool = True) -> int:

@@ -281,11 +281,12 @@ class Guest:
             raise
         before = self._catalogue.volumes()
         epoch = await self._catalogue.register(name, hello.boot)
+        # First: if we die between the two, nothing tells any more that the new disk is one.
+        await self._notice_lost(name, before, {state.store_id for state in hello.volumes})
         volumes = [
             await self._catalogue.attach(state.store_id, name, seq=state.seq, generation=state.generation)
             for state in hello.volumes
         ]
-        await self._notice_lost(name, before, {state.store_id for state in hello.volumes})
         for state in hello.volumes:
             await server.untell(f"missing:{state.store_id}")
         await self._notice_changed(name, before, volumes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Collection, Sequence
 
@@ -28,6 +29,8 @@ from argosy.cluster.nodes.transfers import UNKNOWN, Transfer
 from argosy.net.peer import refusal
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link
+
+log = logging.getLogger("argosy.vfs")
 
 
 def needed_to_store(entry: Entry | None, user: str, *, appending: bool) -> Right:
@@ -180,8 +183,12 @@ class Storing:
             await self._cut(0)  # to go on with it would be of no use
             raise errors.OverQuota(done.subject)
         if done.refusal or not alive:
-            await self._cut(None if done.size == UNKNOWN else done.size)
-            raise refusal(done.refusal or errors.TransferCut.__name__, done.subject)
+            refused = refusal(done.refusal or errors.TransferCut.__name__, done.subject)
+            if isinstance(refused, errors.Failed):
+                await self._blame(refused)
+            else:
+                await self._cut(None if done.size == UNKNOWN else done.size)
+            raise refused
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
         try:
             along = await self._company.complete(sealed) if self._company else []
@@ -211,6 +218,14 @@ class Storing:
         if discards or replica.loc.startswith(RESERVED):
             self._vfs.owed()
         return entry
+
+    async def _blame(self, refused: errors.Failed) -> None:
+        """The disk can't be written: what it has is worth nothing, and the next upload goes elsewhere."""
+        await self._cut(0)
+        self._vfs.roster.conduct.trouble(self.node.name, self.live.number, str(refused), time.monotonic())
+        told = f"{self.node.name} couldn't store an upload on volume {self.live.store_id}: {refused.subject}"
+        log.error("%s", told)
+        await self._vfs.catalogue.note_matter(f"unwritable:{self.live.store_id}", told)
 
     def _put_in_place(self, replica: Replica, named_ns: int, discards: Sequence[Discard]) -> None:
         """Tell a node where its copy shall lie; one that is away hears of it when it is back."""

@@ -241,6 +241,9 @@ class Company:
             seat.arrived = arrived
             return True
         seat.failure = _failure(pair, arrived)
+        if arrived and arrived.refusal == errors.Failed.__name__:
+            one = seat.companion
+            self._roster.conduct.trouble(one.node, one.volume, str(seat.failure), time.monotonic())
         return False
 
     async def _have_it_copied(

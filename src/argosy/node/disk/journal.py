@@ -150,27 +150,27 @@ class Journal:
     """
 
     def __init__(self, path: bytes | str) -> None:
+        """Open it, and make it if it isn't there.
+
+        Raises:
+            Failed: The disk refuses, or it isn't a journal any more.
+            NoSpace: The disk is full.
+        """
         self.lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=64)
-        self._db.execute("PRAGMA journal_mode = WAL")
         self._durable = True
         self._together = False
-        self._db.executescript(_SCHEMA)
-        columns = {row[1] for row in self._db.execute("PRAGMA table_info(file)")}
-        for column in _LATER:
-            if column.partition(" ")[0] not in columns:
-                self._db.execute(f"ALTER TABLE file ADD COLUMN {column}")
-        self._glances = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
-        self._glances.execute("PRAGMA query_only = ON")
+        with self._reading():
+            self._db, self._glances = _opened(path)
+            meta: dict[str, int] = dict(self._db.execute("SELECT key, value FROM meta"))
+            (files,) = self._db.execute("SELECT count(*) FROM file WHERE gone = 0").fetchone()
         self._listeners: list[Callable[[], None]] = []
         self._sealing: list[tuple[PartRow, threading.Event]] = []
         self._sealing_lock = threading.Lock()
-        meta: dict[str, int] = dict(self._db.execute("SELECT key, value FROM meta"))
         self.fresh = not meta.get("merged", 0)
         """Whether no master has taken anything from this journal yet."""
         self.seq = meta.get("seq", 0) + (0 if self.fresh else _LEAP)
         """The newest change."""
-        (self.files,) = self._db.execute("SELECT count(*) FROM file WHERE gone = 0").fetchone()
+        self.files: int = files
         """Files that are there."""
         self.write([], durable=True)
 
@@ -467,7 +467,7 @@ class Journal:
             try:
                 yield
             except sqlite3.Error as error:
-                raise Failed(f"journal: {error}") from error
+                raise _refusal(error) from error
 
     @contextlib.contextmanager
     def _transaction(self, *, durable: bool, begins: bool = False) -> Iterator[None]:
@@ -488,5 +488,24 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL  # Python's own have none
-            raise (NoSpace if full else Failed)(f"journal: {error}") from error
+            raise _refusal(error) from error
+
+
+def _opened(path: bytes | str) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Connect to a journal, with the tables and columns that it has today: for changes, and for glances."""
+    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=64)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.executescript(_SCHEMA)
+    columns = {row[1] for row in db.execute("PRAGMA table_info(file)")}
+    for column in _LATER:
+        if column.partition(" ")[0] not in columns:
+            db.execute(f"ALTER TABLE file ADD COLUMN {column}")
+    glances = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
+    glances.execute("PRAGMA query_only = ON")
+    return db, glances
+
+
+def _refusal(error: sqlite3.Error) -> NoSpace | Failed:
+    """Say what the journal's "no" means for whoever wanted something written or read."""
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL  # Python's own have none
+    return (NoSpace if full else Failed)(f"journal: {error}")

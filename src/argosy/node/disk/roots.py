@@ -135,16 +135,17 @@ class Root:
         """Look whether the disk is still there.
 
         Raises:
-            Failed: The path leads to something else now. What isn't seen there isn't lost.
+            Failed: The path leads to something else now, or can't be read. What isn't seen there isn't lost.
         """
         try:
             if _read_id(self.path) == self.store_id:
                 return
+        except (FileNotFoundError, ConfigError):
+            pass
         except OSError as error:
             if error.errno in _OURS_TO_BLAME:
                 return
-        except ConfigError:
-            pass
+            raise Failed(f"root {os.fsdecode(self.path)}: {error.strerror}") from error
         raise Failed(f"root {os.fsdecode(self.path)} has lost its store id")
 
     @property

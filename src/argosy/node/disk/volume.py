@@ -13,6 +13,7 @@ from typing import Self
 from argosy.errors import (
     BadArgument,
     Busy,
+    ConfigError,
     Damaged,
     Failed,
     NoSpace,
@@ -20,7 +21,7 @@ from argosy.errors import (
     Refused,
     TransferCut,
 )
-from argosy.node.disk import marks, roots, syscalls
+from argosy.node.disk import marks, reserve, roots, syscalls
 from argosy.node.disk.checksums import Sums
 from argosy.node.disk.extension import Extensions
 from argosy.node.disk.journal import DoubtRow, Journal, PartRow, Row
@@ -60,12 +61,16 @@ class Volume:
         """Open a root that has joined, and heal what a crash left.
 
         Raises:
-            ConfigError: The root has no store id, or another process holds it.
+            ConfigError: The root has no store id, or another process holds it, or its disk refuses.
         """
         root = Root(path)
-        self = cls(root, Journal(root.journal_path), trash_seconds=trash_seconds)
-        with self.journal.lock:
-            self._placing.heal()
+        try:
+            self = cls(root, _journal(root.journal_path), trash_seconds=trash_seconds)
+            with self.journal.lock:
+                self._placing.heal()
+        except (Failed, NoSpace, OSError) as error:
+            root.close()
+            raise ConfigError(f"root {path}: {error}") from error
         return self
 
     def close(self) -> None:
@@ -135,6 +140,7 @@ class Volume:
         Raises:
             Damaged: It isn't there, or it is shorter than `size`.
             Busy: Another version lies there: the caller was overtaken by an overwrite, and looks again.
+            Failed: The disk refuses.
             BadArgument: Not a loc.
         """
         check_loc(loc)
@@ -143,6 +149,8 @@ class Volume:
                 descriptor = self.root.open(part_loc(ver) if self._waits(ver) else self._where(loc, ver))
             except NotFound as error:
                 raise Damaged(loc) from error
+            except OSError as error:
+                raise roots.refusal(error) from error
         if os.fstat(descriptor).st_size < size:
             os.close(descriptor)
             raise Damaged(loc)
@@ -541,6 +549,22 @@ class Volume:
 
     def _is_touched(self, loc: bytes) -> bool:
         return (self._touched is not None and loc in self._touched) or self._extensions.on(loc) is not None
+
+
+def _journal(path: bytes) -> Journal:
+    """Open a journal, be it that the disk is full.
+
+    Raises:
+        Failed, NoSpace: The disk refuses.
+    """
+    try:
+        journal = Journal(path)
+    except NoSpace:
+        if not reserve.give_up(path):
+            raise
+        return Journal(path)
+    reserve.keep(path)
+    return journal
 
 
 def finish(upload: int, descriptor: int, *, flush: bool, crc32: int | None, digest: bytes | None) -> PartRow:
