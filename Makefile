@@ -63,7 +63,7 @@ bench: .venv/.dev
 	$(PY) bench/run.py $(ARGS)
 
 faults: .venv/.dev
-	PYTHONPATH=tests $(PY) -m probe.harness --seconds $(SECONDS) $(ARGS)
+	exec env PYTHONPATH=tests $(PY) -m probe.harness --seconds $(SECONDS) $(ARGS)
 
 soak: .venv/.dev
 	PYTHONPATH=tests:bench $(PY) tests/soak/run.py $(SECONDS) $(ARGS)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import subprocess
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +21,7 @@ NODES = [f"n{number}" for number in range(1, 11)]
 
 
 async def test_ten_nodes_that_are_broken_in_every_way_lose_nothing(tmp_path: Path) -> None:
-    for program in ("ip", "tc", "unshare", "nsenter"):
+    for program in ("ip", "tc", "nsenter"):
         needs(program)
     if os.geteuid() != 0:
         pytest.skip("needs root, for network namespaces and mounts")
@@ -31,7 +33,42 @@ async def test_ten_nodes_that_are_broken_in_every_way_lose_nothing(tmp_path: Pat
         env={"PYTHONPATH": str(TESTS)},
     )
     assert code == 0, f"{out.decode()}\n{err}"
-    assert json.loads((tmp_path / "report.json").read_bytes())["faults"].keys() == KINDS.keys()
+    assert json.loads((tmp_path / "report.json").read_bytes())["kinds_not_hit"] == []
+
+
+def test_a_run_that_is_stopped_takes_everything_with_it_and_says_what_never_came(tmp_path: Path) -> None:
+    for program in ("ip", "tc", "nsenter"):
+        needs(program)
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for network namespaces and mounts")
+    words = (
+        "--nodes",
+        "3",
+        "--seconds",
+        "600",
+        "--dir",
+        str(tmp_path),
+        "--json",
+        str(tmp_path / "report.json"),
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-m", "probe.harness", "--seed", "1", *words],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    assert "the log is" in run.stdout.readline()
+    time.sleep(1)
+    run.terminate()
+    said = run.communicate(timeout=120)[0]
+    assert run.returncode == 4, said
+    assert "stopped before its time" in said
+    assert json.loads((tmp_path / "report.json").read_bytes())["kinds_not_hit"] == list(KINDS)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert (
+        str(tmp_path) not in subprocess.run(["ps", "-ef"], capture_output=True, check=True, text=True).stdout
+    )
 
 
 def test_a_seed_gives_the_same_faults_again() -> None:

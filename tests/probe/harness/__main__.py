@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,25 +28,52 @@ from probe.harness.yard import Yard
 _INSIDE = "ARGOSY_HARNESS_INSIDE"
 """Set in the environment of the program that runs in namespaces of its own."""
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_CLONE_NEWNS, _CLONE_NEWPID = 0x00020000, 0x20000000  # unshare(2)
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+STOP_SECONDS = 30
+"""So long may it take to end after a signal."""
+
 CALM_SECONDS = 5.0
 """After a round's trouble: everything goes on, and there may be no error at all."""
 
 
+class Stopped(BaseException):
+    """Somebody wants it to end."""
+
+
+class Code(IntEnum):
+    """What the process ends with."""
+
+    HELD = 0
+    FINDINGS = 1
+    UNABLE = 2
+    NOT_ALL_HIT = 3
+    """Nothing was found, but not every kind of fault came."""
+    STOPPED = 4
+    """By a signal; nothing was found until then."""
+
+
 def main(words: Sequence[str]) -> int:
-    """Run it; 0: nothing was lost, and nothing wrong."""
+    """Run it, and say how it came out: see `Code`."""
     wanted = _arguments(words)
     if os.environ.get(_INSIDE) is None:
-        _enter(words)
+        return _enter(words)
     _settle_in()
     directory = Path(tempfile.mkdtemp(prefix="argosy-faults-", dir=wanted.dir))
     with (directory / "faults.log").open("w") as log:
-        record = Record(wanted.seed, log)
+        record = Record(wanted.seed, log, wanted=tuple(wanted.only))
         print(f"seed {wanted.seed}; the log is {log.name}", flush=True)
         try:
             _run(wanted, directory, record)
-        except Exception as error:
+        except Stopped:
+            record.stopped = True
+        except Exception as error:  # noqa: BLE001 - told, and the report is written
             record.find(f"the harness ended: {type(error).__name__}: {error}")
-            raise
+            traceback.print_exc()
         finally:
             print(record.text(), flush=True)
             record.write(wanted.json or directory / "report.json")
@@ -50,7 +81,15 @@ def main(words: Sequence[str]) -> int:
         print(f"logs are in {directory}")
     else:
         shutil.rmtree(directory, ignore_errors=True)
-    return 1 if record.findings else 0
+    return _code(record)
+
+
+def _code(record: Record) -> Code:
+    if record.findings:
+        return Code.FINDINGS
+    if record.stopped:
+        return Code.STOPPED
+    return Code.NOT_ALL_HIT if record.not_hit else Code.HELD
 
 
 def _run(wanted: argparse.Namespace, directory: Path, record: Record) -> None:
@@ -69,25 +108,41 @@ def _run(wanted: argparse.Namespace, directory: Path, record: Record) -> None:
         trouble = Trouble(yard, [worker.tree for worker in workers], windows, record)
         stop = threading.Event()
         threads = [threading.Thread(target=worker.run, args=(stop,), daemon=True) for worker in workers]
-        for thread in threads:
+        for thread in (*threads, threading.Thread(target=windows.watch, args=(stop, record), daemon=True)):
             thread.start()
-        began = time.monotonic()
-        for faults in plan.rounds(wanted.seed, yard.names, wanted.only, wanted.round):
-            for worker in workers:
-                worker.mode = Mode.ALL
-            time.sleep(CALM_SECONDS)
-            trouble.run(faults, wanted.round)
-            record.say("calm")
-            time.sleep(CALM_SECONDS)
-            checker.rest()
-            if time.monotonic() - began + wanted.round + 3 * CALM_SECONDS > wanted.seconds:
-                break
-        stop.set()
+        try:
+            _go_through(wanted, trouble, checker, workers, record)
+        except BaseException:
+            record.over = True  # what clients meet with from here on is our own doing
+            raise
+        finally:
+            stop.set()
         for thread in threads:
             thread.join(120)
             if thread.is_alive():
                 record.find("a client hangs, two minutes after the end")
         checker.end()
+
+
+def _go_through(
+    wanted: argparse.Namespace,
+    trouble: Trouble,
+    checker: Checker,
+    workers: Sequence[Worker],
+    record: Record,
+) -> None:
+    """Have one round after the other, until the time is up."""
+    began = time.monotonic()
+    for faults in plan.rounds(wanted.seed, trouble.names, wanted.only, wanted.round):
+        for worker in workers:
+            worker.mode = Mode.ALL
+        time.sleep(CALM_SECONDS)
+        trouble.run(faults, wanted.round)
+        record.say("calm")
+        time.sleep(CALM_SECONDS)
+        checker.rest()
+        if time.monotonic() - began + wanted.round + 3 * CALM_SECONDS > wanted.seconds:
+            break
 
 
 def _workers(wanted: argparse.Namespace, yard: Yard, windows: Windows, record: Record) -> list[Worker]:
@@ -104,22 +159,44 @@ def _workers(wanted: argparse.Namespace, yard: Yard, windows: Windows, record: R
     return workers
 
 
-def _enter(words: Sequence[str]) -> NoReturn:
+def _enter(words: Sequence[str]) -> int:
     """Start this program again with mounts and processes of its own, which all end with it."""
-    unshare = shutil.which("unshare")
-    if unshare is None or os.geteuid() != 0:
-        print("needs root and unshare: machines are network namespaces, disks are mounts", file=sys.stderr)
-        sys.exit(2)
-    leave = ("--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
-    command = [unshare, *leave, sys.executable, "-m", "probe.harness", *words]
-    os.execve(unshare, command, {**os.environ, _INSIDE: "yes"})
+    if os.geteuid() != 0:
+        print("needs root: machines are network namespaces, disks are mounts", file=sys.stderr)
+        return Code.UNABLE
+    if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID):
+        raise OSError(ctypes.get_errno(), "unshare")
+    command = [sys.executable, "-m", "probe.harness", *words]
+    inside = subprocess.Popen(command, env={**os.environ, _INSIDE: "yes"}, preexec_fn=_die_with_parent)  # noqa: PLW1509
+
+    def stop(number: int, _: object) -> None:
+        """Whoever ends us ends it; the kernel takes away what is left when it is gone."""
+        inside.send_signal(signal.SIGKILL if number == signal.SIGALRM else signal.SIGTERM)
+        signal.alarm(STOP_SECONDS)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, stop)
+    return inside.wait()
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _settle_in() -> None:
     """Have what we mount go with us, the names of the namespaces too, however we end."""
     names = Path("/run/netns")
     names.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "none", str(names)], check=True, timeout=20)
+    for words in (("--make-rprivate", "/"), ("-t", "proc", "proc", "/proc"), ("-t", "tmpfs", "none", names)):
+        subprocess.run(["mount", *words], check=True, timeout=20)
+
+    def stop(number: int, _: object) -> NoReturn:
+        for other in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(other, signal.SIG_IGN)
+        raise Stopped(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:

@@ -13,10 +13,10 @@ from talking import Answer, Server, address
 CONNECT_SECONDS = 8.0
 """For a data connection to a node."""
 
-DATA_SECONDS = 60.0
+DATA_SECONDS = 120.0
 """For all the bytes of a transfer."""
 
-REPLY_SECONDS = 40.0
+REPLY_SECONDS = 90.0
 """For a reply: longer than any fault of the master's lasts."""
 
 REMEMBERED = 60

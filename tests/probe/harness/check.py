@@ -13,13 +13,13 @@ from probe.harness.report import Record
 from probe.harness.yard import RULES, Yard, ruled_by
 from soak import samples
 
-WHOLE_SECONDS = 90.0
-"""So long after the last fault all copies must be there."""
+WHOLE_SECONDS = 300.0
+"""So long after the last fault all copies must be there, even on a machine that is busy with other things."""
 
-CLEAN_SECONDS = 60.0
+CLEAN_SECONDS = 240.0
 """And so long after that, no part, no debt and no trash may be left."""
 
-SETTLED_SECONDS = 60.0
+SETTLED_SECONDS = 180.0
 """So long may clients take to see how deeds came out that were cut."""
 
 LEFT: Mapping[str, str] = {
@@ -210,6 +210,7 @@ class Checker:
             for path, known in worker.tree.known()
             if len(known.possible) > 1
         ]
+        open_ones.append(f"owed: {self._owed()}")
         wrong = self._disks()
         for line in wrong[:5]:
             told = self._yard.why("/" + line.split(":")[0].split(" on ")[0])

@@ -32,21 +32,23 @@ def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Re
     record.destroyed = time.monotonic()
 
 
-def flip(disks: Mapping[str, Disk], fault: Fault, trees: Sequence[Tree], record: Record) -> None:
-    """Turn over a bit of a copy, of a file that another disk has in order, too."""
-    chance, disk = random.Random(fault.chance), disks[fault.target]
+def flip(disks: Mapping[str, Disk], fault: Fault, trees: Sequence[Tree], record: Record) -> bool:
+    """Turn over a bit of a copy, of a file that another disk has in order, too; False: there is none."""
+    chance = random.Random(fault.chance)
     wanted = {known.certain.digest for tree in trees for _, known in tree.known() if known.certain}
-    others = [other for other in disks.values() if other is not disk]
-    locs = sorted(loc for loc, _ in disk.files())
-    chance.shuffle(locs)
-    for loc in locs:
-        content = disk.look(loc)
-        if content in wanted and any(other.look(loc) == content for other in others):
-            disk.flip(loc, chance.getrandbits(40))
-            record.flipped.add(content)
-            record.say(f"#{fault.number}: a bit turned over in {loc} on {fault.target}")
-            return
-    record.say(f"#{fault.number}: nothing to flip on {fault.target}")
+    for name in (fault.target, *(other for other in disks if other != fault.target)):
+        others = [other for other in disks if other != name]
+        locs = sorted(loc for loc, _ in disks[name].files())
+        chance.shuffle(locs)
+        for loc in locs:
+            content = disks[name].look(loc)
+            if content in wanted and any(disks[other].look(loc) == content for other in others):
+                disks[name].flip(loc, chance.getrandbits(40))
+                record.flipped.add(content)
+                record.say(f"#{fault.number}: a bit turned over in {loc} on {name}")
+                return True
+    record.say(f"#{fault.number}: nothing to flip")
+    return False
 
 
 def _long_ago(destroyed: float) -> bool:

@@ -51,6 +51,11 @@ class Disk:
             _run("umount", "--lazy", str(self.root))
             self.mounted = False
 
+    def close(self) -> None:
+        """Take it away for good, with all that is on it."""
+        self.unmount()
+        _run("umount", "--lazy", str(self._shelf))
+
     def replace(self) -> None:
         """Have a new, empty one in its place; the old one is gone for good."""
         old = self._shelf

@@ -19,14 +19,22 @@ from probe.harness.plan import AT_ONCE, KINDS, MASTER, Fault
 from probe.harness.report import Record
 from probe.harness.yard import Yard
 
-BACK_SECONDS = 60.0
-"""So soon after a fault is over its machine must be ready again."""
+BACK_SECONDS = 240.0
+"""So soon after a fault is over its machine must be ready again: long, for a machine that is busy with other
+things needs a minute to start a process. What it took stands in the report."""
 
 SETTLE_SECONDS = 2.0
 """So long after that a client may still meet with what it left."""
 
 ANSWERED_SECONDS = 0.5
 """What a killed node had done by then has been told to its client so soon."""
+
+STALL_SECONDS, TICK_SECONDS = 3.0, 0.25
+"""A machine that lets us wait for longer stands still, for half as long as a node may be silent; how often we
+look."""
+
+STANDSTILL = Fault(0, 0.0, "standstill", "", 0.0, 0)
+"""What explains an error then."""
 
 LEFT_BYTES = 20 << 20
 """On a disk that is full there is less room than this left: some uploads may still fit."""
@@ -47,6 +55,8 @@ class Windows:
     """Which machines were hit, and when."""
 
     _all: list[Window] = field(default_factory=list)
+    _stalls: list[float] = field(default_factory=list)
+    """Ends of the times in which the machine did nothing for us."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self, fault: Fault) -> Window:
@@ -70,7 +80,19 @@ class Windows:
                     continue
                 if nodes is None or window.fault.target == MASTER or window.fault.target in nodes:
                     return window.fault
-        return None
+            return STANDSTILL if any(end + SETTLE_SECONDS >= since for end in self._stalls) else None
+
+    def watch(self, stop: threading.Event, record: Record) -> None:
+        """Notice when the machine stands still for so long that nodes seem dead, which is nobody's fault."""
+        last = time.monotonic()
+        while not stop.wait(TICK_SECONDS):
+            now = time.monotonic()
+            late, last = now - last - TICK_SECONDS, now
+            if late > STALL_SECONDS:
+                with self._lock:
+                    self._stalls.append(now)
+                record.stalls.append(late)
+                record.say(f"the machine stood still for {late:.1f} s")
 
     def hit(self, since: float) -> set[str]:
         """Name the machines that were hit lately."""
@@ -96,6 +118,11 @@ class Trouble:
         self._windows = windows
         self._record = record
         self._watchers: list[threading.Thread] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The nodes that can be hit."""
+        return self._yard.names
 
     def run(self, faults: Sequence[Fault], seconds: float) -> None:
         """Let a round's faults come and go, and wait until all machines are back."""
@@ -124,8 +151,8 @@ class Trouble:
     def _begin(self, fault: Fault) -> Window:
         self._record.say(str(fault))
         window = self._windows.open(fault)
-        DEEDS[fault.kind][0](self._scene(fault))
-        self._record.faults[fault.kind] += 1
+        if DEEDS[fault.kind][0](self._scene(fault)) is not False:
+            self._record.faults[fault.kind] += 1
         return window
 
     def _end(self, window: Window) -> None:
@@ -304,8 +331,8 @@ def _replace(on: Scene) -> None:
     on.yard.prepare(on.fault.target)
 
 
-def _flip(on: Scene) -> None:
-    damage.flip(on.yard.disks, on.fault, on.trees, on.record)
+def _flip(on: Scene) -> bool:
+    return damage.flip(on.yard.disks, on.fault, on.trees, on.record)
 
 
 def _nothing(on: Scene) -> None:
@@ -326,7 +353,8 @@ def _right(on: Scene) -> None:
     on.yard.set_clock(on.fault.target, 0)
 
 
-Deed = Callable[[Scene], None]
+Deed = Callable[[Scene], bool | None]
+"""False: there was nothing to hit."""
 
 DEEDS: Mapping[str, tuple[Deed, Deed]] = {
     "kill": (_kill, _start),

@@ -22,6 +22,8 @@ class Record:
 
     seed: int
     log: TextIO
+    wanted: tuple[str, ...] = ()
+    """Kinds of faults that are to come."""
     began: float = field(default_factory=time.monotonic)
     deeds: Counter[str] = field(default_factory=Counter)
     uploaded: int = 0
@@ -46,6 +48,12 @@ class Record:
     """Seconds after that until all disks were as they should be."""
     figures: dict[str, Any] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
+    stopped: bool = False
+    """By a signal, before its time."""
+    over: bool = False
+    """It is being taken down: only who does that may find anything."""
+    stalls: list[float] = field(default_factory=list)
+    """Seconds for which the machine did nothing for us."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -53,16 +61,31 @@ class Record:
         """Seconds since the beginning."""
         return time.monotonic() - self.began
 
+    @property
+    def not_hit(self) -> list[str]:
+        """Kinds of faults that should have come, and didn't."""
+        return [kind for kind in self.wanted if not self.faults[kind]]
+
+    @property
+    def verdict(self) -> str:
+        """Say how it came out."""
+        said = f"{len(self.findings)} findings" if self.findings else "nothing lost, nothing wrong"
+        missed = f"; not hit: {', '.join(self.not_hit)}" if self.not_hit else ""
+        return said + missed + ("; stopped before its time" if self.stopped else "")
+
     def say(self, sentence: str) -> None:
-        """Write a line to the log."""
+        """Write a line to the log, as long as it is open."""
         with self._lock:
+            if self.log.closed:
+                return
             self.log.write(f"{self.now:7.1f}  {sentence}\n")
             self.log.flush()
 
     def find(self, sentence: str, evidence: str = "") -> None:
         """Note something that must not be."""
         with self._lock:
-            if len(self.findings) >= MOST_FINDINGS:
+            taken_down = self.over and threading.current_thread() is not threading.main_thread()
+            if taken_down or len(self.findings) >= MOST_FINDINGS:
                 return
         told = f"{self.now:.1f} s: {sentence}" + (f"\n{_indented(evidence)}" if evidence else "")
         with self._lock:
@@ -83,7 +106,11 @@ class Record:
             "uploaded_bytes": self.uploaded,
             "downloaded_bytes": self.downloaded,
             "compared_bytes": self.compared,
-            "faults": dict(sorted(self.faults.items())),
+            "verdict": self.verdict,
+            "stopped": self.stopped,
+            "faults": {kind: self.faults[kind] for kind in self.wanted or sorted(self.faults)},
+            "kinds_not_hit": self.not_hit,
+            "stalls_seconds": _spread(self.stalls),
             "excused_errors": dict(self.excused.most_common()),
             "lost_files": dict(self.lost),
             "flipped_files": len(self.flipped),
@@ -104,7 +131,7 @@ class Record:
             f"seed {self.seed}, {self.now:.0f} s: {sum(self.deeds.values())} deeds",
             f"{_mib(self.uploaded)} up, {_mib(self.downloaded)} down, {_mib(self.compared)} compared",
             "deeds: " + _counted(self.deeds),
-            "faults: " + _counted(self.faults),
+            "faults: " + ", ".join(f"{kind} {self.faults[kind]}" for kind in self.wanted),
             f"errors that a fault explains: {sum(self.excused.values())}",
             *(f"  {count:5} {what}" for what, count in self.excused.most_common(40)),
         ]
@@ -114,12 +141,10 @@ class Record:
             lines.append(f"back after {kind}: {_told(seconds)}")
         lines.append(f"all copies there again, at rests: {_told(self.whole)}")
         lines.append(f"all disks right, after that: {_told(self.right)}")
+        lines.append(f"the machine stood still: {_told(self.stalls)}")
         lines += [f"{name}: {value}" for name, value in self.figures.items()]
         lines += [f"FINDING {finding}" for finding in self.findings]
-        lines.append(
-            "verdict: "
-            + (f"{len(self.findings)} findings" if self.findings else "nothing lost, nothing wrong")
-        )
+        lines.append(f"verdict: {self.verdict}")
         return "\n".join(lines)
 
 

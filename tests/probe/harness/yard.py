@@ -140,6 +140,8 @@ class Yard:
             process.kill()
             process.wait()
         self.network.close()
+        for disk in self.disks.values():
+            disk.close()
 
     @property
     def authority(self) -> Path:
