@@ -56,8 +56,16 @@ def prepare(root: Path) -> str:
         name = root / os.fsdecode(_ID)
         if not name.exists():
             fresh = name.with_suffix(".new")
-            fresh.write_text(secrets.token_hex(16) + "\n")
+            with fresh.open("w") as file:
+                file.write(secrets.token_hex(16) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # without it a root isn't ours after a power cut
             fresh.rename(name)
+            directory = os.open(ours, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
         return _read_id(os.fsencode(root))
     except OSError as error:
         raise ConfigError(f"root {root}: {error.strerror}") from error
