@@ -183,3 +183,39 @@ def test_a_catalogue_that_is_there_is_not_replaced_by_mistake(site: Site) -> Non
     refused = words("rebuild", "--dir", str(site.directory), "--replace")
     assert (refused.returncode, "mount its disk" in refused.stderr) == (1, True)
     assert (site.directory / "catalogue/argosy.db").exists()
+
+
+def test_what_was_deleted_into_the_trash_is_a_file_again_and_what_was_overwritten_lies_on_the_disks(
+    tmp_path: Path,
+) -> None:
+    keeping = {"sections.all": {"path": "/", "copies": 2, "trash_days": 5.0}}
+    site = Site(tmp_path / "site", "--nodes", "2", settings=keeping)
+    site.start()
+    try:
+        with login(site) as ftp:
+            for name in ("/kept", "/deleted", "/over"):
+                put(ftp, name, f"first {name}".encode())
+            site.wait_for("two copies of each file", lambda: settled(site), 60)
+            put(ftp, "/over", b"second")
+            ftp.delete("/deleted")
+        site.wait_for("two copies of each file", lambda: settled(site), 60)
+        before = tree(site)
+        assert site.status()["trash"]["files"] == 2
+        site.stop()
+        for lost in ("catalogue", "keys", "config", "run"):
+            shutil.rmtree(site.directory / lost)
+        rebuilt = words("rebuild", "--dir", str(site.directory), "--port", "0", "--link-port", "0", "--json")
+        assert rebuilt.returncode == 0, rebuilt.stderr + site.logs()
+        document = json.loads(rebuilt.stdout)
+        assert any(".argosy/trash" in sentence for sentence in document["lost"])
+        assert (document["files"], document["conflicts"]) == (3, 0)
+        site.start()
+        site.wait_until_ready()
+        after = tree(site)
+        assert after.pop("/deleted")
+        assert after == before
+        site.wait_for("the older content to go", lambda: not site.status()["tombstones"], 60)
+        trashed = [at for at in (site.directory / "nodes").glob("*/.argosy/trash/**/*") if at.is_file()]
+        assert {at.read_bytes() for at in trashed} == {b"first /over"}
+    finally:
+        site.stop()

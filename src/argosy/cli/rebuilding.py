@@ -34,7 +34,7 @@ LOST = (
     "rules that were set at run time, and what the master's file said if that is lost, too",
     "symbolic links, and directories in which there is no file",
     "cut uploads that could have been gone on with",
-    "what was in a trash of the site is a file again, for its bytes lie on the disks",
+    "that files lay in a trash: deleted ones are files again, overwritten ones go to .argosy/trash on disks",
     "that a file was deleted or renamed while a node was away: it comes back from there, or as it was called",
     "the name of what was uploaded just before, if its node fell, too: it is kept aside as recovered-...",
 )
