@@ -299,7 +299,8 @@ async def test_random_changes_give_what_a_disk_would_give(peer: Server, place: b
                     await mount.writer.flush(file)
                     assert await mount.content(file) == model
                 case "read":
-                    with contextlib.suppress(errors.Changed):
+                    # Where an upload is under way or was cut, the site or the writer has a client ask again.
+                    with contextlib.suppress(errors.Changed, errors.Busy):
                         got = await mount.writer.read(file, 0, 10 * MIB, theirs)
                         assert got is None or b"".join(got[0]) == model
         await mount.writer.flush(file)

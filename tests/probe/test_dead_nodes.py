@@ -133,6 +133,23 @@ def test_who_stores_to_a_node_that_is_killed_hears_of_it_soon_and_may_begin_anew
     assert holder(site, "/stored") != node[1].decode()
 
 
+def test_who_hangs_up_at_once_when_its_node_is_killed_may_begin_anew_before_anybody_else_knows(
+    site: Processes, content: bytes
+) -> None:
+    with Talk(site) as talk:
+        began = connect(talk, "STOR /hung-up")
+        assert began is not None
+        with began as data:
+            node = re.search(rb"to (n\d)", talk.ask("STOR /hung-up").text)
+            assert node
+            data.sendall(content[:10_000_000])
+            site.wait_for("the first bytes to be in the part", lambda: any(part_sizes(site)))
+            site.kill(node[1].decode())
+    with Talk(site) as talk, soon():
+        assert put(talk, "STOR /hung-up", content)
+        assert talk.retrieve("/hung-up") == content
+
+
 def stranded(site: Processes, talk: Talk, path: str, content: bytes) -> str:
     """Have an upload cut by its node's death, and name that."""
     data = connect(talk, f"STOR {path}")
@@ -278,7 +295,7 @@ def test_a_link_that_breaks_while_the_node_lives_ends_nothing(site: Processes, c
     node = holder(site, "/through")
     file = site.directory / "config" / f"{node}.toml"
     before = file.read_text()
-    port = int(site.master().link.listen.rpartition(":")[2])
+    port = int(site.settings().link.listen.rpartition(":")[2])
     with Wire(port) as wire:
         file.write_text(
             re.sub(r"^master = .*$", f'master = "127.0.0.1:{wire.port}"', before, flags=re.MULTILINE)

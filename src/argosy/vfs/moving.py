@@ -32,6 +32,9 @@ from argosy.wire import link
 
 log = logging.getLogger("argosy.vfs")
 
+_CUT_SECONDS = 3.0
+"""What it takes to cut an upload, once its node is given up."""
+
 
 def needed_to_store(entry: Entry | None, user: str, *, appending: bool) -> Right:
     """Say which right an upload needs: of a file that is there another than of a new one.
@@ -67,6 +70,7 @@ class Storing:
         self._transfer: Transfer | None = None
         self._company: Company | None = None
         self._kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._over = asyncio.Event()
 
     @property
     def number(self) -> int:
@@ -88,8 +92,17 @@ class Storing:
         """Wait for the upload's end, and say whether the file is there now."""
         return await asyncio.shield(self._kept)
 
+    async def make_way(self) -> None:
+        """Wait until the upload is over, if it will be soon, for its node is gone; else return at once."""
+        if not self.node.online:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._vfs.config.link.redial_seconds + _CUT_SECONDS):
+                    await self._over.wait()
+
     async def begin(self, *, offset: int | None, announced: int = -1) -> None:
         """Take the name.
+
+        Who begins anew what went to a node that died, before the master gave that up, waits for it.
 
         Args:
             offset: Where the first byte goes (REST); None: behind the last one there (APPE).
@@ -104,6 +117,8 @@ class Storing:
             NoSpace: There is no room for as many copies as it is to be acknowledged with.
             Unavailable: There aren't enough nodes for them.
         """
+        if offset == 0 and (before := self._vfs.storing.get(self.path)):
+            await before.make_way()
         entry = self._vfs.catalogue.find_or_none(self.path)
         right = needed_to_store(entry, self._account.name, appending=offset is None)
         if not self._account.may(right, self.path):
@@ -121,6 +136,7 @@ class Storing:
             offset=offset,
             along=self._vfs.company(self.path, entry, self.live.number),
         )
+        self._vfs.storing[self.path] = self
         self._vfs.forget(upload.forgotten)
         there = upload.base.size if upload.base else upload.received
         self._upload, self._offset = upload, there if offset is None else offset
@@ -209,6 +225,7 @@ class Storing:
             await self._cut(done.size)
             raise
         self._settled(kept=True)
+        self._over.set()
         self._put_in_place(replica, named_ns, discards)
         if self._company:
             self._vfs.forget((volume, self._upload.id) for volume in self._company.dismissed)
@@ -271,7 +288,10 @@ class Storing:
         self._settled(kept=False)
         if not self._live:
             self._note(Use(1, received) if received else Use())
-        along = await self._company.cut() if self._company else {}
-        worthless = await self._vfs.catalogue.cut(self._upload.id, received, along)
+        try:
+            along = await self._company.cut() if self._company else {}
+            worthless = await self._vfs.catalogue.cut(self._upload.id, received, along)
+        finally:
+            self._over.set()
         parts = (self.live.number, *along) if worthless else [one for one, size in along.items() if size == 0]
         self._vfs.forget((volume, self._upload.id) for volume in parts)

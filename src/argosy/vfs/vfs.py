@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from msgspec.structs import replace as replace_fields
 
@@ -52,6 +53,9 @@ class Arriving(Protocol):
 
     async def kept(self) -> bool:
         """Wait for the upload's end, and say whether the file is there now."""
+
+    async def make_way(self) -> None:
+        """Wait until the upload is over, if it will be soon, for its node is gone; else return at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class Vfs:
         self.searchers = searchers
         self.arriving: dict[int, Arriving] = {}
         """Uploads that run, by FileId, of files whose first content they are."""
+        self.storing: WeakValueDictionary[TreePath, Arriving] = WeakValueDictionary()
+        """The upload that began last under each path, for as long as somebody sees to it."""
 
     def as_it_arrives(self, entry: Entry) -> Entry:
         """Give an entry with the size that has arrived so far, if it is still arriving, or was cut.
