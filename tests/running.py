@@ -12,10 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from argosy import config
+from argosy.cli.ask import ask
+from argosy.errors import Refused
+from argosy.wire import link
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -129,8 +135,7 @@ class Site:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.logs()}") from None
         self.output = log.read_text()
-        host, port = self.status()["ftp"].rsplit(":", 1)
-        self.host, self.port = host.strip("[]"), int(port)
+        self.host, self.port = config.split_address("ftp.listen", self.settings().ftp.listen)
 
     def stop(self) -> int:
         """Stop it as Ctrl-C would, and give its exit status."""
@@ -204,13 +209,29 @@ class Site:
         self._guests.append(node)
         return node
 
+    def settings(self) -> config.Master:
+        """Read the master's settings."""
+        return config.load_master(self.directory / "config" / "master.toml")
+
+    def ask(self, question: link.Body) -> Any:
+        """Put a question to the master, without the half second that the command line takes to start.
+
+        In a thread, for the caller may have a loop that runs.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(ask(self.settings(), question))).result()
+
     def status(self) -> Any:
-        """Give `argosy status`."""
-        return self.argosy("status")
+        """Give what `argosy status --json` does."""
+        return self.ask(link.AskStatus())
+
+    def nodes(self) -> dict[str, Any]:
+        """Give what the master says of its nodes, by name."""
+        return {node["name"]: node for node in self.ask(link.AskNodes())["nodes"]}
 
     def node(self, name: str) -> Any:
-        """Give what `argosy nodes` says of one."""
-        return next(one for one in self.argosy("nodes")["nodes"] if one["name"] == name)
+        """Give what `argosy nodes --json` says of one."""
+        return self.nodes()[name]
 
     def pid(self, name: str) -> int:
         """Give the pid of `master`, `n1`, ..."""
@@ -229,7 +250,7 @@ class Site:
                     return
             except ChildProcessError:
                 raise
-            except (AssertionError, OSError, KeyError, StopIteration):
+            except (AssertionError, OSError, KeyError, StopIteration, Refused):
                 pass
             time.sleep(0.1)
         raise AssertionError(f"waited {seconds} s in vain for: {what}\n{self.logs()}")
@@ -238,7 +259,7 @@ class Site:
         """Wait until every node has merged."""
         self.wait_for(
             "all nodes ready",
-            lambda: all(node["state"] == "ready" for node in self.argosy("nodes")["nodes"]),
+            lambda: all(node["state"] == "ready" for node in self.nodes().values()),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import contextlib
 import os
 import subprocess
@@ -15,10 +15,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from argosy import config
-from argosy.cli.ask import ask
+from argosy.cli import site as cli
+from argosy.cli.founding import found
 from argosy.errors import Refused
+from argosy.net import pki
+from argosy.net.pki import Authority
 from argosy.wire import link
-from running import ARGOSY, STOP_SECONDS, Settings, Site
+from running import ARGOSY, PASSWORD, STOP_SECONDS, USER, Settings, Site
 
 TRACER = Path(__file__).with_name("tracer.py")
 
@@ -43,7 +46,8 @@ class Processes(Site):
             nodes: How many: n1, n2, ...
             settings: For the master.
         """
-        super().__init__(directory, "--nodes", str(nodes), settings=settings)
+        super().__init__(directory, settings=settings)
+        self._wanted = argparse.Namespace(host=None, port=0, link_port=0, nodes=nodes, user=(USER, PASSWORD))
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
         self.children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -57,14 +61,19 @@ class Processes(Site):
         self.stop()
 
     def start(self) -> None:
-        """Have `argosy up` make the site, stop it, and start its processes anew."""
-        super().start()
-        super().stop()
+        """Make the site as `argosy up` would, and start its processes."""
+        place = cli.Site(self.directory)
+        place.make()
+        settings, _ = found(place, self._wanted)
+        authority = Authority.open(place.keys)
         for name in self.names:
-            file = self.directory / "config" / f"{name}.toml"
+            request = pki.make_request(place.keys / f"{name}.key", name)
+            pki.write_public(place.keys / f"{name}.pem", authority.sign_node(request, name, 90))
+            file = place.node_config(name)
             file.write_text("".join(f"{key} = {value}\n" for key, value in NODE.items()) + file.read_text())
         for name in ("master", *self.names):
             self.spawn(name)
+        self.host, self.port = config.split_address("ftp.listen", settings.ftp.listen)
         self.wait_until_ready()
 
     def stop(self) -> int:
@@ -109,22 +118,6 @@ class Processes(Site):
     def root(self, name: str) -> Path:
         """Where a node's files lie."""
         return self.directory / "nodes" / name
-
-    def master(self) -> config.Master:
-        """Read the master's settings."""
-        return config.load_master(self.directory / "config" / "master.toml")
-
-    def ask(self, question: link.Body) -> Any:
-        """Put a question to the master, without the half second that the command line takes to start."""
-        return asyncio.run(ask(self.master(), question))
-
-    def nodes(self) -> dict[str, Any]:
-        """Give what the master says of its nodes, by name."""
-        return {node["name"]: node for node in self.ask(link.AskNodes())["nodes"]}
-
-    def status(self) -> Any:
-        """Give `argosy status`."""
-        return self.ask(link.AskStatus())
 
     def why(self, path: str) -> Any:
         """Give `argosy why`."""
@@ -181,7 +174,7 @@ class Tracer:
             count: 0 only watches.
             only: Count steps of this name only.
         """
-        master = site.master()
+        master = site.settings()
         ports = [
             f"{address.rpartition(':')[2]}={word}"
             for address, word in ((master.ftp.listen, "control"), (master.link.listen, "link"))
