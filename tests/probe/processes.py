@@ -21,7 +21,7 @@ from argosy.errors import Refused
 from argosy.net import pki
 from argosy.net.pki import Authority
 from argosy.wire import link
-from running import ARGOSY, PASSWORD, STOP_SECONDS, USER, Settings, Site
+from running import ARGOSY, PASSWORD, START_SECONDS, STOP_SECONDS, USER, Settings, Site
 
 TRACER = Path(__file__).with_name("tracer.py")
 
@@ -74,7 +74,7 @@ class Processes(Site):
         for name in ("master", *self.names):
             self.spawn(name)
         self.host, self.port = config.split_address("ftp.listen", settings.ftp.listen)
-        self.wait_until_ready()
+        self.wait_until_ready(START_SECONDS)
 
     def stop(self) -> int:
         """Stop the children."""
