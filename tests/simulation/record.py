@@ -373,6 +373,9 @@ class Page:
     def lapsed(self, ver: int) -> bool:
         raise NotImplementedError(f"{ver} is asked for in doubt alone")
 
+    def lost(self, volume: int) -> bool:
+        raise NotImplementedError(f"{volume} is asked for in doubt alone")
+
     def apply(self, step: steps.Step) -> None:
         """Carry out a step.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,37 @@ async def test_after_an_upload_that_a_disk_could_not_store_others_go_elsewhere_a
         (matter,) = house.catalogue.matters()
     assert f"{storing.node.name} couldn't store an upload" in matter.sentence
     assert "Input/output error" in matter.sentence
+
+
+@pytest.mark.parametrize("why", ["Failed", "OverQuota", "TransferCut"])
+async def test_what_a_disk_refused_of_a_replacement_is_not_gone_on_with_from_the_old_content(
+    house: House, why: str
+) -> None:
+    files = Files(house.vfs, Login(Account(name="ann", admin=True)))
+    node = FarNode(house, "n1", volumes=("a" * 32,))
+    async with node.joined():
+        await uploaded(files, (b"f",), 1000, cut=False)
+        storing = files.plan_upload((b"f",))
+        await storing.begin(offset=0)
+        transfer = Transfer(storing.node)
+        storing.start(transfer, as_text=False, announced=-1)
+        transfer.finish(link.Done(transfer.ticket, 600, why, "no", size=600))
+        with pytest.raises(errors.Refused):
+            await storing.end(await transfer.outcome(), alive=True)
+        with pytest.raises(errors.Denied, match="send it whole"):
+            await files.plan_upload((b"f",)).begin(offset=600)
+
+
+async def test_a_replacement_goes_elsewhere_than_to_a_disk_that_refused_one(house: House) -> None:
+    files = Files(house.vfs, Login(Account(name="ann", admin=True)))
+    n1, n2 = (FarNode(house, name, volumes=(name[1] * 32,)) for name in ("n1", "n2"))
+    async with n1.joined(), n2.joined():
+        await uploaded(files, (b"f",), 1000, cut=False)
+        (copy,) = house.catalogue.replicas(house.catalogue.find((b"f",)).id)
+        node, live = house.vfs.roster.place(copy.volume)
+        assert files.plan_upload((b"f",)).node is node
+        house.vfs.roster.conduct.trouble(node.name, live.number, "it is read-only", time.monotonic())
+        assert files.plan_upload((b"f",)).node is not node
 
 
 async def uploaded(files: Files, path: TreePath, size: int, *, offset: int = 0, cut: bool = True) -> int:

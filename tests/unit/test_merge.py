@@ -47,6 +47,7 @@ class Shelf:
         self.named: dict[int, int] = {}
         self.stale: dict[tuple[int, bytes], int] = {}
         self.lapses: set[int] = set()
+        self.gone: set[int] = set()
 
     @property
     def node(self) -> str:
@@ -89,6 +90,9 @@ class Shelf:
 
     def lapsed(self, ver: int) -> bool:
         return ver in self.lapses
+
+    def lost(self, volume: int) -> bool:
+        return volume in self.gone
 
     def apply(self, step: steps.Step) -> None:
         match step:

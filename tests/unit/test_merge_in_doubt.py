@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argosy.catalogue import steps
-from argosy.catalogue.model import Doubt, Found
+from argosy.catalogue.model import Doubt, Found, Standing
 from argosy.catalogue.store.members import DOUBTS
 from unit.test_merge import Drawer, Shelf
 
@@ -156,6 +156,20 @@ def test_an_old_disk_with_the_only_copy_gives_it_aside_rather_than_as_the_newer_
         assert not shelf.stale
     whole(shelf, 2, [told(b"f", 9, file)], Doubt.BEHIND)
     assert {volume for one, volume in shelf.lying if one == file} == {2}, "it is back"
+
+
+@pytest.mark.parametrize("why", ["lost", "bad"])
+def test_an_old_disk_keeps_what_it_has_where_the_newer_copy_cannot_be_read_again(why: str) -> None:
+    shelf = Shelf()
+    whole(shelf, 2, [told(b"f", 9)], Doubt.NONE)
+    (file,) = {one for one, _ in shelf.lying}
+    if why == "lost":
+        shelf.gone.add(2)
+    else:
+        shelf.lying[file, 2].standing = Standing.BAD
+    whole(shelf, 1, [told(b"f", 5, file)], Doubt.BEHIND)
+    assert sorted(state for state, _ in paths(shelf).values()) == ["conflict", "live"]
+    assert not shelf.stale
 
 
 def test_an_old_disk_has_copies_of_what_has_not_changed_wherever_they_lie_on_it() -> None:

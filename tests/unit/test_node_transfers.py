@@ -364,7 +364,8 @@ async def test_a_node_whose_own_certificate_cannot_be_read_says_that_it_cannot_c
         (tmp_path / "keys/n1.key").unlink()
         _, port = await far.expect()
         far.tell(link.Gather(1, volume.store_id, [], False, link.Visit(1, "127.0.0.1", port, "n2")))
-        far.tell(link.Supply(2, [], link.Offer(2, far.ports.pop(0), "n2")))
+        offered = far.ports.pop(0)
+        far.tell(link.Supply(2, [], link.Offer(2, offered, "n2")))
         far.tell(
             link.Send(
                 *(3, volume.store_id, b"f", 0, 7, 0, False),
@@ -374,3 +375,5 @@ async def test_a_node_whose_own_certificate_cannot_be_read_says_that_it_cannot_c
         for ticket in (1, 2, 3):
             async with asyncio.timeout(5):
                 assert (await far.outcome(ticket)).refusal == "NoDataConnection"
+        with pytest.raises(ConnectionRefusedError):  # it doesn't count among those that are left
+            await asyncio.open_connection("127.0.0.1", offered)

@@ -221,7 +221,12 @@ class _Merging:
             return False  # what was deleted may go
         copies = dict(self._tree.copies(holder.id))
         here = copies.pop(self._tree.volume, None)
-        return not copies and (here is None or not self._shown(here.loc, holder.ver))
+        if any(
+            copy.standing is not Standing.BAD and not self._tree.lost(volume)
+            for volume, copy in copies.items()
+        ):
+            return False
+        return here is None or not self._shown(here.loc, holder.ver)
 
     def _call(self, file: int, found: Found) -> Iterator[Step]:
         """Give a file the name that the node was told of, if that is a later one than ours."""

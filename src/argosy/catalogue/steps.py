@@ -95,6 +95,9 @@ class Tree(Protocol):
     def lapsed(self, ver: int) -> bool:
         """Whether a version may have been brought while another state of this catalogue counted."""
 
+    def lost(self, volume: int) -> bool:
+        """Whether a volume's copies are out of reach for good."""
+
 
 # --- what shall be done ----
 

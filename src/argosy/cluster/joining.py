@@ -339,7 +339,8 @@ class Guest:
                     f"old:{store_id}",
                     f"volume {store_id} on {name} is in an older state than it was: its disk was put back"
                     " from a backup, or is a copy. What it lacks is copied from elsewhere, where there are"
-                    " copies; versions that were replaced or deleted since go to its trash",
+                    " copies; versions that were replaced or deleted since go to its trash, but for"
+                    " those of which nothing newer is left: they are kept aside, under names with .conflict-",
                 )
 
     async def _notice_lost(self, name: str, before: Sequence[Volume], present: set[str]) -> None:

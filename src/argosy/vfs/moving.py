@@ -196,14 +196,14 @@ class Storing:
         """
         assert self._upload is not None, "begun"
         if done.refusal == errors.OverQuota.__name__:
-            await self._cut(0)  # to go on with it would be of no use
+            await self._cut(self._useless(done))
             raise errors.OverQuota(done.subject)
         if done.refusal or not alive:
             refused = refusal(done.refusal or errors.TransferCut.__name__, done.subject)
             if isinstance(refused, errors.Failed):
-                await self._blame(refused)
+                await self._blame(done, refused)
             else:
-                await self._cut(None if done.size == UNKNOWN else done.size)
+                await self._cut(_arrived(done))
             raise refused
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
         try:
@@ -219,7 +219,7 @@ class Storing:
                     self._upload.id, sealed, epoch=self.node.epoch, along=along
                 )
         except errors.OverQuota:
-            await self._cut(0)
+            await self._cut(self._useless(done))
             raise
         except Exception:
             await self._cut(done.size)
@@ -236,9 +236,17 @@ class Storing:
             self._vfs.owed()
         return entry
 
-    async def _blame(self, refused: errors.Failed) -> None:
+    def _useless(self, done: link.Done) -> int | None:
+        """Say what is left of an upload that it is of no use to go on with, as `_cut` takes it.
+
+        Of a new file nothing is. A replaced one keeps its content, which isn't what the client sent: so that
+        it doesn't go on from that, something arrived.
+        """
+        return _arrived(done) if self._live else 0
+
+    async def _blame(self, done: link.Done, refused: errors.Failed) -> None:
         """The disk can't be written: what it has is worth nothing, and the next upload goes elsewhere."""
-        await self._cut(0)
+        await self._cut(self._useless(done), only_along=True)
         self._vfs.roster.conduct.trouble(self.node.name, self.live.number, str(refused), time.monotonic())
         told = f"{self.node.name} couldn't store an upload on volume {self.live.store_id}: {refused.subject}"
         log.error("%s", told)
@@ -283,15 +291,28 @@ class Storing:
         if not self._kept.done():
             self._kept.set_result(kept)
 
-    async def _cut(self, received: int | None) -> None:
+    async def _cut(self, received: int | None, *, only_along: bool = False) -> None:
+        """End it without acknowledging it.
+
+        Args:
+            received: Bytes that the first volume has; None: nobody knows yet; 0: nothing to go on with.
+            only_along: If others took it along, it is gone on with what they have.
+        """
         assert self._upload is not None, "begun"
         self._settled(kept=False)
         if not self._live:
             self._note(Use(1, received) if received else Use())
         try:
             along = await self._company.cut() if self._company else {}
-            worthless = await self._vfs.catalogue.cut(self._upload.id, received, along)
+            others = only_along and any(along.values())
+            worthless = await self._vfs.catalogue.cut(self._upload.id, None if others else received, along)
         finally:
             self._over.set()
         parts = (self.live.number, *along) if worthless else [one for one, size in along.items() if size == 0]
+        if others and not worthless:
+            parts = [self.live.number, *parts]
         self._vfs.forget((volume, self._upload.id) for volume in parts)
+
+
+def _arrived(done: link.Done) -> int | None:
+    return None if done.size == UNKNOWN else done.size

@@ -272,10 +272,15 @@ class Vfs:
         """Rank the volumes for an upload to a path.
 
         While a volume that has the replaced version is there with room, only such come first: the client may
-        yet say REST or APPE, which goes on from what is there.
+        yet say REST or APPE, which goes on from what is there. But not to one with which there was trouble.
         """
         holders = {replica.volume for replica in replicas}
         scores = placement.rank_writers(
             self.roster.candidates(holders), self.config.placement, self.rule(path)
         )
-        return sorted(scores, key=lambda score: not (score.eligible and score.candidate.holds))
+        return sorted(scores, key=_holds_well, reverse=True)
+
+
+def _holds_well(score: Score) -> bool:
+    candidate = score.candidate
+    return score.eligible and candidate.holds and candidate.trouble is None

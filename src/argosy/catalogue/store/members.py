@@ -185,6 +185,13 @@ def enlist(db: sqlite3.Connection, numbers: Collection[int], membership: Members
     )
 
 
+def is_lost(db: sqlite3.Connection, number: int) -> bool:
+    """Say whether a volume's disk is gone for good."""
+    question = "SELECT 1 FROM volume WHERE number = ? AND standing IN (?, ?)"
+    gone = [MEMBERSHIPS.index(one) for one in (Membership.LOST, Membership.REMOVED)]
+    return db.execute(question, (number, *gone)).fetchone() is not None
+
+
 def volumes(db: sqlite3.Connection, node: str | None) -> list[Volume]:
     """List the volumes of a node, or all."""
     rows = db.execute(

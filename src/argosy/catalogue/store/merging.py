@@ -207,6 +207,10 @@ class Page:
         """Whether a version may have been brought while another state of this catalogue counted."""
         return ids.lapsed(self._db, ver)
 
+    def lost(self, volume: int) -> bool:
+        """Whether a volume's copies are out of reach for good."""
+        return members.is_lost(self._db, volume)
+
     # --- reading in advance ----
 
     def prefetch(self, found: Sequence[Found], between: tuple[bytes, bytes | None] | None) -> list[bytes]:

@@ -141,7 +141,7 @@ def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> 
         reasons.append(Reason(-weights.preferred, "has the avoided label {}", (", ".join(sorted(shunned)),)))
     if candidate.emptied:
         reasons.append(Reason(-2 * weights.preferred, "is being emptied"))
-    if candidate.holds:
+    if candidate.holds and not candidate.trouble:
         reasons.append(Reason(weights.preferred, "has the file already"))
     return _score(candidate, against, reasons)
 

@@ -57,9 +57,13 @@ class Copying:
         def connect(connect_seconds: float, stall_seconds: float) -> DataConnection | None:
             if not order.meet.port:
                 return self._known(self._supplying, order.meet.line, stall_seconds)
-            context = self._context(tls.node_server)
             if (listener := self._listeners.take(order.meet.port)) is None:
                 return None  # it was told of to another life of ours
+            try:
+                context = self._context(tls.node_server)
+            except errors.ConfigError:
+                listener.close()  # the master counts it as taken
+                raise
             return DataConnection.expect(
                 listener,
                 peer="",  # the certificate says who it is
