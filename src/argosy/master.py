@@ -106,7 +106,7 @@ async def serve(config: Master) -> None:
         door = FtpDoor(Hall(config.ftp, vfs, accounts, carriage, certificate, visitors, bans))
         addresses = {"ftp": "", "ftps": "", "link": ""}
         floors = Floors(config, catalogue, repair)
-        retention = Retention(config, catalogue, roster, repair, floors, owed=upkeep.wake)
+        retention = Retention(config, catalogue, roster, repair, owed=upkeep.wake)
         rebalancing = Rebalancing(config, catalogue, repair)
         emptying = Emptying(config, catalogue, roster, owed=upkeep.wake)
         office = Office(

@@ -176,8 +176,7 @@ def test_a_status_says_of_a_disk_below_its_floor_what_will_leave_it() -> None:
         "free": 5 << 30,
         "floor": 10 << 30,
         "leaving": 1 << 30,
-        "told": 0,
     }
     head = "n1 01234567: 5.0 GiB free of the 10.0 GiB that shall be"
     assert reports._lack(lack) == f"{head}, 1.0 GiB on the way, nobody makes the other 4.0 GiB"
-    assert reports._lack({**lack, "told": 5 << 30}) == f"{head}, 1.0 GiB on the way, 5.0 GiB will go"
+    assert reports._lack({**lack, "leaving": 5 << 30}) == f"{head}, 5.0 GiB on the way"

@@ -1,4 +1,4 @@
-"""Where a disk has less free space than it shall have, files leave as their rules allow, and no others."""
+"""Where a disk has less free space than it shall have, files go elsewhere by their rules; none is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import record
 from argosy.catalogue.keeping import Wish
 from argosy.catalogue.model import Entry, Kind, Sealed, State
 from argosy.cluster.copies.floors import Floors, Pile
-from argosy.cluster.copies.retention import Retention
+from argosy.cluster.copies.survey import Traffic
+from argosy.cluster.emptying import Emptying
 from argosy.cluster.nodes.roster import Standing
 from inside import Site
 
@@ -41,26 +42,21 @@ def has(site: Site, number: int, free: int, floor: int = 0) -> None:
 
 
 class Master:
-    """Floors and retention of a site, whose rounds are begun by a word."""
+    """Floors of a site, whose rounds are begun by a word."""
 
-    def __init__(self, site: Site, grace: float = 0.0) -> None:
-        config = msgspec.structs.replace(
-            site.config,
-            repair=msgspec.structs.replace(site.config.repair, grace_seconds=grace),
-        )
+    def __init__(self, site: Site) -> None:
         self.site = site
-        self.floors = Floors(config, site.catalogue, site.repair)
+        self.floors = Floors(site.config, site.catalogue, site.repair)
         self.floors._settle_seconds = 0.0
-        self.retention = Retention(
-            config, site.catalogue, site.roster, site.repair, self.floors, owed=lambda: None
-        )
 
     async def round(self) -> None:
         self.site.repair.refresh()
         self.floors._again.clear()
         await self.floors._round()
         await self.site.rest(2)
-        await self.retention._round()
+
+    def told(self) -> list[str]:
+        return [matter.sentence for matter in self.site.catalogue.matters()]
 
 
 async def fill(site: Site, *names: bytes, volume: int = 1, size: int = 100) -> None:
@@ -74,10 +70,6 @@ async def wish(site: Site, **said: object) -> None:
     site.repair.refresh()
 
 
-def names(site: Site) -> str:
-    return "".join(sorted(entry.name.decode() for entry in site.catalogue.children(1)))
-
-
 def on(site: Site, number: int) -> str:
     every = (entry.name for entry in site.catalogue.children(1))
     return "".join(sorted(name.decode() for name in every if number in site.holders((name,))))
@@ -85,7 +77,7 @@ def on(site: Site, number: int) -> str:
 
 async def test_the_oldest_files_go_elsewhere_until_there_is_room(site: Site) -> None:
     await fill(site, *(b"%c" % letter for letter in b"abcdef"))
-    await wish(site, make_room="move")
+    await wish(site, make_room=True)
     has(site, 1, FULL - 250, FULL)
     has(site, 2, FULL, FULL)  # as full as may be
     master = Master(site)
@@ -96,106 +88,110 @@ async def test_the_oldest_files_go_elsewhere_until_there_is_room(site: Site) -> 
     assert on(site, 1) == "def"
 
 
-async def test_what_is_on_its_way_or_told_of_is_chosen_once(site: Site) -> None:
-    await fill(site, *(b"%c" % letter for letter in b"abcdef"))
-    await wish(site, make_room="delete")
-    has(site, 1, FULL - 250, FULL)
-    has(site, 2, 350, 200)  # it takes one
-    has(site, 3, FULL, FULL)
-    master = Master(site, grace=3600.0)
-    await master.floors._round()
-    (shift,) = site.catalogue.shifts()
-    assert shift.file == site.catalogue.find((b"a",)).id
-    told = {mark.file for mark in site.catalogue.outlived(0, 9)}
-    assert told == {site.catalogue.find((name,)).id for name in (b"b", b"c")}
-    for _ in range(3):
-        master.floors._again.clear()
+async def test_what_is_on_its_way_is_chosen_once(site: Site) -> None:
+    await fill(site, *(b"%c" % letter for letter in b"abcdefgh"))
+    await wish(site, make_room=True)
+    has(site, 1, FULL - 50, FULL)
+    master = Master(site)
+    for _ in range(2):
         await master.floors._round()
-    assert len(site.catalogue.outlived(0, 9)) == 2
-    (lack,) = master.floors.lacks()
-    assert (lack.place.missing, lack.leaving, lack.told, lack.open) == (250, 100, 200, 0)
+        master.floors._again.clear()
+    assert chosen(site) == "a"
+    (lack,) = await master.floors.lacks()
+    assert (lack.place.missing, lack.leaving, lack.open) == (50, 100, 0)
+    has(site, 1, FULL - 450, FULL)  # so much more that it isn't waited for
+    await master.floors._round()
+    assert chosen(site) == "abcde"
 
 
-async def test_nothing_goes_whose_rule_does_not_say_so(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def chosen(site: Site) -> str:
+    by_id = {entry.id: entry.name.decode() for entry in site.catalogue.children(1)}
+    return "".join(sorted(by_id[shift.file] for shift in site.catalogue.shifts()))
+
+
+async def test_no_more_files_are_chosen_at_once_than_is_good(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(site, *(b"%c" % letter for letter in b"abcdef"))
+    await wish(site, make_room=True)
+    has(site, 1, 0, FULL)
+    monkeypatch.setattr(Pile.__init__, "__defaults__", (2,))
+    await Master(site).floors._round()
+    assert chosen(site) == "ab"
+
+
+async def test_nothing_goes_whose_rule_does_not_say_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill(site, b"a", b"b")
-    await fill(site, b"a", volume=2)
+    has(site, 1, 0, FULL)
+    master = Master(site)
+    with monkeypatch.context() as patch:
+        patch.delattr(Floors, "_sort")  # where no rule says so anywhere, no file is looked at
+        await master.round()
+    (told,) = master.told()
+    assert told == "the disk 11111111 of n1 lacks 9.8 KiB of its floor, and no rule lets anything go"
+    await site.catalogue.make_directory((b"d",), owner="ann")
+    await site.catalogue.change_wish((b"d",), lambda _: Wish(make_room=True))
+    await master.round()
+    assert on(site, 1) == "ab"
+    assert [matter.times for matter in site.catalogue.matters()] == [1]
+
+
+async def test_no_file_is_deleted_and_what_cannot_be_met_is_told_until_it_is(site: Site) -> None:
+    await fill(site, b"a", b"b")
+    await wish(site, make_room=True)
+    for number in (1, 2, 3):
+        has(site, number, 0 if number == 1 else FULL + 99, FULL)
+    master = Master(site)
+    await master.round()
+    await master.round()
+    assert (on(site, 1), site.catalogue.leaving().files) == ("ab", 0)
+    (told,) = master.told()
+    assert told.endswith("of n1 lacks 9.8 KiB of its floor, and no other disk can take what rules let go")
+    site.roster.place(1)[1].standing = Standing.MERGING  # it has just come back: nobody knows
+    await master.round()
+    assert master.told() == [told]
+    site.roster.place(1)[1].standing = Standing.MERGED
+    has(site, 1, FULL, FULL)
+    await Master(site).round()  # even if the master was started anew meanwhile
+    assert master.told() == []
+
+
+async def test_files_go_where_their_rule_wants_them_however_much_room_others_have(tmp_path: Path) -> None:
+    async with record.opened(tmp_path, nodes=12) as catalogue:
+        site = Site(catalogue, 12)
+        for number in range(1, 13):
+            site.roster.place(number)[0].labels = frozenset({"ssd"} if number in (1, 12) else {"hdd"})
+        has(site, 12, 10**11)
+        await fill(site, b"a")
+        await wish(site, make_room=True, only=("ssd",))
+        has(site, 1, 0, FULL)
+        await Master(site).round()
+        assert site.holders((b"a",)) == [12]
+
+
+async def test_files_are_spread_over_those_with_the_most_room(site: Site) -> None:
+    await fill(site, *(b"%c" % letter for letter in b"abcdef"))
+    await wish(site, make_room=True)
+    has(site, 1, FULL - 600, FULL)
+    has(site, 2, 10_000)
+    has(site, 3, 10_250)
+    await Master(site).round()
+    assert (on(site, 1), len(on(site, 2)), len(on(site, 3))) == ("", 2, 4)
+
+
+async def test_as_many_copies_are_left_as_the_rule_wants(site: Site) -> None:
+    await fill(site, b"a")
+    await wish(site, copies=2, make_room=True)
+    await site.rest(3)
+    assert site.holders((b"a",)) == [1, 2]
+    has(site, 3, FULL, FULL)
     has(site, 1, 0, FULL)
     master = Master(site)
     await master.round()
+    assert site.holders((b"a",)) == [1, 2]
+    has(site, 3, 10**9)
     await master.round()
-    assert (on(site, 1), site.catalogue.leaving().files) == ("b", 0)
-    assert caplog.text.count("nothing there may go") == 1
-
-
-async def test_a_file_that_may_only_move_is_not_deleted(site: Site) -> None:
-    await fill(site, b"a", b"b")
-    await wish(site, make_room="move")
-    for number in (1, 2, 3):
-        has(site, number, 0, FULL)
-    master = Master(site)
-    await master.round()
-    await master.round()
-    assert (names(site), site.catalogue.leaving().files) == ("ab", 0)
-
-
-async def test_what_may_go_is_told_of_and_then_goes_as_far_as_it_takes(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
-    await fill(site, *(b"%c" % letter for letter in b"abcdef"))
-    await wish(site, make_room="delete")
-    for number in (1, 2, 3):
-        has(site, number, FULL - 350 if number == 1 else FULL, FULL)
-    await Master(site, grace=3600.0).round()
-    assert (names(site), site.catalogue.leaving().files) == ("abcdef", 4)
-    assert "4 files (400 bytes) are deleted in 3600 s" in caplog.text
-    has(site, 1, FULL - 150, FULL)  # somebody else made some
-    await Master(site).round()
-    assert names(site) == "cdef"
-    assert "2 files (200 bytes) are gone to make room" in caplog.text
-
-
-async def test_nothing_more_goes_before_what_went_is_free(site: Site) -> None:
-    await fill(site, *(b"%c" % letter for letter in b"abcdef"))
-    await wish(site, make_room="delete")
-    for number in (1, 2, 3):
-        has(site, number, FULL - 150 if number == 1 else FULL, FULL)
-    master = Master(site)
-    await master.floors._round()
-    await master.retention._round()
-    assert names(site) == "cdef"
-    master.floors._settle_seconds = 3600.0
-    await site.bury()  # the node says it is done, and its figures are those of before
-    master.floors._since = dict.fromkeys(master.floors._since, -1e9)  # room has been lacking for long
-    await site.catalogue.mark_outlived([(e.id, e.ver) for e in site.catalogue.children(1)])
-    await master.retention._round()
-    assert names(site) == "cdef"
-
-
-async def test_room_that_comes_in_time_saves_the_files(site: Site) -> None:
-    await fill(site, b"a", b"b")
-    await wish(site, make_room="delete")
-    for number in (1, 2, 3):
-        has(site, number, 0, FULL)
-    await Master(site, grace=3600.0).round()
-    assert site.catalogue.leaving().files == 2
-    site.roster.place(1)[1].standing = Standing.MERGING  # it has just come back: nobody knows
-    await Master(site).round()
-    assert (names(site), site.catalogue.leaving().files) == ("ab", 2)
-    site.roster.place(1)[1].standing = Standing.MERGED
-    has(site, 1, FULL, FULL)
-    await Master(site).round()
-    assert (names(site), site.catalogue.leaving().files) == ("ab", 0)
-
-
-async def test_a_rule_that_is_taken_back_saves_them_too(site: Site) -> None:
-    await fill(site, b"a")
-    await wish(site, make_room="delete")
-    for number in (1, 2, 3):
-        has(site, number, 0, FULL)
-    await Master(site, grace=3600.0).round()
-    await wish(site, make_room="move")
-    await Master(site).round()
-    assert (names(site), site.catalogue.leaving().files) == ("a", 0)
+    assert site.holders((b"a",)) == [2, 3]
 
 
 async def test_where_another_copy_is_enough_nothing_is_copied(site: Site) -> None:
@@ -203,7 +199,7 @@ async def test_where_another_copy_is_enough_nothing_is_copied(site: Site) -> Non
     entry = site.catalogue.find((b"a",))
     sealed = record_sealed(entry)
     await site.catalogue.add_copies(2, "n2", 1, [(entry.ver, sealed)])
-    await wish(site, make_room="move")
+    await wish(site, make_room=True)
     has(site, 1, 0, FULL)
     await Master(site).round()
     assert (site.holders((b"a",)), site.copying.files) == ([2], 0)
@@ -238,6 +234,38 @@ async def test_copies_leave_a_disk_what_it_shall_have(site: Site) -> None:
     assert site.holders((b"a",)) == [1, 3]
 
 
+async def test_the_sites_trash_goes_for_the_floor_after_the_nodes_own_had_its_turn(site: Site) -> None:
+    await fill(site, b"a")
+    await wish(site, trash_days=1.0)
+    await site.catalogue.delete((b"a",), by="ann")
+    emptying = Emptying(site.config, site.catalogue, site.roster, owed=lambda: None)
+    has(site, 1, FULL - 50, FULL)
+    await emptying._squeeze()
+    await emptying._squeeze()
+    assert not site.catalogue.tombs(1)
+    emptying._settle_seconds = 0.0
+    await emptying._squeeze()
+    assert len(site.catalogue.tombs(1)) == 1
+
+
+async def test_batches_may_end_while_others_ask_which_disks_reach_each_other() -> None:
+    traffic, over = Traffic(), False
+    for number in range(2_000):
+        traffic.strange[number, number + 1] = 1e12
+
+    def ask() -> None:
+        while not over:
+            traffic.strangers()
+
+    asking = asyncio.create_task(asyncio.to_thread(ask))
+    for number in range(300):
+        traffic.ended(number, 7, failed=True)
+        traffic.ended(number, 7, failed=False)
+        await asyncio.sleep(0)
+    over = True
+    await asking
+
+
 def aged(number: int, age: int, size: int) -> Entry:
     return Entry(
         *(number, 1, b"x", Kind.FILE, State.LIVE, 1, size),
@@ -245,15 +273,25 @@ def aged(number: int, age: int, size: int) -> Entry:
     )
 
 
-@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 50)), max_size=40), st.integers(1, 300))
-def test_a_pile_has_the_oldest_files_that_come_to_so_much(files: list[tuple[int, int]], wanted: int) -> None:
-    pile = Pile(wanted)
+@given(
+    st.lists(st.tuples(st.integers(0, 99), st.integers(0, 50)), max_size=40),
+    st.integers(1, 300),
+    st.integers(1, 20),
+)
+def test_a_pile_has_the_oldest_files_that_come_to_so_much(
+    files: list[tuple[int, int]], wanted: int, most: int
+) -> None:
+    pile = Pile(wanted, most)
     for number, (age, size) in enumerate(files):
-        pile.add(aged(number, age, size))
+        entry = aged(number, age, size)
+        if pile.wants(entry):
+            pile.add(entry)
+            assert number in pile.files()
     by_age = sorted((age, number, size) for number, (age, size) in enumerate(files) if size)
-    expected, total = [], 0
+    expected: list[int] = []
+    total = 0
     for _, number, size in by_age:
-        if total >= wanted:
+        if total >= wanted or len(expected) == most:
             break
         expected.append(number)
         total += size

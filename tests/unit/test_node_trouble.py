@@ -76,6 +76,16 @@ async def test_a_root_without_its_store_id_does_not_start_and_says_so(tmp_path: 
             result.stderr.close()
 
 
+async def test_a_floor_that_no_disk_can_have_is_refused(tmp_path: Path) -> None:
+    async with master(tmp_path) as far:
+        most = msgspec.structs.replace(settings(tmp_path, far.port), floor_bytes=1 << 60)
+        result = await asyncio.to_thread(started, most, wait=True)
+        assert result.returncode == 1
+        assert result.stderr is not None
+        with result.stderr as said:
+            assert "floor_bytes: want less than" in said.read()
+
+
 RUN = """
 import sys, msgspec
 from argosy import config, errors

@@ -12,7 +12,6 @@ import pytest
 
 import record
 from argosy.catalogue.keeping import Wish
-from argosy.cluster.copies.floors import Floors
 from argosy.cluster.copies.retention import Retention
 from inside import Site
 
@@ -31,8 +30,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 def retention(site: Site, grace: float) -> Retention:
     settings = msgspec.structs.replace(site.config.repair, grace_seconds=grace)
     config = msgspec.structs.replace(site.config, repair=settings)
-    floors = Floors(config, site.catalogue, site.repair)
-    return Retention(config, site.catalogue, site.roster, site.repair, floors, owed=lambda: None)
+    return Retention(config, site.catalogue, site.roster, site.repair, owed=lambda: None)
 
 
 def there(site: Site) -> list[str]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from argosy.catalogue.model import Entry, Replica, TreePath
-from argosy.config import MakeRoom, Spread
+from argosy.config import Spread
 
 Way = Sequence[tuple[int, bytes]]
 """Directories from the root down, each with its name; the root is first, and its name empty. FileId 0: there
@@ -45,8 +45,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Flush to the disk before 226."""
     trash_days: float | None = None
     """What is deleted or overwritten is kept for so long; 0: not at all."""
-    make_room: MakeRoom | None = None
-    """What may become of files on a disk that is nearly full."""
+    make_room: bool | None = None
+    """Files may leave a disk that is nearly full."""
 
     def said(self) -> dict[str, object]:
         """Give the fields that are set, with their values."""

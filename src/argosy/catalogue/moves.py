@@ -45,8 +45,8 @@ class Moves(Ground):
         """Give the bytes of all copies by volume. Reads a whole table: for a thread."""
         return self._engine.read(moving.held_bytes)
 
-    def leaving_from(self, volume: int) -> tuple[int, int]:
-        """Give the bytes that are on their way off a volume, and those that have been told of and will go."""
+    def leaving_from(self, volume: int) -> int:
+        """Give the bytes that are on their way off a volume."""
         return self._engine.read_together(moving.leaving, volume)
 
     def mean_file(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""`argosy rule preview`: which files would go for their age or to make room; nothing is done."""
+"""`argosy rule preview`: what retention, the archive and floors would take, and when; nothing is done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Entry, TreePath, shown
+from argosy.catalogue.model import Entry, shown
 from argosy.catalogue.people import parts
 from argosy.cli import grammar, tables
 from argosy.cli.catalogues import master_config, opened
@@ -57,7 +57,7 @@ def declare(to: grammar.Add) -> None:
 
 
 def preview(arguments: argparse.Namespace) -> int:
-    """Say which files would go for their age or to make room, without doing anything."""
+    """Say which files retention, the archive and floors would take, without doing anything."""
     master = master_config(arguments)
     now_ns = time.time_ns()
 
@@ -94,7 +94,7 @@ def _look(
                 ahead.append((entry.id, b""))
             elif entry.ver:
                 _sort(rule, entry, until_ns, retired, archived)
-                if rule.make_room == "delete":
+                if rule.make_room:
                     for_room.add(entry, entry.unchanged_ns)
     grace_ns = int(master.repair.grace_seconds * 1e9)
     return {
@@ -102,21 +102,8 @@ def _look(
         "days": arguments.days,
         "retention": _document(catalogue, retired, now_ns, lambda at: max(at, now_ns) + grace_ns),
         "archive": _document(catalogue, archived, now_ns, lambda at: max(at, now_ns)),
-        "told": _document(catalogue, _told(catalogue, path), now_ns, lambda at: max(at + grace_ns, now_ns)),
         "for_room": _document(catalogue, for_room, now_ns, lambda at: at),
     }
-
-
-def _told(catalogue: Catalogue, path: TreePath) -> Going:
-    """Find what is below a path and will go, as the running master has found and told."""
-    told, after = Going(), 0
-    while marks := catalogue.outlived(after, PAGE):
-        after = marks[-1].file
-        since = {one.file: one.noted_ns for one in marks}
-        for stock in catalogue.stocks(list(since)):
-            if catalogue.path_of(stock.entry.id)[: len(path)] == path:
-                told.add(stock.entry, since[stock.entry.id])
-    return told
 
 
 def _sort(rule: Rule, entry: Entry, until_ns: int, retired: Going, archived: Going) -> None:
@@ -152,8 +139,7 @@ def _text(document: dict[str, object]) -> str:
     for key, verdict, always in (
         ("retention", f"outlive their retention within {days}", True),
         ("archive", f"belong to the archive within {days}", True),
-        ("told", "are going, unless they are changed or the rule is", False),
-        ("for_room", "may go where room is lacking, the oldest first", False),
+        ("for_room", "may leave a disk below its floor, the oldest first", False),
     ):
         going = document[key]
         assert isinstance(going, dict)

@@ -194,25 +194,22 @@ def _proof(document: Document) -> list[tuple[str, str]]:
 
 
 def _leaving(leaving: Document) -> list[tuple[str, str]]:
-    """Say what will go for its age or to make room; nothing, where nothing will."""
+    """Say what has outlived its retention and will go; nothing, where nothing has."""
     if not leaving["files"]:
         return []
     soon = tables.span(leaving["first_seconds"] or 0.0)
-    return [("will go", f"{_files(leaving)}, the first in {soon}; argosy rule preview")]
+    return [("will go", f"{_files(leaving)}, older than retention allows, the first in {soon}")]
 
 
 def _lack(lack: Document) -> str:
-    """Say of a volume with less free space than it shall have what will leave it."""
+    """Say of a volume with less free space than it shall have what leaves it."""
     missing = lack["floor"] - lack["free"]
-    open_ = missing - lack["leaving"] - lack["told"]
     words = [f"{lack['node']} {lack['store_id'][:8]}: {tables.size(lack['free'])} free"]
     words[0] += f" of the {tables.size(lack['floor'])} that shall be"
     if lack["leaving"]:
         words.append(f"{tables.size(lack['leaving'])} on the way")
-    if lack["told"]:
-        words.append(f"{tables.size(lack['told'])} will go")
-    if open_ > 0:
-        words.append(f"nobody makes the other {tables.size(open_)}")
+    if missing > lack["leaving"]:
+        words.append(f"nobody makes the other {tables.size(missing - lack['leaving'])}")
     return ", ".join(words)
 
 

@@ -19,16 +19,7 @@ from argosy.cli import grammar, preview, tables
 from argosy.cli.ask import ask
 from argosy.cli.catalogues import TELL_SECONDS, master_config, opened
 from argosy.cluster.copies.rules import DEFAULT, FIELDS, Book, Effective
-from argosy.config import (
-    MOST_COPIES,
-    MakeRoom,
-    Master,
-    Section,
-    Spread,
-    check_ages,
-    check_copies,
-    check_trash,
-)
+from argosy.config import MOST_COPIES, Master, Section, Spread, check_ages, check_copies, check_trash
 from argosy.errors import BadArgument, ConfigError, NotFound, Refused
 from argosy.wire import link
 
@@ -81,7 +72,10 @@ def declare(to: grammar.Add) -> None:
             "--trash-days", type=float, metavar="N", help="keep what is deleted or overwritten; 0: don't"
         )
         word.add_argument(
-            "--make-room", choices=get_args(MakeRoom), help="what old files may do on a disk below its floor"
+            "--make-room",
+            type=yes_or_no,
+            metavar="yes|no",
+            help="old files may go elsewhere from a disk that has less than its floor_bytes",
         )
         word.add_argument("--flush", type=yes_or_no, metavar="yes|no", help="to the disk before 226")
     grammar.dir_or_config(grammar.word(inner, "list", show_all))

@@ -43,6 +43,8 @@ class Emptying:
         self._owed = owed
         self._squeezed: dict[int, float] = {}
         """When each volume was made room on."""
+        self._below: dict[int, float] = {}
+        """Since when each has less than its floor."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -62,11 +64,16 @@ class Emptying:
 
     async def _squeeze(self) -> None:
         """Make room on volumes that take no uploads for want of it, or have less than they shall have."""
+        now, below = time.monotonic(), self._below
+        self._below = {}
         for node in self._roster:
             for live in list(node.volumes.values()) if node.online else []:
-                floor = max(self._reserve, node.floor)
-                if live.standing is Standing.MERGED and live.free < floor:
-                    await self._make_room(node.name, live, max(2 * self._reserve, node.floor))
+                if live.free < node.floor:
+                    self._below[live.number] = below.get(live.number, now)
+                waited = now - self._below.get(live.number, now) >= self._settle_seconds
+                floor = node.floor if waited else 0  # the node's own trash goes first
+                if live.standing is Standing.MERGED and live.free < max(self._reserve, floor):
+                    await self._make_room(node.name, live, max(2 * self._reserve, floor))
 
     async def _make_room(self, node: str, live: LiveVolume, wanted: int) -> None:
         """Have one let go of what went first, until so many bytes are free; its disk needs a while."""

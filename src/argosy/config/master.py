@@ -173,9 +173,6 @@ class Quota(Table, frozen=True, kw_only=True):
 Spread = Literal["node", "zone"]
 """What no two copies of a file shall share, as far as there are enough of them."""
 
-MakeRoom = Literal["never", "move", "delete"]
-"""What may become of a file when one of its disks is nearly full: go elsewhere, or for good as well."""
-
 
 class Section(Table, frozen=True, kw_only=True):
     """`[sections.NAME]`: a subtree with rules of its own. The deepest that holds a path counts."""
@@ -218,9 +215,9 @@ class Section(Table, frozen=True, kw_only=True):
     """A node away for longer is no longer reckoned with, and its copies are made elsewhere."""
     trash_days: float = 0.0
     """What is deleted or overwritten is kept for so long, and can be restored; 0: not at all."""
-    make_room: MakeRoom = "never"
-    """What may become of files, the oldest first, on a disk with less free space than its `floor_bytes`: they
-    go to other nodes, or where that can't be are deleted, `repair.grace_seconds` after that was told."""
+    make_room: bool = False
+    """Files may leave a disk with less free space than its `floor_bytes`, the oldest first: they go to other
+    nodes, or only away where another copy is enough."""
 
 
 class Placement(Table, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ class Node(Table, frozen=True, kw_only=True):
     """For the rules' `prefer`, `require` and `avoid`."""
     floor_bytes: int = 0
     """Free space that each of its volumes shall have; below it room is made: deleted files go before their
-    time, then others as far as the rules' `make_room` allows; 0: any little will do."""
+    time, then others go elsewhere as far as the rules' `make_room` allows; 0: any little will do."""
     zone: str = ""
     """What fails together with it (a room, a house, a line); for rules whose `spread` is `zone`."""
     listeners: int = 8

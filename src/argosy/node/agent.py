@@ -33,7 +33,8 @@ def run(settings: config.Node) -> None:
     """Run a node until TERM or INT.
 
     Raises:
-        ConfigError: A root hasn't joined or isn't there, or the certificate can't be read.
+        ConfigError: A root hasn't joined or isn't there, its disk is smaller than the floor, or the
+            certificate can't be read.
     """
     with contextlib.ExitStack() as stack:
         volumes = []
@@ -41,6 +42,8 @@ def run(settings: config.Node) -> None:
             volume = Volume.open(root, trash_seconds=settings.trash_seconds)
             stack.callback(volume.close)
             volumes.append(volume)
+            if settings.floor_bytes >= (total := volume.root.space()[0]):
+                raise errors.ConfigError(f"floor_bytes: want less than the {total} bytes of {root}'s disk")
         uvloop.run(_run_until_told(settings, volumes))
 
 

@@ -40,21 +40,14 @@ def held_bytes(db: sqlite3.Connection) -> dict[int, int]:
     return dict(db.execute("SELECT volume, sum(size) FROM replica GROUP BY volume").fetchall())
 
 
-def leaving(db: sqlite3.Connection, volume: int) -> tuple[int, int]:
-    """Give the bytes that are on their way off a volume, and those that have been told of and will go."""
+def leaving(db: sqlite3.Connection, volume: int) -> int:
+    """Give the bytes that are on their way off a volume: to be deleted there, or to go elsewhere first."""
     owed = "SELECT sum(size) FROM tomb WHERE volume = ? AND finding = 0"
     shifted = (
         "SELECT sum(r.size) FROM shift s CROSS JOIN replica r ON r.file = s.file AND r.volume = s.source"
         " WHERE s.source = ?"
     )
-    told = (
-        "SELECT sum(r.size) FROM expiry x CROSS JOIN replica r ON r.file = x.file AND r.volume = ?"
-        " WHERE NOT EXISTS (SELECT 1 FROM shift s WHERE s.file = x.file AND s.source = r.volume)"
-    )
-    first, second, third = (
-        db.execute(question, (volume,)).fetchone()[0] or 0 for question in (owed, shifted, told)
-    )
-    return first + second, third
+    return sum(db.execute(question, (volume,)).fetchone()[0] or 0 for question in (owed, shifted))
 
 
 def mean_file(db: sqlite3.Connection) -> tuple[int, int]:

@@ -1,9 +1,9 @@
-"""A volume shall have some free space; where it has less, files leave as their rules allow, the oldest first.
+"""A volume shall have some free space; where it has less, files go elsewhere as their rules allow.
 
 Deleted files go before anything else: the node's own trash, and the site's. Surplus copies go by repair. Then
-copies go to other nodes, or only away where another one is enough; and last files go for good whose rule says
-that they may, told of as those are that have outlived their retention, and as late. What is on its way or has
-been told of counts as room that will be, so nothing is chosen twice.
+the oldest files' copies go to other nodes, or only away where another one is enough. No file is ever deleted
+for want of room. What is on its way counts as room that will be, so nothing is chosen twice. What can't be
+met is told.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from argosy import tables
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.keeping import Shift, Stock
+from argosy.catalogue.keeping import Shift
 from argosy.catalogue.model import Entry, Membership
 from argosy.cluster.copies.repair import Repair
 from argosy.cluster.copies.repairing import Place
@@ -32,9 +33,6 @@ PAGE = 1_000
 AHEAD_FILES = 4_000
 """So many files of a volume are sent on their way at once."""
 
-TARGETS = 8
-"""So many volumes are tried for a file, those with the most room."""
-
 BEATS = 3
 """A volume's figures are believed again so many beats after something was deleted there."""
 
@@ -44,6 +42,9 @@ EMPTY_SECONDS = 4.0
 REST = 9
 """A look over a volume is followed by a pause of this many times its own length."""
 
+TOPIC = "floor:"
+"""So begin the topics of matters about floors, followed by a store id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lack:
@@ -52,13 +53,11 @@ class Lack:
     place: Place
     leaving: int
     """Bytes that are on their way off it."""
-    told: int
-    """Bytes that will go, as has been told."""
 
     @property
     def open(self) -> int:
         """How many bytes nobody has found yet."""
-        return max(0, self.place.missing - self.leaving - self.told)
+        return max(0, self.place.missing - self.leaving)
 
     @property
     def much(self) -> bool:
@@ -69,23 +68,31 @@ class Lack:
 class Pile:
     """The oldest files that come to some bytes; younger ones fall off."""
 
-    def __init__(self, wanted: int) -> None:
+    def __init__(self, wanted: int, most: int = AHEAD_FILES) -> None:
         """Begin without any.
 
         Args:
             wanted: Bytes.
+            most: Files, even if these don't come to so much.
         """
         self.bytes = 0
+        self.asked = False
+        """Whether a rule lets any file go that isn't on its way, wanted or not."""
         self._wanted = wanted
+        self._most = most
         self._youngest: list[tuple[int, int, int]] = []
 
+    def wants(self, entry: Entry) -> bool:
+        """Say whether a file would stay on the pile."""
+        full = self.bytes >= self._wanted or len(self._youngest) >= self._most
+        older = not full or (-entry.unchanged_ns, -entry.id) > self._youngest[0][:2]
+        return entry.size > 0 and older
+
     def add(self, entry: Entry) -> None:
-        """Reckon with a file."""
-        if not entry.size:
-            return
+        """Put a file on it that it wants."""
         heapq.heappush(self._youngest, (-entry.unchanged_ns, -entry.id, entry.size))
         self.bytes += entry.size
-        while self.bytes - self._youngest[0][2] >= self._wanted:
+        while self.bytes - self._youngest[0][2] >= self._wanted or len(self._youngest) > self._most:
             self.bytes -= heapq.heappop(self._youngest)[2]
 
     def files(self) -> list[int]:
@@ -99,7 +106,6 @@ class Floors:
     def __init__(self, config: Master, catalogue: Catalogue, repair: Repair) -> None:
         """Put it together."""
         self._pause = config.catalogue.upkeep_seconds
-        self._grace_seconds = config.repair.grace_seconds
         self._settle_seconds = EMPTY_SECONDS + BEATS * config.link.beat_seconds + self._pause
         self._catalogue = catalogue
         self._repair = repair
@@ -107,160 +113,103 @@ class Floors:
         """Since when each volume that lacks room does, and little leaves it."""
         self._again: dict[int, float] = {}
         """When each may be looked over again."""
-        self._told: set[int] = set()
-        """Those of them on which nothing was found that may go."""
-        self._deleted = -self._settle_seconds
-        """When files were last deleted for want of room."""
+        self._told: dict[str, str] = {}
+        """By topic, why nothing leaves a volume, as the administrator was told."""
 
     async def run(self) -> None:
         """Work until cancelled."""
         await again(self._round, asyncio.Event(), self._pause)
 
-    def lacks(self) -> list[Lack]:
+    async def lacks(self) -> list[Lack]:
         """Give the volumes that have too little room now."""
-        return [
-            Lack(place, *self._catalogue.leaving_from(place.number))
-            for place in self._repair.survey().places.values()
-            if _lacks_room(place)
-        ]
+        places = [place for place in self._repair.survey().places.values() if _lacks_room(place)]
+
+        def look() -> list[Lack]:
+            return [Lack(place, self._catalogue.leaving_from(place.number)) for place in places]
+
+        return await asyncio.to_thread(look) if places else []
 
     async def _round(self) -> None:
         now = time.monotonic()
-        lacks = await asyncio.to_thread(self.lacks)
+        lacks = await self.lacks()
         self._since = {
             one.place.number: now if one.much else self._since.get(one.place.number, now) for one in lacks
         }
         self._again = {number: at for number, at in self._again.items() if number in self._since}
-        self._told &= self._since.keys()
         for lack in lacks:
             number = lack.place.number
-            if lack.open and self._settled(number) and now >= self._again.get(number, 0.0):
+            settled = now - self._since[number] >= self._settle_seconds  # what went before is free by now
+            if lack.open and settled and now >= self._again.get(number, 0.0):
                 begin = time.monotonic()
                 await self._make_room(lack)
                 self._since[number] = time.monotonic()
                 self._again[number] = time.monotonic() + REST * (time.monotonic() - begin)
-
-    def _settled(self, volume: int) -> bool:
-        """Say whether what left a volume is free by now."""
-        since = self._since.get(volume)
-        return since is not None and time.monotonic() - since >= self._settle_seconds
+        await self._settle(self._repair.survey().places.values())
 
     async def _make_room(self, lack: Lack) -> None:
-        """Choose what leaves a volume, have it copied elsewhere, and note what will be deleted."""
-        source = lack.place.number
-        move, delete = Pile(lack.open), Pile(lack.open)
-        after, more = b"", True
+        """Choose what leaves a volume, and have it go; if nothing does, tell why."""
+        source, pile = lack.place.number, Pile(lack.open)
+        after, more = b"", self._repair.survey().yields
         while more:
             begin = time.monotonic()
-            after = await asyncio.to_thread(self._sort, source, after, move, delete)
+            after = await asyncio.to_thread(self._sort, self._repair.survey(), source, after, pile)
             more = after != b""
             await asyncio.sleep(time.monotonic() - begin)  # no more than half of the time
-        shifts = await asyncio.to_thread(self._ways, source, move.files())
-        moved, room = {one.file for one in shifts}, sum(one.bytes for one in shifts)
-        going: list[Entry] = []
-        for entry in (stock.entry for stock in self._stocks(delete.files())):
-            if room < lack.open and entry.id not in moved:
-                going.append(entry)
-                room += entry.size
-        await self._catalogue.add_shifts(shifts[:AHEAD_FILES])
-        if shifts:
-            self._repair.wake()
-        await self._catalogue.mark_outlived([(entry.id, entry.ver) for entry in going])
-        size = sum(entry.size for entry in going)
-        if not shifts and not going:
-            if source not in self._told:
-                log.warning(
-                    "volume %d of %s has %d bytes less than it shall have, and nothing there may go",
-                    *(source, lack.place.node, lack.place.missing),
-                )
-            self._told.add(source)
+        shifts = await asyncio.to_thread(self._ways, self._repair.survey(), source, pile.files())
+        if not shifts:
+            why = "no other disk can take what rules let go" if pile.asked else "no rule lets anything go"
+            await self._tell(lack.place, why)
             return
-        log.warning(
-            "volume %d of %s has %d bytes less than it shall have: %d files (%d bytes) go to other nodes,"
-            " %d files (%d bytes) are deleted in %d s, if it has no more room by then",
+        await self._catalogue.add_shifts(shifts)
+        self._repair.wake()
+        log.info(
+            "volume %d of %s has %d bytes less than it shall have: %d files (%d bytes) go elsewhere",
             *(source, lack.place.node, lack.place.missing, len(shifts), sum(one.bytes for one in shifts)),
-            *(len(going), size, self._grace_seconds),
         )
 
-    def _sort(self, source: int, after: bytes, move: Pile, delete: Pile) -> bytes:
-        """Put a page of a volume's files on the piles where they belong; give where it ends. For a thread."""
-        survey = self._repair.survey()
+    def _sort(self, survey: Survey, source: int, after: bytes, pile: Pile) -> bytes:
+        """Pile up those of a page of a volume's files that can go; give where it ends. For a thread."""
         files, after = self._catalogue.held(source, after, PAGE)
-        targets = self._targets(survey, source)
         for stock in self._catalogue.stocks(files):
-            may = survey.makes_room(stock)
-            if may == "never" or source not in {place.number for place in survey.places_of(stock)}:
-                continue
-            if survey.way_out(stock, source, targets) is not None:
-                move.add(stock.entry)
-            if may == "delete":
-                delete.add(stock.entry)
+            if survey.makes_room(stock) and not stock.shift:
+                pile.asked = True
+                if pile.wants(stock.entry) and survey.way_out(stock, source) is not None:
+                    pile.add(stock.entry)
         return after
 
-    def _ways(self, source: int, files: list[int]) -> list[Shift]:
+    def _ways(self, survey: Survey, source: int, files: list[int]) -> list[Shift]:
         """Say to where each of these files goes, as long as there is room. For a thread."""
-        survey = self._repair.survey()
         found = []
-        for stock in self._stocks(files):
-            target = survey.way_out(stock, source, self._targets(survey, source))
-            if target is not None:
-                survey.expect(target, stock)
-                found.append(Shift(stock.entry.id, source, target, stock.entry.size))
+        for at in range(0, len(files), PAGE):
+            page = files[at : at + PAGE]
+            stocks = {stock.entry.id: stock for stock in self._catalogue.stocks(page)}
+            for stock in (stocks[file] for file in page if file in stocks):
+                target = survey.way_out(stock, source) if survey.makes_room(stock) else None
+                if target is not None:
+                    survey.expect(target, stock)
+                    found.append(Shift(stock.entry.id, source, target, stock.entry.size))
         return found
 
-    def _stocks(self, files: list[int]) -> list[Stock]:
-        """Give files in this order, with their copies."""
-        found = {
-            stock.entry.id: stock
-            for at in range(0, len(files), PAGE)
-            for stock in self._catalogue.stocks(files[at : at + PAGE])
-        }
-        return [found[file] for file in files if file in found]
+    # --- told
 
-    def _targets(self, survey: Survey, source: int) -> list[int]:
-        able = (
-            place
-            for place in survey.places.values()
-            if place.number != source and place.here and place.membership is Membership.MEMBER
-        )
-        room = heapq.nlargest(TARGETS, able, key=lambda place: place.free - place.bytes_in - place.floor)
-        return [place.number for place in room]
+    async def _tell(self, place: Place, why: str) -> None:
+        """Tell the administrator, once, that a volume's floor can't be met."""
+        topic = TOPIC + place.store_id
+        if self._told.get(topic) == why:
+            return
+        self._told[topic] = why
+        disk, lacking = f"the disk {place.store_id[:8]} of {place.node}", tables.size(place.missing)
+        sentence = f"{disk} lacks {lacking} of its floor, and {why}"
+        log.warning("%s", sentence)
+        await self._catalogue.note_matter(topic, sentence)
 
-    # --- what was told of goes
-
-    def judge(self, survey: Survey, stock: Stock) -> bool | None:
-        """Say whether a file is to go to make room; None: that can't be told now."""
-        if survey.makes_room(stock) != "delete":
-            return False
-        places = survey.places_of(stock)
-        if any(_lacks_room(place) for place in places):
-            return True
-        return None if any(not place.here for place in places) else False
-
-    def allowance(self) -> dict[int, int]:
-        """Give the bytes that may be deleted on volumes now; none while what was deleted isn't free yet."""
-        if time.monotonic() - self._deleted < self._settle_seconds:
-            return {}
-        return {
-            one.place.number: max(0, one.place.missing - one.leaving)
-            for one in self.lacks()
-            if self._settled(one.place.number)
-        }
-
-    def spend(self, survey: Survey, stocks: Iterable[Stock], allowance: dict[int, int]) -> list[Stock]:
-        """Give those of these files, the oldest first, that have to go now; the rest has to wait."""
-        chosen = []
-        for stock in sorted(stocks, key=lambda one: one.entry.unchanged_ns):
-            holders = [place.number for place in survey.places_of(stock)]
-            if any(allowance.get(number, 0) > 0 for number in holders):
-                chosen.append(stock)
-                for number in holders:
-                    allowance[number] = allowance.get(number, 0) - stock.entry.size
-        return chosen
-
-    def deleted(self) -> None:
-        """Note that files were deleted to make room: it is there a while later."""
-        self._deleted = time.monotonic()
+    async def _settle(self, places: Collection[Place]) -> None:
+        """Forget what was told of volumes that have their room again, or are no more."""
+        lacking = {TOPIC + place.store_id for place in places if not place.here or _lacks_room(place)}
+        self._told = {topic: why for topic, why in self._told.items() if topic in lacking}
+        for matter in self._catalogue.matters():
+            if matter.topic.startswith(TOPIC) and matter.topic not in lacking:
+                await self._catalogue.settle_matter(matter.topic)
 
 
 def _lacks_room(place: Place) -> bool:

@@ -37,6 +37,7 @@ class Place:
 
     number: int
     node: str
+    store_id: str = ""
     online: bool = True
     """Orders reach it."""
     merged: bool = True
@@ -157,6 +158,15 @@ class Scene:
         """The targets that aren't full."""
         roomy = (place for place in self._targets.values() if self._has_room(place, 0))
         return _Queue(roomy, lambda place: (len(place.strangers), *self._load_in(place)))
+
+    @cached_property
+    def _roomiest(self) -> _Queue:
+        """The targets, those with the most room first."""
+
+        def rank(place: Place) -> tuple[int, ...]:
+            return place.bytes_in + max(self._reserve, place.floor) - place.free, place.number
+
+        return _Queue(self._targets.values(), rank)
 
     @cached_property
     def _offered(self) -> list[set[str]]:
@@ -386,6 +396,24 @@ class Scene:
     def gives_up(self, stock: Stock) -> bool:
         """Say whether a copy that should go from one volume to another won't any more: it did, or can't."""
         return stock.shift is not None and self._shifted(stock, self.good(stock), *stock.shift) is None
+
+    def way_out(self, stock: Stock, source: int) -> int | None:
+        """Give the volume to which a copy can go from one without room, or one whose copy is enough.
+
+        Of those that can take it, the one with the most room.
+        """
+        if stock.shift or not isinstance(self.look(stock), Content):
+            return None
+        good = self.good(stock)
+        for place in good:
+            if isinstance(self._shifted(stock, good, source, place.number), Drop):
+                return place.number
+        for place in self._roomiest:
+            if not self._has_room(place, stock.entry.size):
+                break  # nor have those behind it
+            if isinstance(self._shifted(stock, good, source, place.number), Copy):
+                return place.number
+        return None
 
     def _shifted(
         self, stock: Stock, good: Sequence[Place], source: int, target: int

@@ -12,7 +12,7 @@ import msgspec
 
 from argosy.catalogue.keeping import Way, Wish
 from argosy.catalogue.model import Entry
-from argosy.config import MakeRoom, Section, Spread
+from argosy.config import Section, Spread
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     repair_delay_seconds: float = 600.0
     flush: bool = True
     trash_days: float = 0.0
-    make_room: MakeRoom = "never"
+    make_room: bool = False
 
     def at(self, now_ns: int, entry: Entry) -> Rule:
         """Give what is wanted of one file: it may be old enough for the archive, and belongs only there."""
@@ -84,6 +84,8 @@ class Book:
         """Whether anybody wants copies, or files elsewhere; else nothing is copied or taken away by rules."""
         self.spares = any(one.trash_days for one in said)
         """Whether there is a trash anywhere."""
+        self.yields = any(one.make_room for one in said)
+        """Whether any files may leave a disk that lacks room."""
         delays = [one.repair_delay_seconds for one in (DEFAULT, *said)]
         self.shortest_delay = min(delay for delay in delays if delay is not None)
         """After so many seconds a volume that is away is missed by somebody."""

@@ -13,10 +13,10 @@ from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.keeping import Job, Stock, Way
 from argosy.catalogue.model import Volume
-from argosy.cluster.copies.repairing import CONTENT, Content, Copy, Drop, Place, Plan, Scene, promise
+from argosy.cluster.copies.repairing import CONTENT, Content, Copy, Place, Plan, Scene, promise
 from argosy.cluster.copies.rules import Book, Rule, Rules
 from argosy.cluster.nodes.roster import Roster, Standing
-from argosy.config import MakeRoom, Master
+from argosy.config import Master
 
 STRANGE_SECONDS = 60.0
 """Two volumes between which a batch has failed are the last choice for each other for so long."""
@@ -42,19 +42,18 @@ class Traffic:
 
     def ended(self, source: int, target: int, *, failed: bool) -> None:
         """Note how a batch ended: whether nothing of it came, for no fault of the files."""
-        if failed:
-            self.strange[source, target] = time.monotonic() + STRANGE_SECONDS
-        else:
-            self.strange.pop((source, target), None)
+        now, ends = time.monotonic(), (source, target)
+        valid = {pair: until for pair, until in self.strange.items() if until > now and pair != ends}
+        self.strange = {**valid, ends: now + STRANGE_SECONDS} if failed else valid
 
     def strangers(self) -> Mapping[int, frozenset[int]]:
-        """Give by volume those with which nothing could be copied of late."""
+        """Give by volume those with which nothing could be copied of late. In any thread."""
         now = time.monotonic()
-        self.strange = {ends: until for ends, until in self.strange.items() if until > now}
         found: dict[int, set[int]] = defaultdict(set)
-        for source, target in self.strange:
-            found[source].add(target)
-            found[target].add(source)
+        for (source, target), until in self.strange.copy().items():  # batches end meanwhile
+            if until > now:
+                found[source].add(target)
+                found[target].add(source)
         return {number: frozenset(others) for number, others in found.items()}
 
 
@@ -78,6 +77,8 @@ class Survey:
         """
         self.now_ns = time.time_ns()
         self.places = places
+        self.yields = book.yields
+        """Whether any files may leave a disk that lacks room."""
         self._config = config
         self._book = book
         self._way_to = way_to
@@ -117,32 +118,15 @@ class Survey:
         step = scene.plan(replace(stock, shift=(source, target))) if scene else CONTENT
         return isinstance(step, Copy) and step.target == target
 
-    def way_out(self, stock: Stock, source: int, targets: Iterable[int]) -> int | None:
-        """Give the volume to which a file's copy can go from one that lacks room, or where another is enough.
-
-        Args:
-            stock: The file.
-            source: The volume without room.
-            targets: Others that may have some, the best first.
-        """
+    def way_out(self, stock: Stock, source: int) -> int | None:
+        """Give where a file's copy can go from a volume that lacks room, or where another is enough."""
         scene = self._scene(stock)
-        if scene is None or stock.shift or not isinstance(scene.look(stock), Content):
-            return None
-        for copy in stock.copies:
-            step = scene.plan(replace(stock, shift=(source, copy.volume)))
-            if copy.volume != source and isinstance(step, Drop) and step.volume == source:
-                return copy.volume
-        return next((target for target in targets if self.could_shift(stock, source, target)), None)
+        return scene.way_out(stock, source) if scene else None
 
-    def makes_room(self, stock: Stock) -> MakeRoom:
-        """Say what may become of a file where room is lacking."""
+    def makes_room(self, stock: Stock) -> bool:
+        """Say whether a file may leave a disk that lacks room."""
         scene = self._scene(stock)
-        return scene.rule.make_room if scene and stock.entry.ver else "never"
-
-    def places_of(self, stock: Stock) -> list[Place]:
-        """Give the volumes that have a good copy."""
-        scene = self._scene(stock)
-        return scene.good(stock) if scene else []
+        return scene is not None and scene.rule.make_room and bool(stock.entry.ver)
 
     def explain(self, stock: Stock) -> list[str]:
         """Say in words why a file's copies don't stay as they are, if they don't."""
@@ -265,6 +249,7 @@ class Surveyor:
             found[number] = Place(
                 number=number,
                 node=volume.node,
+                store_id=volume.store_id,
                 online=online,
                 merged=live is not None and live.standing is Standing.MERGED,
                 labels=node.labels if node else None,

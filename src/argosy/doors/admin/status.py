@@ -42,7 +42,7 @@ async def status(office: Office, _: link.AskStatus) -> Document:
         "suspects": counts.suspects,
         "tombstones": counts.tombstones,
         "leaving": _leaving(office),
-        "lacking_room": await asyncio.to_thread(_lacking_room, office),
+        "lacking_room": await _lacking_room(office),
         "matters": [
             {"topic": matter.topic, "last": matter.last_ns / 1e9, "sentence": matter.sentence}
             for matter in office.catalogue.matters()[:SHOWN]
@@ -68,26 +68,24 @@ async def refresh(office: Office, _: link.AskRefresh) -> Document:
 
 
 def _leaving(office: Office) -> Document:
-    """Tell what will go, for its age or to make room."""
+    """Tell what has outlived its retention and will go."""
     told = office.catalogue.leaving()
     ago = (time.time_ns() - told.first_ns) / 1e9 if told.files else 0.0
     left = max(0.0, office.config.repair.grace_seconds - ago) if told.files else None
     return {"files": told.files, "bytes": told.bytes, "first_seconds": left and round(left, 1)}
 
 
-def _lacking_room(office: Office) -> list[Document]:
-    """Tell which volumes have less free space than they shall have, and what leaves them. For a thread."""
-    stores = {volume.number: volume.store_id for volume in office.catalogue.volumes()}
+async def _lacking_room(office: Office) -> list[Document]:
+    """Tell which volumes have less free space than they shall have, and what leaves them."""
     return [
         {
             "node": lack.place.node,
-            "store_id": stores.get(lack.place.number, ""),
+            "store_id": lack.place.store_id,
             "free": lack.place.free,
             "floor": lack.place.floor,
             "leaving": lack.leaving,
-            "told": lack.told,
         }
-        for lack in office.floors.lacks()
+        for lack in await office.floors.lacks()
     ]
 
 
