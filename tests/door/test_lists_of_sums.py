@@ -177,6 +177,15 @@ def test_what_is_no_list_or_too_long_for_one_is_said_so(site: Site, ftp: ftplib.
     assert (code, document["missing"], len(document["unread"])) == (1, 7_000, 1)
 
 
+def test_of_a_file_that_only_has_the_name_of_a_list_nothing_is_said(site: Site, ftp: ftplib.FTP) -> None:
+    reply = put(ftp, "junk.sfv", ONE)
+    assert "files are here" not in reply
+    assert " bytes on n" in reply
+    assert ftp.sendcmd("SITE SFV").endswith("200 the lists name no files")
+    code, document = checked(site, ftp.pwd())
+    assert (code, document["files"], document["lists"]) == (1, 0, ["junk.sfv"])
+
+
 def test_who_may_not_read_here_hears_nothing(site: Site, ftp: ftplib.FTP) -> None:
     put(ftp, "all.sfv", sfv(a_rar=ONE))
     site.add_user("drop")

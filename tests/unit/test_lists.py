@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
+import time
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,12 +17,17 @@ from hypothesis import strategies as st
 
 import record
 from argosy import config, errors
+from argosy.accounts.login import Login
+from argosy.accounts.rules import Account
 from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import ROOT_ID, Entry, Sealed, TreePath
+from argosy.catalogue.people import Right, Rights
 from argosy.cluster.nodes.roster import Roster
 from argosy.vfs import lists
+from argosy.vfs.files import Files
 from argosy.vfs.lists import Completeness, Judged, Lists, Verdict, percent, words
 from argosy.vfs.sums import Sums
+from argosy.vfs.vfs import Vfs
 
 ONE, TWO = b"one", b"two two"
 
@@ -149,8 +158,207 @@ async def test_only_so_many_lines_are_kept_at_hand(
     here = lists_of(catalogue)
     for _ in range(2):
         judged = await asyncio.to_thread(here.completeness, ROOT_ID)
-        assert (len(judged.lines), len(judged.verdicts())) == (15, 3)
+        assert (len(judged.lines), judged.counts.total()) == (15, 3)
     assert sum(map(len, here._known.values())) <= 10
+    assert here._known_lines == sum(len(one) + 1 for one in here._known.values()) <= 10
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count what is asked of the record: directories gone through, by FileId, and contents of lists."""
+    asked: Counter[str] = Counter()
+    children, content = Catalogue.children, Catalogue.list_content
+
+    def counted(self: Catalogue, directory: int, *, after: bytes = b"", limit: int = 1000) -> list[Entry]:
+        asked[f"directory {directory}"] += not after
+        return children(self, directory, after=after, limit=limit)
+
+    def counted_content(self: Catalogue, file: int, ver: int) -> bytes | None:
+        asked["contents"] += 1
+        return content(self, file, ver)
+
+    monkeypatch.setattr(Catalogue, "children", counted)
+    monkeypatch.setattr(Catalogue, "list_content", counted_content)
+    return asked
+
+
+async def test_a_folder_is_gone_through_once_however_often_a_list_spells_it_otherwise(
+    catalogue: Catalogue, looked: Counter[str]
+) -> None:
+    spellings = ["".join(signs) for signs in itertools.product("fF", "oO", "lL", "dD", "eE", "rR")]
+    folder = await catalogue.make_directory((b"folder",), owner="ann")
+    below = await catalogue.make_directory((b"folder", b"below"), owner="ann")
+    await put(catalogue, (b"folder", b"below", b"file"), ONE)
+    names = {f"{spelling}/BELOW/{number}": ONE for number, spelling in enumerate(spellings)}
+    files = {f"{spelling}/Below/FILE": ONE for spelling in spellings}
+    await kept(catalogue, (b"a.sfv",), sfv(**names, **files))
+    counts = lists_of(catalogue).completeness(ROOT_ID).counts
+    assert counts == {Verdict.MISSING: len(names), Verdict.GOOD: 1}
+    assert all(looked[f"directory {one.id}"] == 1 for one in (folder, below))
+
+
+async def test_a_short_list_is_looked_up_by_name_and_no_directory_is_gone_through(
+    catalogue: Catalogue, looked: Counter[str]
+) -> None:
+    await catalogue.make_directory((b"CD1",), owner="ann")
+    for name in (b"f", b"g"):
+        await put(catalogue, (b"CD1", name), ONE)
+    await kept(catalogue, (b"a.sfv",), b"CD1\\f %08x\r\nCD1\\g %08x\r\n" % ((zlib.crc32(ONE),) * 2))
+    assert lists_of(catalogue).completeness(ROOT_ID, b"a.sfv").counts == {Verdict.GOOD: 2}
+    assert not any(what.startswith("directory") for what in looked)
+
+
+async def test_files_in_too_many_folders_are_skipped_and_the_directory_is_not_complete(
+    catalogue: Catalogue,
+) -> None:
+    for number in range(5):
+        await catalogue.make_directory((b"%d" % number,), owner="ann")
+        await put(catalogue, (b"%d" % number, b"f"), ONE)
+    await kept(catalogue, (b"a.sfv",), sfv(**{f"{number}/f": ONE for number in range(5)}))
+    judged = lists_of(catalogue, config.Sums(folders=3)).completeness(ROOT_ID)
+    assert judged.counts == {Verdict.GOOD: 3, Verdict.SKIPPED: 2}
+    assert words(judged) == "3 of 5 files are here, 2 skipped, as they are in too many folders"
+    assert percent(judged) == 60
+
+
+async def test_who_has_given_up_keeps_no_thread(catalogue: Catalogue) -> None:
+    entry = await kept(catalogue, (b"a.sfv",), sfv(f=ONE))
+    await put(catalogue, (b"f",), ONE)
+    here = lists_of(catalogue)
+    patience = lists.Patience(60)
+    assert here.completeness(ROOT_ID, patience=patience).counts == {Verdict.GOOD: 1}
+    patience.end()
+    with pytest.raises(TimeoutError):
+        here.completeness(ROOT_ID, patience=patience)
+    with pytest.raises(TimeoutError):
+        here.check(entry, patience=patience)
+
+
+async def test_an_upload_waits_for_no_list_that_takes_too_long(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = config.Master(link=config.Link(answer_seconds=0.2))
+    here = Lists(master, catalogue, Roster(master), Sums())
+    started, stopped = threading.Event(), threading.Event()
+
+    def endless(_self: Lists, _directory: int, *_: object, patience: lists.Patience, **__: object) -> None:
+        started.set()
+        try:
+            while True:
+                patience.check()
+                time.sleep(0.01)
+        finally:
+            stopped.set()
+
+    monkeypatch.setattr(Lists, "completeness", endless)
+    entry = await kept(catalogue, (b"a.sfv",), sfv(f=ONE))
+    assert await asyncio.wait_for(here.remark(entry), 30) == ""
+    assert await asyncio.to_thread(stopped.wait, 30)
+    started.clear()
+    stopped.clear()
+    looking = asyncio.create_task(here.look(ROOT_ID))  # it may take a minute, but who asked for it goes
+    assert await asyncio.to_thread(started.wait, 30)
+    assert not stopped.is_set()
+    looking.cancel()
+    assert await asyncio.to_thread(stopped.wait, 30)
+
+
+async def test_of_a_directorys_lists_only_so_many_bytes_count_and_none_is_parsed_for_each_upload(
+    catalogue: Catalogue, looked: Counter[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(4):
+        await kept(catalogue, (b"%d.sfv" % number,), sfv(**{f"f{number}": ONE}))
+    here = lists_of(catalogue, config.Sums(directory_bytes=2 * len(sfv(f0=ONE))))
+    said = [await here.remark(await put(catalogue, (b"f%d" % number,), ONE)) for number in range(4)]
+    assert said == ["as 0.sfv says", "as 1.sfv says", "", ""]
+    assert looked["contents"] == 2
+    assert len([record for record in caplog.records if "directory_bytes" in record.message]) == 1
+    judged = here.completeness(ROOT_ID)
+    assert judged.lists == [b"0.sfv", b"1.sfv"]
+    assert sorted(judged.troubles) == [b"2.sfv", b"3.sfv"]
+
+
+async def test_of_what_is_no_list_nothing_is_said_or_kept(catalogue: Catalogue) -> None:
+    junk = b"no line of this is a checksum\n" * 100 + b"0" * 32 + b"  f\n"
+    entry = await kept(catalogue, (b"a.sfv",), junk)
+    here = lists_of(catalogue)
+    assert await here.remark(entry) == ""
+    assert catalogue.list_content(entry.id, entry.ver) == b""
+    assert words(await here.look(ROOT_ID)) == "the lists name no files"
+    await catalogue.rename((b"a.sfv",), (b"a.md5",))
+    with pytest.raises(errors.Unavailable):  # by this name it may be one: it is asked for again
+        await here.read(catalogue.find((b"a.md5",)))
+
+
+async def test_a_list_waits_once_however_often_it_is_noticed(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = await put(catalogue, (b"a.sfv",), sfv(f=ONE))
+    here = lists_of(catalogue)
+    read: list[Entry] = []
+
+    async def reading(_self: Lists, entry: Entry) -> None:
+        read.append(entry)
+
+    monkeypatch.setattr(Lists, "read", reading)
+    running = asyncio.create_task(here.run())
+    await asyncio.sleep(0)
+    for _ in range(3):
+        here.notice(entry)
+    await asyncio.sleep(0.1)
+    here.notice(entry)
+    await asyncio.sleep(0.1)
+    running.cancel()
+    assert read == [entry, entry]
+
+
+async def test_at_most_so_many_lines_are_told_but_all_are_counted(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "LINES", 3)
+    for number in range(5):
+        await put(catalogue, (b"good%d" % number,), ONE)
+    names = {f"{kind}{number}": ONE for kind in ("good", "lost") for number in range(5)}
+    await kept(catalogue, (b"a.sfv",), sfv(**names))
+    judged = lists_of(catalogue).completeness(ROOT_ID)
+    assert Counter(line.verdict for line in judged.lines) == {Verdict.GOOD: 3, Verdict.MISSING: 3}
+    assert judged.left_off == {Verdict.GOOD: 2, Verdict.MISSING: 2}
+    assert judged.counts == {Verdict.GOOD: 5, Verdict.MISSING: 5}
+
+
+async def test_what_a_user_may_not_see_is_missing_for_it(catalogue: Catalogue) -> None:
+    for folder in (b"open", b"hidden", b"unlisted"):
+        await catalogue.make_directory((folder,), owner="ann")
+        await put(catalogue, (folder, b"f"), ONE)
+    await put(catalogue, (b"drop.sfv",), ONE)
+    text = sfv(**{f"{folder}/F": ONE for folder in ("open", "hidden", "unlisted")})
+    await kept(catalogue, (b"a.sfv",), text)
+    await kept(catalogue, (b"secret.sfv",), sfv(f=ONE))
+    master = config.Master()
+    vfs = Vfs(master, catalogue, Roster(master), owed=lambda: None)
+    grants: dict[TreePath, Rights] = {
+        (b"hidden",): Rights(),
+        (b"unlisted",): Rights({Right.READ}),
+        (b"secret.sfv",): Rights({Right.LIST}),
+        (b"drop.sfv",): Rights(),
+    }
+    ann = Files(vfs, Login(Account(name="ann", grants=grants)))
+    root = Files(vfs, Login(Account(name="root", admin=True)))
+    for judged in (await ann.against_lists(()), await ann.against_lists((b"a.sfv",))):
+        assert verdicts(judged) == {
+            b"open/F": Verdict.GOOD,
+            b"hidden/F": Verdict.MISSING,
+            b"unlisted/F": Verdict.MISSING,
+        }
+        assert {line.found for line in judged.lines if line.verdict is Verdict.MISSING} == {""}
+        assert (judged.lists, judged.unread, judged.troubles) == ([b"a.sfv"], [], {})
+    assert await ann.remark(catalogue.find((b"a.sfv",))) == "1 of 3 files are here, 2 missing"
+    assert await ann.remark(await put(catalogue, (b"f",), TWO)) == ""
+    assert (await root.remark(catalogue.find((b"f",)))).startswith("but its crc32 is")
+    assert (await root.against_lists((b"a.sfv",))).counts == {Verdict.GOOD: 3}
+    shut = Files(vfs, Login(Account(name="bob", grants={(): Rights({Right.READ})})))
+    with pytest.raises(errors.Denied):
+        await shut.against_lists((b"a.sfv",))
 
 
 JUDGED = st.builds(
@@ -166,7 +374,14 @@ JUDGED = st.builds(
 
 @given(st.lists(JUDGED))
 def test_a_directory_is_complete_only_if_all_is_here_and_nothing_bad(lines: list[Judged]) -> None:
-    judged = Completeness(lines)
+    judged = Completeness()
+    for line in lines:
+        judged.add(line)
+    worst: dict[object, Verdict] = {}
+    for line in lines:
+        key = line.file or line.name.lower()
+        worst[key] = max(worst.get(key, line.verdict), line.verdict, key=list(Verdict).index)
+    assert +judged.counts == Counter(worst.values())
     complete = not {line.verdict for line in lines} - {Verdict.GOOD, Verdict.UNKNOWN}
     assert (percent(judged) == 100) == complete
     assert 0 <= percent(judged) <= 100

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,20 @@ async def test_checksums_of_a_file_or_a_piece_of_it(tmp_path: Path) -> None:
         assert piece == link.Checksums({"crc32": f"{zlib.crc32(b'345'):08x}"})
         with pytest.raises(errors.Unsupported):
             await far.ask(link.Checksum(volume.store_id, b"f", 0, 9, ["rot13"]))
+
+
+async def test_a_small_file_is_read_while_all_other_threads_of_the_node_wait(tmp_path: Path) -> None:
+    put(tmp_path / "root/all.sfv", b"f 00000000\n")
+    busy, go_on = ThreadPoolExecutor(1), threading.Event()
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        await far.ask(link.Scan(volume.store_id, False))
+        asyncio.get_running_loop().set_default_executor(busy)
+        busy.submit(go_on.wait, 120)
+        try:
+            answer = await far.ask(link.Content(volume.store_id, b"all.sfv", 0, 11, 0, 11))
+        finally:
+            go_on.set()
+    assert answer == link.Bytes(b"f 00000000\n")
 
 
 async def test_the_master_reads_a_small_file_piece_by_piece(tmp_path: Path) -> None:

@@ -85,6 +85,10 @@ class Catalogue(Nodes, Replicas, Users, Jobs, Moves, Findings, Trash, SumLists):
         """List a page of a directory, from behind `after`, in order of names, whatever its state."""
         return self._engine.read(tree.children, directory, after, limit)
 
+    def child(self, directory: int, name: bytes) -> Entry | None:
+        """Find a name in a directory."""
+        return self._engine.read(tree.child, directory, name)
+
     def partial(self, file: int) -> Upload | None:
         """Give the cut upload that a name is kept for."""
         return self._engine.read_together(uploads.partial, file)

@@ -447,3 +447,13 @@ def shown(path: TreePath) -> str:
 def unplaced(ver: int) -> bytes:
     """Give the loc of a content whose rightful place on the disk is taken for the moment."""
     return b"%s/unplaced/%016x" % (RESERVED, ver)
+
+
+class KeptList(NamedTuple):
+    """A list of checksums that was read."""
+
+    file: int
+    ver: int
+    name: bytes
+    size: int
+    """Bytes that are kept of it."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from argosy.catalogue.ground import Ground
-from argosy.catalogue.model import Entry
+from argosy.catalogue.model import Entry, KeptList
 from argosy.catalogue.store import sumlists
-from argosy.catalogue.store.sumlists import Kept
 
 
 class SumLists(Ground):
     """The record of the lists."""
 
-    def sum_lists(self, directory: int) -> list[Kept]:
+    def sum_lists(self, directory: int) -> list[KeptList]:
         """Give those lists of a directory that were read and are as they were, by name."""
         return self._engine.read(sumlists.of_directory, directory)
+
+    def has_sum_lists(self, directory: int) -> bool:
+        """Say quickly whether a list was ever read there; it may be gone since."""
+        return self._engine.read(sumlists.any_of, directory)
 
     def list_content(self, file: int, ver: int) -> bytes | None:
         """Give the bytes of a list by FileId and version; None: it wasn't read."""

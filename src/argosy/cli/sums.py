@@ -32,8 +32,8 @@ def sfv(arguments: argparse.Namespace) -> int:
     question = link.AskSums(os.fsencode(arguments.path), every=arguments.all)
     document = asyncio.run(ask(master_config(arguments), question, seconds=SECONDS))
     print(tables.as_json(document) if arguments.json else in_words(document))
-    wrong = document["bad"] or document["missing"] or document["arriving"] or document["unread"]
-    return 1 if wrong or not document["lists"] else 0
+    wrong = any(document[kind] for kind in ("bad", "missing", "arriving", "skipped", "unread"))
+    return 1 if wrong or not document["files"] else 0
 
 
 def in_words(document: Document) -> str:

@@ -298,6 +298,14 @@ class Sums(Table, frozen=True, kw_only=True):
 
     list_bytes: int = 1_048_576
     """A list of more bytes isn't read; 0: none is."""
+    directory_bytes: int = 2_097_152
+    """Of a directory's lists, in order of name, so many bytes count, and the first in any case."""
+    folders: int = 1_000
+    """Folders that are looked into for files that one directory's lists name further down."""
+    seconds: float = 60.0
+    """How long it may take to hold a directory against its lists for who asks for it."""
+    at_once: int = 2
+    """Threads in which files are held against lists."""
     show_completeness: bool = False
     """Whether a listing of a directory with lists begins with an entry that tells how complete it is."""
 
@@ -381,8 +389,7 @@ def load_master(path: Path) -> Master:
         raise ConfigError("accounts.refresh_seconds and quota.count_seconds want more than 0")
     if master.search.at_once < 1 or master.search.limit < 1 or master.search.seconds <= 0:
         raise ConfigError("search: limit and at_once want at least 1, seconds more than 0")
-    if not 0 <= master.sums.list_bytes <= MOST_LIST_BYTES:
-        raise ConfigError(f"sums.list_bytes: want 0 to {MOST_LIST_BYTES}, got {master.sums.list_bytes}")
+    _check_sums(master.sums)
     _check_repair(master.repair)
     if link.redial_seconds <= 0 or link.answer_seconds <= 0:
         raise ConfigError("link: redial_seconds and answer_seconds want more than 0")
@@ -416,6 +423,15 @@ def load_master(path: Path) -> Master:
             key=str(at / ftp.key) if ftp.key else "",
         ),
     )
+
+
+def _check_sums(sums: Sums) -> None:
+    if not 0 <= sums.list_bytes <= MOST_LIST_BYTES:
+        raise ConfigError(f"sums.list_bytes: want 0 to {MOST_LIST_BYTES}, got {sums.list_bytes}")
+    if sums.directory_bytes < 0 or sums.folders < 0 or sums.seconds <= 0 or sums.at_once < 1:
+        raise ConfigError(
+            "sums: directory_bytes and folders want at least 0, at_once at least 1, seconds more than 0"
+        )
 
 
 def _check_findings(findings: Findings) -> None:

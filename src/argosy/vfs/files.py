@@ -24,7 +24,7 @@ from argosy.cluster.nodes.roster import Node
 from argosy.vfs.ahead import Ahead, Basis
 from argosy.vfs.choosing import Choosing
 from argosy.vfs.download import Download
-from argosy.vfs.lists import Completeness
+from argosy.vfs.lists import Completeness, Shows
 from argosy.vfs.moving import Storing
 from argosy.vfs.reach import Reach
 from argosy.vfs.vfs import Vfs
@@ -335,11 +335,14 @@ class Files:
     def completeness(self, directory: Entry) -> Completeness | None:
         """Hold a directory against those of its lists of checksums that were read; for a thread.
 
-        None: it has none, or the user may not read here.
+        None: it has none, the user may not read here, or it takes too long.
         """
-        if Right.READ not in self._rights_to(directory):
+        if not self._vfs.lists.may_have(directory.id) or Right.READ not in self._rights_to(directory):
             return None
-        judged = self._vfs.lists.completeness(directory.id)
+        try:
+            judged = self._vfs.lists.completeness(directory.id, shows=self._shows(directory.id))
+        except (errors.NotFound, TimeoutError):
+            return None
         for unread in judged.unread:
             self._vfs.lists.notice(unread)
         return judged if judged.lines else None
@@ -348,24 +351,43 @@ class Files:
         """Hold a directory against its lists of checksums, or the files that one list names.
 
         Raises:
-            Denied: The user may not read here.
+            Denied: The user may not list or read here.
             BadArgument: It is a file, but no such list.
+            Unavailable: It takes too long.
         """
         true, entry = self._reach.to_read(path)
-        if entry.is_directory:
-            if not self.may(Right.LIST, true):
-                raise errors.Denied(f"{shown(path)} ({Right.LIST})")
-            return await self._vfs.lists.look(entry.id)
-        if sumlists.algorithm_of(entry.name) is None:
+        if not entry.is_directory and sumlists.algorithm_of(entry.name) is None:
             raise errors.BadArgument(f"{shown(path)} is no list of checksums")
-        return await self._vfs.lists.look(entry.parent, entry.name)
+        directory = entry.id if entry.is_directory else entry.parent
+        for right in (Right.LIST, Right.READ):
+            if not self.may(right, true if entry.is_directory else true[:-1]):
+                raise errors.Denied(f"{shown(path)} ({right})")
+        only = b"" if entry.is_directory else entry.name
+        return await self._vfs.lists.look(directory, only, shows=self._shows(directory))
 
     async def remark(self, entry: Entry) -> str:
         """Say how a file that the user has just stored agrees with the lists beside it.
 
         Empty: nothing is known, or the user may not read here.
         """
-        return await self._vfs.lists.remark(entry) if Right.READ in self._rights_to(entry) else ""
+        if Right.READ not in self._rights_to(entry):
+            return ""
+        try:
+            shows = self._shows(entry.parent)
+        except errors.NotFound:
+            return ""
+        return await self._vfs.lists.remark(entry, shows=shows)
+
+    def _shows(self, directory: int) -> Shows:
+        """Give what says of a path below a directory whether the user could have it listed, and read it."""
+        account = self.account
+        top = self._catalogue.path_of(directory) if account.grants else ()
+
+        def shows(below: TreePath) -> bool:
+            path = (*top, *below)
+            return account.may(Right.READ, path) and account.may(Right.LIST, path[:-1])
+
+        return shows
 
     def _rights_to(self, entry: Entry) -> Rights:
         try:

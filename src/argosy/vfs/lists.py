@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from argosy import errors
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Entry, Kind, Replica, Standing, State
+from argosy.catalogue.model import Entry, KeptList, Kind, Replica, Standing, State, TreePath
 from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
 from argosy.vfs.sums import Sums
@@ -25,6 +29,8 @@ from argosy.wire import link, sumlists
 from argosy.wire.sumlists import Expected
 
 log = logging.getLogger("argosy.sums")
+
+_T = TypeVar("_T")
 
 PAGE = 1_000
 """Entries read at once."""
@@ -35,7 +41,14 @@ KEPT_LINES = 200_000
 WAITING = 10_000
 """Lists that wait to be read at the most; the others are read when somebody looks."""
 
-Names = Mapping[bytes, Entry]
+FEW = 100
+"""Names up to which each is looked up by itself before a whole directory is gone through for them."""
+
+LINES = 10_000
+"""Lines about good files that are told at the most, and as many about others; all are counted."""
+
+Shows = Callable[[TreePath], bool]
+"""Says whether who asks may know of a file and its checksum, by its path below the directory."""
 
 
 class Verdict(StrEnum):
@@ -44,6 +57,8 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
     """It is there; nobody knows its checksum."""
     GOOD = "good"
+    SKIPPED = "skipped"
+    """Nobody looked: the lists name files in more folders than are looked into."""
     ARRIVING = "arriving"
     """Or it was cut."""
     MISSING = "missing"
@@ -56,6 +71,7 @@ TOLD: Mapping[Verdict, str] = {
     Verdict.BAD: "bad",
     Verdict.ARRIVING: "arriving",
     Verdict.MISSING: "missing",
+    Verdict.SKIPPED: "skipped, as they are in too many folders",
     Verdict.UNKNOWN: "not checked, as nobody knows their checksums",
 }
 """How many files there are of each kind, in a person's words."""
@@ -83,25 +99,42 @@ class Completeness:
     """A directory, held against its lists."""
 
     lines: list[Judged] = field(default_factory=list)
+    """The first of them: see `LINES`."""
+    left_off: Counter[Verdict] = field(default_factory=Counter)
+    """How many lines more there are."""
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    """How many files there are of each kind: each counts once, however many lists name it."""
     lists: list[bytes] = field(default_factory=list)
     """Names of those that were read."""
     unread: list[Entry] = field(default_factory=list)
     """Those that weren't."""
     troubles: dict[bytes, str] = field(default_factory=dict)
     """Why not, by name."""
+    _worst: dict[int | bytes, Verdict] = field(default_factory=dict)
+    _kept: Counter[bool] = field(default_factory=Counter)
 
-    def verdicts(self) -> Mapping[object, Verdict]:
-        """Give a verdict for each file, however many lists name it."""
-        found: dict[object, Verdict] = {}
-        for line in self.lines:
-            key = line.file or line.name.lower()
-            found[key] = max(found.get(key, line.verdict), line.verdict, key=_ORDER.index)
-        return found
+    def add(self, line: Judged) -> None:
+        """Take in what came of a line."""
+        key = line.file or line.name.lower()
+        before = self._worst.get(key)
+        if before is None or _ORDER.index(line.verdict) > _ORDER.index(before):
+            self._worst[key] = line.verdict
+            self.counts[line.verdict] += 1
+            if before is not None:
+                self.counts[before] -= 1
+        good = line.verdict is Verdict.GOOD
+        if self._kept[good] < LINES:
+            self._kept[good] += 1
+            self.lines.append(line)
+        else:
+            self.left_off[line.verdict] += 1
 
 
 def words(completeness: Completeness) -> str:
     """Say how complete a directory is."""
-    counts = Counter(completeness.verdicts().values())
+    counts = completeness.counts
+    if not counts.total():
+        return "the lists name no files"
     told = [f"{_here(counts)} of {counts.total()} files are here"]
     told += [f"{counts[verdict]} {word}" for verdict, word in TOLD.items() if counts[verdict]]
     return ", ".join(told)
@@ -109,12 +142,38 @@ def words(completeness: Completeness) -> str:
 
 def percent(completeness: Completeness) -> int:
     """Say how much of a directory is here, and not known to be bad; 100 only if all is."""
-    counts = Counter(completeness.verdicts().values())
-    return 100 * _here(counts) // counts.total() if counts else 100
+    counts = completeness.counts
+    return 100 * _here(counts) // counts.total() if counts.total() else 100
 
 
 def _here(counts: Mapping[Verdict, int]) -> int:
     return counts.get(Verdict.GOOD, 0) + counts.get(Verdict.UNKNOWN, 0)
+
+
+class Patience:
+    """How long somebody waits for a thread, which asks now and then, and stops when nobody does any more."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def end(self) -> None:
+        """Wait no longer."""
+        self._until = 0.0
+
+    def check(self) -> None:
+        """Go on only while somebody waits.
+
+        Raises:
+            TimeoutError: Nobody does.
+        """
+        if time.monotonic() >= self._until:
+            raise TimeoutError
+
+
+def _all(path: TreePath) -> bool:
+    """Show everything."""
+    del path
+    return True
 
 
 class Lists:
@@ -130,14 +189,41 @@ class Lists:
             sums: Checksums that are known.
         """
         self._limit = config.sums.list_bytes
+        self._together = config.sums.directory_bytes
+        self._folders = config.sums.folders
+        self._look_seconds = config.sums.seconds
         self._seconds = config.link.request_seconds
         self._answer_seconds = config.link.answer_seconds
         self._catalogue = catalogue
         self._roster = roster
         self._sums = sums
+        self._threads = ThreadPoolExecutor(config.sums.at_once, thread_name_prefix="lists")
+        self._ended = False
         self._known: dict[tuple[int, int, str], Expected] = {}
+        self._known_lines = 0
+        self._knowing = threading.Lock()
+        """Held while these two change."""
+        self._told: set[int] = set()
+        """Directories of which the log has it that their lists are too long."""
         self._waiting: asyncio.Queue[Entry] = asyncio.Queue(WAITING)
+        self._queued: set[tuple[int, int, int]] = set()
+        """What waits: FileId, version and directory."""
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def _aside(self, work: Callable[[Patience], _T], seconds: float) -> _T:
+        """Have something done in one of the threads for lists; it stops soon after nobody waits any more.
+
+        Raises:
+            TimeoutError: It takes longer.
+            Unavailable: The master ends.
+        """
+        if self._ended:
+            raise errors.Unavailable("lists of checksums")
+        patience = Patience(seconds)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, patience)
+        finally:
+            patience.end()
 
     # --- reading them ----
 
@@ -147,31 +233,41 @@ class Lists:
             self._loop.call_soon_threadsafe(self._queue, entry)
 
     def _queue(self, entry: Entry) -> None:
-        if not self._waiting.full():
+        if _what(entry) not in self._queued and not self._waiting.full():
+            self._queued.add(_what(entry))
             self._waiting.put_nowait(entry)
 
     async def run(self) -> None:
         """Read what was noticed, until cancelled."""
         self._loop = asyncio.get_running_loop()
-        while True:
-            entry = await self._waiting.get()
-            try:
-                await self.read(entry)
-            except errors.Refused as refused:
-                log.info("the list %r waits until somebody looks: %s", entry.name, refused)
-            except Exception:
-                log.exception("accident with a list")
+        try:
+            while True:
+                entry = await self._waiting.get()
+                self._queued.discard(_what(entry))
+                await self._read_on(entry)
+        finally:
+            self._ended = True
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _read_on(self, entry: Entry) -> None:
+        try:
+            await self.read(entry)
+        except errors.Refused as refused:
+            log.info("the list %r waits until somebody looks: %s", entry.name, refused)
+        except Exception:
+            log.exception("accident with a list")
 
     async def read(self, entry: Entry) -> None:
-        """Read a list, and keep what it says.
+        """Read a list, and keep what it says; of what can't be read as a list nothing is kept but that.
 
         Raises:
             Refused: No node can give it now.
         """
-        data = self._catalogue.list_content(entry.id, entry.ver)  # it may only have got another place
-        if data is None:
-            data = await self._content(entry)
-        await self._catalogue.keep_list(entry, data)
+        # It may only have got another place, or another name, by which it is a list that can be read.
+        data = self._catalogue.list_content(entry.id, entry.ver) or await self._content(entry)
+        algorithm = sumlists.algorithm_of(entry.name) or ""
+        says = await self._aside(lambda _: bool(sumlists.parse(data, algorithm)), self._seconds)
+        await self._catalogue.keep_list(entry, data if says else b"")
 
     async def _content(self, entry: Entry) -> bytes:
         trouble: errors.Refused = errors.Unavailable(entry.name)
@@ -192,69 +288,122 @@ class Lists:
             if not isinstance(answer, link.Bytes) or len(answer.data) != rest:
                 raise errors.Failed(f"{node.name} gave no content")
             data += answer.data
-        if entry.crc32 is not None and await asyncio.to_thread(zlib.crc32, data) != entry.crc32:
+        crc32 = await self._aside(lambda _: zlib.crc32(data), self._seconds)
+        if entry.crc32 not in (None, crc32):
             raise errors.Damaged(entry.name)
         return bytes(data)
 
     # --- looking ----
 
-    async def look(self, directory: int, only: bytes = b"") -> Completeness:
+    async def look(self, directory: int, only: bytes = b"", *, shows: Shows = _all) -> Completeness:
         """Hold a directory against its lists, or one of them; lists that weren't read yet are read now.
 
         Raises:
+            Unavailable: There was no time for it.
             Unsupported: The site reads no lists.
         """
         if not self._limit:
             raise errors.Unsupported("sums.list_bytes is 0")
-        judged = await asyncio.to_thread(self.completeness, directory, only)
-        if not judged.unread:
-            return judged
-        troubles = {}
-        for entry in judged.unread:
-            try:
-                await self.read(entry)
-            except errors.Refused as refused:
-                troubles[entry.name] = str(refused).encode(errors="backslashreplace").decode()
-        judged = await asyncio.to_thread(self.completeness, directory, only)
+        until = time.monotonic() + self._look_seconds
+        try:
+            judged = await self._held(directory, only, shows, until)
+            if not judged.unread:
+                return judged
+            troubles = await self._read_all(judged.unread, until - self._look_seconds / 2)
+            judged = await self._held(directory, only, shows, until)
+        except TimeoutError:
+            raise errors.Unavailable(f"it takes more than sums.seconds, {self._look_seconds}") from None
         judged.troubles.update(troubles)
         return judged
 
-    def completeness(self, directory: int, only: bytes = b"") -> Completeness:
-        """Hold a directory against those of its lists that were read, or one; for a thread."""
-        kept = [one for one in self._catalogue.sum_lists(directory) if only in (b"", one.name)]
-        read = {one.file for one in kept}
-        names: dict[bytes, Entry] = {}
+    async def _held(self, directory: int, only: bytes, shows: Shows, until: float) -> Completeness:
+        return await self._aside(
+            lambda patience: self.completeness(directory, only, shows=shows, patience=patience),
+            until - time.monotonic(),
+        )
+
+    async def _read_all(self, entries: Iterable[Entry], until: float) -> dict[bytes, str]:
+        """Read lists as long as there is time, and say by name why some weren't."""
+        troubles = {}
+        for entry in entries:
+            try:
+                async with asyncio.timeout(until - time.monotonic()):
+                    await self.read(entry)
+            except errors.Refused as refused:
+                troubles[entry.name] = str(refused).encode(errors="backslashreplace").decode()
+            except TimeoutError:
+                troubles[entry.name] = "there was no time for it"
+        return troubles
+
+    def may_have(self, directory: int) -> bool:
+        """Say quickly whether a directory may have lists that were read."""
+        return self._limit > 0 and self._catalogue.has_sum_lists(directory)
+
+    def completeness(
+        self, directory: int, only: bytes = b"", *, shows: Shows = _all, patience: Patience | None = None
+    ) -> Completeness:
+        """Hold a directory against those of its lists that were read, or one; for a thread.
+
+        Args:
+            directory: Its FileId.
+            only: The name of the one list; empty: all.
+            shows: What isn't shown is missing, and lists that aren't don't count.
+            patience: Of who waits; none: of an upload's 226.
+
+        Raises:
+            TimeoutError: Nobody waits any more.
+        """
+        patience = patience or Patience(self._answer_seconds)
         judged = Completeness()
-        for entry in self._children(directory):
-            names[entry.name] = entry
-            if _is_list(entry) and entry.id not in read and only in (b"", entry.name):
-                if entry.size <= self._limit:
-                    judged.unread.append(entry)
-                else:
-                    judged.troubles[entry.name] = f"it has more than sums.list_bytes, {self._limit}"
-        folders: dict[bytes, tuple[Names, Names]] = {b"": (names, _folded(names))}
-        for one in kept:
-            if (expected := self._expected(one.file, one.ver, one.name)) is None:
-                continue
+        kept, rest = self._considered(directory, only, shows)
+        for one in rest:
+            judged.troubles[one.name] = f"the lists before it have sums.directory_bytes, {self._together}"
+        said = [(one, expected) for one in kept if (expected := self._expected(one, patience)) is not None]
+        names = {name for _, expected in said for name in expected}
+        first = {name.partition(b"/")[0] for name in names}
+        read = {one.file for one in (*kept, *rest)}
+
+        def noted(entries: Iterable[Entry]) -> Iterator[Entry]:
+            for entry in entries:
+                if _is_list(entry) and entry.id not in read and shows((entry.name,)):
+                    self._note_unread(entry, judged)
+                yield entry
+
+        if only:
+            one_list = self._catalogue.child(directory, only)
+            list(noted([one_list] if one_list else []))
+            top = self._named(directory, first, patience)
+        else:
+            top = _among(first, noted(self._children(directory, patience)))
+        meant, skipped = self._meant(names, top, patience)
+        for one, expected in said:
+            patience.check()
             judged.lists.append(one.name)
             for name, (algorithm, digits) in expected.items():
-                folder, _, last = name.rpartition(b"/")
-                if folder not in folders:
-                    below = self._below(directory, folder)
-                    folders[folder] = below, _folded(below)
-                exact, folded = folders[folder]
-                meant = exact.get(last) or folded.get(last.lower())
-                judged.lines.append(self._judged(one.name, name, algorithm, digits, meant))
+                if name in skipped:
+                    judged.add(Judged(one.name, name, algorithm, digits, Verdict.SKIPPED))
+                    continue
+                path, entry = meant.get(name, ((), None))
+                shown = entry if entry and shows(path) else None
+                judged.add(self._judged(one.name, name, algorithm, digits, shown))
         return judged
 
-    def check(self, entry: Entry) -> Judged | None:
+    def check(self, entry: Entry, *, shows: Shows = _all, patience: Patience | None = None) -> Judged | None:
         """Hold a file that has just come against the lists of its directory; for a thread.
 
-        Gives the worst that one of them says, and nothing, if none knows better.
+        Gives the worst that one of them says, and nothing, if none knows better. Arguments as above.
+
+        Raises:
+            TimeoutError: Nobody waits any more.
         """
+        patience = patience or Patience(self._answer_seconds)
+        kept, rest = self._considered(entry.parent, b"", shows)
+        if rest and entry.parent not in self._told and len(self._told) < WAITING:
+            self._told.add(entry.parent)
+            log.warning("beside %r lists have more than sums.directory_bytes: not all count", entry.name)
         found = []
-        for one in self._catalogue.sum_lists(entry.parent):
-            expected = self._expected(one.file, one.ver, one.name) or {}
+        for one in kept:
+            expected = self._expected(one, patience) or {}
             said = expected.get(entry.name)
             if said is None:
                 lower = entry.name.lower()
@@ -263,44 +412,41 @@ class Lists:
                 found.append(self._judged(one.name, entry.name, *said, entry))
         return max(found, key=lambda judged: _ORDER.index(judged.verdict), default=None)
 
-    async def remark(self, entry: Entry) -> str:
+    async def remark(self, entry: Entry, *, shows: Shows = _all) -> str:
         """Say to who has just stored a file how it agrees with the lists beside it; empty: nothing is known.
 
-        Waits a moment for a list to be read; one for which that isn't enough is read afterwards. Whatever
-        goes wrong here, the file is stored.
+        Waits a moment, also for a list to be read; one for which that isn't enough is read afterwards.
+        Whatever goes wrong here, the file is stored.
         """
         try:
-            return await self._remark(entry) if self._limit else ""
-        except errors.Refused as refused:
-            log.info("%r isn't held against the lists beside it: %s", entry.name, refused)
+            async with asyncio.timeout(self._answer_seconds):
+                return await self._remark(entry, shows) if self._limit else ""
+        except (errors.Refused, TimeoutError) as trouble:
+            log.info("nothing is said of %r and the lists there: %s", entry.name, trouble or "no time")
+            self.notice(entry)
         except Exception:
             log.exception("accident with the lists beside %r", entry.name)
         return ""
 
-    async def _remark(self, entry: Entry) -> str:
+    async def _remark(self, entry: Entry, shows: Shows) -> str:
         if _is_list(entry):
-            return await self._remark_on_list(entry)
-        if not self._catalogue.sum_lists(entry.parent):
+            if entry.size > self._limit:
+                return "too long for a list of checksums that is read"
+            await self.read(entry)
+            until = time.monotonic() + self._answer_seconds
+            held = await self._held(entry.parent, entry.name, shows, until)
+            return words(held) if held.counts.total() else ""
+        if not self.may_have(entry.parent):
             return ""
-        judged = await asyncio.to_thread(self.check, entry)
+        judged = await self._aside(
+            lambda patience: self.check(entry, shows=shows, patience=patience), self._answer_seconds
+        )
         if judged is None or judged.verdict is Verdict.UNKNOWN:
             return ""
         said = f"{judged.list.decode(errors='backslashreplace')} says"
         if judged.verdict is Verdict.GOOD:
             return f"as {said}"
         return f"but its {judged.algorithm} is {judged.found}, and {said} {judged.digits}"
-
-    async def _remark_on_list(self, entry: Entry) -> str:
-        if entry.size > self._limit:
-            return "too long for a list of checksums that is read"
-        try:
-            async with asyncio.timeout(self._answer_seconds):
-                await self.read(entry)
-        except (errors.Refused, TimeoutError) as trouble:
-            log.info("the list %r isn't read yet: %s", entry.name, trouble)
-            self.notice(entry)
-            return ""
-        return words(await asyncio.to_thread(self.completeness, entry.parent, entry.name))
 
     def _judged(self, of: bytes, name: bytes, algorithm: str, digits: str, entry: Entry | None) -> Judged:
         if entry is None or entry.kind is not Kind.FILE:
@@ -313,41 +459,103 @@ class Lists:
         verdict = Verdict.GOOD if found == digits else Verdict.BAD
         return Judged(of, name, algorithm, digits, verdict, entry.id, found)
 
-    def _expected(self, file: int, ver: int, name: bytes) -> Expected | None:
+    def _considered(self, directory: int, only: bytes, shows: Shows) -> tuple[list[KeptList], list[KeptList]]:
+        """Give the lists that count, and those that don't, for the ones before them are long enough."""
+        within: list[KeptList] = []
+        rest: list[KeptList] = []
+        together = 0
+        for one in self._catalogue.sum_lists(directory):
+            if only in (b"", one.name) and shows((one.name,)):
+                together += one.size
+                (within if together <= self._together or not within else rest).append(one)
+        return within, rest
+
+    def _note_unread(self, entry: Entry, judged: Completeness) -> None:
+        if entry.size <= self._limit:
+            judged.unread.append(entry)
+        else:
+            judged.troubles[entry.name] = f"it has more than sums.list_bytes, {self._limit}"
+
+    def _expected(self, one: KeptList, patience: Patience) -> Expected | None:
         """Give what a list says; None: it is none any more, or was replaced just now."""
-        algorithm = sumlists.algorithm_of(name)
+        patience.check()
+        algorithm = sumlists.algorithm_of(one.name)
         if algorithm is None:
             return None
-        key = file, ver, algorithm
+        key = one.file, one.ver, algorithm
         if (known := self._known.get(key)) is not None:
             return known
-        data = self._catalogue.list_content(file, ver)
+        data = self._catalogue.list_content(one.file, one.ver)
         if data is None:
             return None
         expected = sumlists.parse(data, algorithm)
-        lines = len(expected)
-        for old in list(self._known):
-            if lines + sum(len(one) + 1 for one in list(self._known.values())) <= KEPT_LINES:
-                break
-            self._known.pop(old, None)
-        self._known[key] = expected
+        with self._knowing:
+            if key not in self._known:
+                self._known_lines += len(expected) + 1
+                while self._known and self._known_lines > KEPT_LINES:
+                    self._known_lines -= len(self._known.pop(next(iter(self._known)))) + 1
+                self._known[key] = expected
         return expected
 
-    def _children(self, directory: int) -> Iterator[Entry]:
+    def _meant(
+        self, names: Iterable[bytes], top: Mapping[bytes, Entry], patience: Patience
+    ) -> tuple[dict[bytes, tuple[TreePath, Entry]], set[bytes]]:
+        """Find what lists name, level by level: so each directory is looked into once, however it is written.
+
+        Args:
+            names: Paths below the directory.
+            top: What their first parts mean there.
+            patience: Of who waits.
+
+        Returns:
+            By name the true path and what is there, and the names in those folders that are too many.
+        """
+        meant: dict[bytes, tuple[TreePath, Entry]] = {}
+        skipped: set[bytes] = set()
+        looked = depth = 0
+        found = top
+        level: dict[int, tuple[TreePath, list[tuple[bytes, list[bytes]]]]]
+        level = {0: ((), [(name, name.split(b"/")) for name in names])}
+        while level:
+            below: dict[int, tuple[TreePath, list[tuple[bytes, list[bytes]]]]] = {}
+            for number, (path, wanted) in level.items():
+                patience.check()
+                if depth:
+                    looked += 1
+                    if looked > self._folders:
+                        skipped.update(name for name, _ in wanted)
+                        continue
+                    found = self._named(number, {parts[depth] for _, parts in wanted}, patience)
+                for name, parts in wanted:
+                    if (entry := found.get(parts[depth])) is None:
+                        continue
+                    if len(parts) == depth + 1:
+                        meant[name] = (*path, entry.name), entry
+                    elif entry.is_directory:
+                        below.setdefault(entry.id, ((*path, entry.name), []))[1].append((name, parts))
+            level = below
+            depth += 1
+        return meant, skipped
+
+    def _named(self, directory: int, names: Collection[bytes], patience: Patience) -> Mapping[bytes, Entry]:
+        """Find names in a directory, in any case; it is only gone through if it has to be."""
+        if len(names) <= FEW:
+            children = {name: self._catalogue.child(directory, name) for name in names}
+            found = {name: entry for name, entry in children.items() if entry}
+            if len(found) == len(names):
+                return found
+        return _among(names, self._children(directory, patience))
+
+    def _children(self, directory: int, patience: Patience) -> Iterator[Entry]:
         after = b""
         while page := self._catalogue.children(directory, after=after, limit=PAGE):
+            patience.check()
             yield from page
             after = page[-1].name
 
-    def _below(self, directory: int, path: bytes) -> Names:
-        """Give what is in a directory further down, by name; nothing, if there is none."""
-        for name in path.split(b"/"):
-            folders = {entry.name: entry for entry in self._children(directory) if entry.is_directory}
-            folder = folders.get(name) or _folded(folders).get(name.lower())
-            if folder is None:
-                return {}
-            directory = folder.id
-        return {entry.name: entry for entry in self._children(directory)}
+
+def _what(entry: Entry) -> tuple[int, int, int]:
+    return entry.id, entry.ver, entry.parent
 
 
 def _is_list(entry: Entry) -> bool:
@@ -359,9 +567,16 @@ def _is_list(entry: Entry) -> bool:
     )
 
 
-def _folded(names: Names) -> Names:
-    """Give the same by names in lower case: lists of Windows needn't have them as they are."""
-    folded: dict[bytes, Entry] = {}
-    for name, entry in names.items():
-        folded.setdefault(name.lower(), entry)
-    return folded
+def _among(names: Collection[bytes], entries: Iterable[Entry]) -> Mapping[bytes, Entry]:
+    """Find names among entries, as they are, else in another case, as lists of Windows may have them."""
+    exact: dict[bytes, Entry] = {}
+    folded = dict.fromkeys(map(bytes.lower, names))
+    like: dict[bytes, Entry] = {}
+    for entry in entries:
+        lower = entry.name.lower()
+        if lower in folded:
+            like.setdefault(lower, entry)
+            if entry.name in names:
+                exact[entry.name] = entry
+    both = {name: exact.get(name) or like.get(name.lower()) for name in names}
+    return {name: entry for name, entry in both.items() if entry}

@@ -7,25 +7,23 @@ replaced or moved says nothing until it is kept anew, and that of a deleted one 
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
+
+from argosy.catalogue.model import KeptList
 
 
-class Kept(NamedTuple):
-    """A list that was read."""
-
-    file: int
-    ver: int
-    name: bytes
-
-
-def of_directory(db: sqlite3.Connection, directory: int) -> list[Kept]:
+def of_directory(db: sqlite3.Connection, directory: int) -> list[KeptList]:
     """Give the lists of a directory, by name."""
     rows = db.execute(
-        "SELECT s.file, s.ver, e.name FROM sumlist s CROSS JOIN ent e ON e.id = s.file"
+        "SELECT s.file, s.ver, e.name, length(s.content) FROM sumlist s CROSS JOIN ent e ON e.id = s.file"
         " WHERE s.dir = ? AND e.parent = s.dir AND e.ver = s.ver AND e.state IN (0, 3) ORDER BY e.name",
         (directory,),
     )
-    return [Kept(*row) for row in rows.fetchall()]
+    return [KeptList(*row) for row in rows.fetchall()]
+
+
+def any_of(db: sqlite3.Connection, directory: int) -> bool:
+    """Say whether a list was read in a directory, be it gone since."""
+    return db.execute("SELECT 1 FROM sumlist WHERE dir = ? LIMIT 1", (directory,)).fetchone() is not None
 
 
 def content(db: sqlite3.Connection, file: int, ver: int) -> bytes | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.doors.admin.office import Document, Office, as_text, asked_path, text
@@ -12,16 +10,13 @@ from argosy.vfs.files import Files
 from argosy.vfs.lists import Judged, Verdict
 from argosy.wire import link
 
-TOLD = 10_000
-"""Lines that are told at the most."""
-
 
 async def against_lists(office: Office, question: link.AskSums) -> Document:
     """Say of each file that a list names whether it is here and as it should be."""
     path = asked_path(question.path)
     files = Files(office.vfs, Login(Account(name="argosy", admin=True)))
     judged = await files.against_lists(path)
-    counts = Counter(judged.verdicts().values())
+    counts, left_off = judged.counts, judged.left_off
     told = [line for line in judged.lines if question.every or line.verdict is not Verdict.GOOD]
     return {
         "path": text(path),
@@ -31,8 +26,8 @@ async def against_lists(office: Office, question: link.AskSums) -> Document:
         **{str(verdict): counts[verdict] for verdict in Verdict},
         "percent": lists.percent(judged),
         "words": lists.words(judged),
-        "lines": [_line(line) for line in told[:TOLD]],
-        "left_off": max(len(told) - TOLD, 0),
+        "lines": [_line(line) for line in told],
+        "left_off": left_off.total() - (0 if question.every else left_off[Verdict.GOOD]),
     }
 
 

@@ -43,6 +43,7 @@ class Station:
         self._placed: asyncio.Task[None] | None = None
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="orders")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="checksum")
+        self._lists = ThreadPoolExecutor(1, thread_name_prefix="content")
 
     async def order(self, work: Callable[[], _T]) -> _T:
         """Carry out an order, one after the other, and give what it gives."""
@@ -96,7 +97,7 @@ class Station:
         """
         if not 0 <= order.length <= link.CONTENT_LIMIT or order.offset < 0:
             raise BadArgument(f"{order.length} bytes from {order.offset} on")
-        return await asyncio.to_thread(self._content, order)
+        return await asyncio.get_running_loop().run_in_executor(self._lists, self._content, order)
 
     def space(self) -> link.Space:
         """Give the volume's figures, and how far its scrub is."""
@@ -127,6 +128,7 @@ class Station:
         self.scrubber.close()
         self._hands.shutdown()
         self._reader.shutdown(wait=False, cancel_futures=True)
+        self._lists.shutdown(wait=False, cancel_futures=True)
 
     def _content(self, order: link.Content) -> link.Bytes:
         pieces = self._read(order, lambda file: list(map(bytes, part_of(file, order.offset, order.length))))

@@ -23,6 +23,8 @@ async def against_lists(client: Client, command: Command) -> Replies:
     for start in range(0, len(judged.lines), PAGE):
         page = b"".join(map(_line, judged.lines[start : start + PAGE]))
         await client.control.say_page(page)
+    if more := judged.left_off.total():
+        await client.control.say_page(b" and %d more\r\n" % more)
     yield Reply.of(200, words(judged))
 
 
