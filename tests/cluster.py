@@ -272,8 +272,9 @@ class Cluster:
 
     async def fetch(self, name: str, text: str, *, tls: bool = False) -> tuple[bytes, str]:
         """Download a file from a node, as a client would by PRET; give what came, and the node's refusal."""
-        node, live, entry = self.node(name), self.volume(name), self.entry(text)
+        node, entry = self.node(name), self.entry(text)
         (replica,) = [one for one in self.catalogue.replicas(entry.id) if one.node == name]
+        _, live = self.roster.place(replica.volume)
         transfer = Transfer(node)
         port = await node.draw_port(5)
         transfer.expect(port, peer="127.0.0.1", tls=tls)

@@ -113,6 +113,24 @@ async def test_a_reboot_within_the_delay_moves_nothing(tmp_path: Path) -> None:
         assert site.copier.files == before
 
 
+async def test_a_node_starts_without_a_disk_that_is_dead_and_takes_it_in_later(
+    tmp_path: Path,
+) -> None:
+    first, second, unmounted = (tmp_path / name for name in ("first", "second", "unmounted"))
+    roots.prepare(second)
+    (second / "g").write_bytes(b"there")
+    second.rename(unmounted)
+    async with cluster(tmp_path, **QUICK) as site:
+        machine = await site.join("n1", {"f": b"here"}, root=first, roots=[str(first), str(second)])
+        assert await site.fetch("n1", "/f") == (b"here", "")
+        assert f"root {second} isn't there" in machine.log.read_text()
+        unmounted.rename(second)
+        await site.until(lambda: len(site.node("n1").volumes) == 2)
+        await site.ready("n1")
+        assert await site.fetch("n1", "/g") == (b"there", "")
+        assert await site.fetch("n1", "/f") == (b"here", "")
+
+
 async def test_a_disk_that_was_replaced_is_lost_at_once(tmp_path: Path) -> None:
     patient = {"sections": {"all": {"path": "/", "copies": 2, "repair_delay_seconds": 3600.0}}}
     async with cluster(tmp_path, **patient, **QUICK) as site:

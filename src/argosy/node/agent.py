@@ -32,52 +32,66 @@ log = logging.getLogger("argosy.node")
 def run(settings: config.Node) -> None:
     """Run a node until TERM or INT.
 
+    Where there are several roots, one that can't be opened is left out until it can.
+
     Raises:
-        ConfigError: A root hasn't joined or isn't there, its disk is smaller than the floor, or the
+        ConfigError: No root is there and has joined, the disk of one is smaller than the floor, or the
             certificate can't be read.
     """
     with contextlib.ExitStack() as stack:
-        volumes = []
+        volumes, absent = [], {}
         for root in settings.roots:
-            volume = Volume.open(root, trash_seconds=settings.trash_seconds)
+            try:
+                volume = Volume.open(root, trash_seconds=settings.trash_seconds)
+            except errors.ConfigError as error:
+                absent[root] = error
+                continue
             stack.callback(volume.close)
             volumes.append(volume)
             if settings.floor_bytes >= (total := volume.root.space()[0]):
                 raise errors.ConfigError(f"floor_bytes: want less than the {total} bytes of {root}'s disk")
-        uvloop.run(_run_until_told(settings, volumes))
+        if not volumes:
+            raise next(iter(absent.values()))
+        for why in absent.values():
+            log.error("left out until it can be opened: %s", why)
+        uvloop.run(_run_until_told(settings, volumes, list(absent)))
 
 
-async def _run_until_told(settings: config.Node, volumes: Sequence[Volume]) -> None:
+async def _run_until_told(settings: config.Node, volumes: Sequence[Volume], absent: Sequence[str]) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    await Agent(settings, volumes).run(told)
+    await Agent(settings, volumes, absent).run(told)
 
 
 class Agent:
     """The node's process."""
 
-    def __init__(self, settings: config.Node, volumes: Sequence[Volume]) -> None:
+    def __init__(self, settings: config.Node, volumes: Sequence[Volume], absent: Sequence[str] = ()) -> None:
         """Put the parts together; nothing listens yet.
 
         Args:
             settings: The node's file.
             volumes: Its roots, opened.
+            absent: Those that couldn't be.
         """
         self._settings = settings
         self._keys = Path(settings.keys)
         self._boot = secrets.token_hex(16)
         self._master = config.split_address("master", settings.master)
-        self._stations = {volume.store_id: Station(volume, settings, self._tell) for volume in volumes}
+        self._absent = list(absent)
+        self._stations: dict[str, Station] = {}
+        self._volumes: dict[str, Volume] = {}
+        self._late: list[Volume] = []
+        self._jobs: list[asyncio.Task[None]] = []
         self._listeners = Listeners(settings.listen, settings.ports, settings.listeners)
-        by_id = {volume.store_id: volume for volume in volumes}
         self._tickets = Tickets(
-            settings, by_id, self._listeners, relay_host=self._master[0], relay_tls=self._context
+            settings, self._volumes, self._listeners, relay_host=self._master[0], relay_tls=self._context
         )
-        for station in self._stations.values():
-            station.scrubber.traffic = lambda: sum(self._tickets.moved())
-        self._copying = Copying(settings, by_id, self._listeners, self._tickets)
+        for volume in volumes:
+            self._add(volume)
+        self._copying = Copying(settings, self._volumes, self._listeners, self._tickets)
         self._peer: Peer | None = None
         self._stopping = False
 
@@ -90,24 +104,52 @@ class Agent:
         self._context()  # complain now, not at the first try
         try:
             async with asyncio.TaskGroup() as tasks:
-                jobs = [
+                self._jobs = [
                     tasks.create_task(self._tickets.run()),
                     tasks.create_task(self._stay_linked()),
-                    *(tasks.create_task(station.rounds.run()) for station in self._stations.values()),
-                    *(tasks.create_task(station.rounds.keep_room()) for station in self._stations.values()),
-                    *(tasks.create_task(station.scrubber.run()) for station in self._stations.values()),
                 ]
+                for station in self._stations.values():
+                    self._tend(tasks, station)
+                self._jobs.append(tasks.create_task(self._await_absent(tasks)))
                 await told.wait()
                 self._stopping = True
                 log.info("stopping")
                 self._listeners.close()
                 self._copying.close()
                 await self._tickets.stop(self._settings.stop_seconds)
-                for job in jobs:
+                for job in self._jobs:
                     job.cancel()
         finally:
             for station in self._stations.values():
                 station.close()
+            for volume in self._late:
+                volume.close()
+
+    def _add(self, volume: Volume) -> Station:
+        station = Station(volume, self._settings, self._tell)
+        station.scrubber.traffic = lambda: sum(self._tickets.moved())
+        self._stations[volume.store_id], self._volumes[volume.store_id] = station, volume
+        return station
+
+    def _tend(self, tasks: asyncio.TaskGroup, station: Station) -> None:
+        for work in (station.rounds.run(), station.rounds.keep_room(), station.scrubber.run()):
+            self._jobs.append(tasks.create_task(work))
+
+    async def _await_absent(self, tasks: asyncio.TaskGroup) -> None:
+        """Take in the roots that couldn't be opened at the start, each as soon as it can be."""
+        while self._absent:
+            await asyncio.sleep(self._settings.retry_most_seconds)
+            for root in tuple(self._absent):
+                with contextlib.suppress(errors.ConfigError):
+                    volume = await asyncio.to_thread(
+                        Volume.open, root, trash_seconds=self._settings.trash_seconds
+                    )
+                    self._late.append(volume)
+                    self._absent.remove(root)
+                    self._tend(tasks, self._add(volume))
+                    log.info("volume %s is there now: %s", volume.store_id, root)
+                    if self._peer:
+                        self._peer.close()  # the next link has it, too
 
     def _context(self) -> ssl.SSLContext:
         return tls.link_client(self._keys, self._settings.name)
@@ -180,7 +222,7 @@ class Agent:
     async def _states(self) -> dict[str, link.VolumeState]:
         """Ask the volumes how they are. One that can't say stays out of this link."""
         states = {}
-        for store_id, station in self._stations.items():
+        for store_id, station in tuple(self._stations.items()):
             try:
                 states[store_id] = await asyncio.to_thread(station.volume.state)
             except (OSError, errors.Refused) as error:
