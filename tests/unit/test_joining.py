@@ -243,9 +243,19 @@ async def test_after_an_upload_that_a_disk_could_not_store_others_go_elsewhere_a
     assert "Input/output error" in matter.sentence
 
 
-@pytest.mark.parametrize("why", ["Failed", "OverQuota", "TransferCut"])
+@pytest.mark.parametrize(
+    ("why", "kept"),
+    [
+        ("Failed", 600),
+        ("Failed", 0),
+        ("OverQuota", 600),
+        ("NoSpace", 600),
+        ("NoSpace", 0),
+        ("TransferCut", 600),
+    ],
+)
 async def test_what_a_disk_refused_of_a_replacement_is_not_gone_on_with_from_the_old_content(
-    house: House, why: str
+    house: House, why: str, kept: int
 ) -> None:
     files = Files(house.vfs, Login(Account(name="ann", admin=True)))
     node = FarNode(house, "n1", volumes=("a" * 32,))
@@ -255,7 +265,7 @@ async def test_what_a_disk_refused_of_a_replacement_is_not_gone_on_with_from_the
         await storing.begin(offset=0)
         transfer = Transfer(storing.node)
         storing.start(transfer, as_text=False, announced=-1)
-        transfer.finish(link.Done(transfer.ticket, 600, why, "no", size=600))
+        transfer.finish(link.Done(transfer.ticket, 600, why, "no", size=kept))
         with pytest.raises(errors.Refused):
             await storing.end(await transfer.outcome(), alive=True)
         with pytest.raises(errors.Denied, match="send it whole"):
@@ -270,7 +280,10 @@ async def test_a_replacement_goes_elsewhere_than_to_a_disk_that_refused_one(hous
         (copy,) = house.catalogue.replicas(house.catalogue.find((b"f",)).id)
         node, live = house.vfs.roster.place(copy.volume)
         assert files.plan_upload((b"f",)).node is node
-        house.vfs.roster.conduct.trouble(node.name, live.number, "it is read-only", time.monotonic())
+        conduct, now = house.vfs.roster.conduct, time.monotonic()
+        conduct.trouble(node.name, live.number, "a question was late", now)
+        assert files.plan_upload((b"f",)).node is node, "for who goes on with it"
+        conduct.refused_upload(live.number, now)
         assert files.plan_upload((b"f",)).node is not node
 
 

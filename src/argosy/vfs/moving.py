@@ -195,15 +195,11 @@ class Storing:
                 there aren't as many copies in time as it is to be acknowledged with; it can be gone on with.
         """
         assert self._upload is not None, "begun"
-        if done.refusal == errors.OverQuota.__name__:
-            await self._cut(self._useless(done))
-            raise errors.OverQuota(done.subject)
         if done.refusal or not alive:
             refused = refusal(done.refusal or errors.TransferCut.__name__, done.subject)
+            await self._cut(self._left(done, refused), only_along=isinstance(refused, errors.Failed))
             if isinstance(refused, errors.Failed):
-                await self._blame(done, refused)
-            else:
-                await self._cut(_arrived(done))
+                await self._blame(refused)
             raise refused
         sealed = Sealed(done.size, done.mtime_ns, done.crc32, done.digest)
         try:
@@ -218,8 +214,8 @@ class Storing:
                 entry, replica, discards = await self._vfs.catalogue.commit(
                     self._upload.id, sealed, epoch=self.node.epoch, along=along
                 )
-        except errors.OverQuota:
-            await self._cut(self._useless(done))
+        except errors.OverQuota as refused:
+            await self._cut(self._left(done, refused))
             raise
         except Exception:
             await self._cut(done.size)
@@ -236,18 +232,22 @@ class Storing:
             self._vfs.owed()
         return entry
 
-    def _useless(self, done: link.Done) -> int | None:
-        """Say what is left of an upload that it is of no use to go on with, as `_cut` takes it.
+    def _left(self, done: link.Done, refused: errors.Refused) -> int | None:
+        """Say what is left of an upload that ended so, as `_cut` takes it.
 
-        Of a new file nothing is. A replaced one keeps its content, which isn't what the client sent: so that
-        it doesn't go on from that, something arrived.
+        What a quota or a disk refused is of no use to go on with. A file that was to be replaced keeps its
+        content, and that isn't what the client sent: it did send something, though the node kept none of it.
         """
-        return _arrived(done) if self._live else 0
+        arrived = _arrived(done)
+        if self._live and isinstance(refused, errors.OverQuota | errors.Failed | errors.NoSpace):
+            return arrived or None
+        return 0 if isinstance(refused, errors.OverQuota | errors.Failed) else arrived
 
-    async def _blame(self, done: link.Done, refused: errors.Failed) -> None:
-        """The disk can't be written: what it has is worth nothing, and the next upload goes elsewhere."""
-        await self._cut(self._useless(done), only_along=True)
-        self._vfs.roster.conduct.trouble(self.node.name, self.live.number, str(refused), time.monotonic())
+    async def _blame(self, refused: errors.Failed) -> None:
+        """The disk can't be written: the next uploads go elsewhere."""
+        conduct, now = self._vfs.roster.conduct, time.monotonic()
+        conduct.trouble(self.node.name, self.live.number, str(refused), now)
+        conduct.refused_upload(self.live.number, now)
         told = f"{self.node.name} couldn't store an upload on volume {self.live.store_id}: {refused.subject}"
         log.error("%s", told)
         await self._vfs.catalogue.note_matter(f"unwritable:{self.live.store_id}", told)

@@ -272,7 +272,7 @@ class Vfs:
         """Rank the volumes for an upload to a path.
 
         While a volume that has the replaced version is there with room, only such come first: the client may
-        yet say REST or APPE, which goes on from what is there. But not to one with which there was trouble.
+        yet say REST or APPE, which goes on from what is there. But not one that couldn't be written of late.
         """
         holders = {replica.volume for replica in replicas}
         scores = placement.rank_writers(
@@ -283,4 +283,4 @@ class Vfs:
 
 def _holds_well(score: Score) -> bool:
     candidate = score.candidate
-    return score.eligible and candidate.holds and candidate.trouble is None
+    return score.eligible and candidate.holds and not candidate.unwritable

@@ -205,7 +205,11 @@ class Floors:
 
     async def _settle(self, places: Collection[Place]) -> None:
         """Forget what was told of volumes that have their room again, or are no more."""
-        lacking = {TOPIC + place.store_id for place in places if not place.here or _lacks_room(place)}
+        lacking = {
+            TOPIC + place.store_id
+            for place in places
+            if place.membership is Membership.MEMBER and (not place.here or _lacks_room(place))
+        }
         self._told = {topic: why for topic, why in self._told.items() if topic in lacking}
         for matter in self._catalogue.matters():
             if matter.topic.startswith(TOPIC) and matter.topic not in lacking:

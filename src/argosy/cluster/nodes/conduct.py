@@ -109,6 +109,8 @@ class Conduct:
         self._slow_half = slow_seconds
         self._fast = fast
         self._troubles: dict[tuple[str, int | None], _Trouble] = {}
+        self._unwritable: dict[int, float] = {}
+        """When an upload was last refused, by volume."""
         self._paces: dict[str, _Pace] = {}
         self._clients: OrderedDict[str, dict[str, tuple[float, float]]] = OrderedDict()
         """By client and node: the rate, and when."""
@@ -184,6 +186,14 @@ class Conduct:
         if amount < 0.1:
             return None
         return Trouble(min(amount, MOST_TROUBLE), max(known, key=lambda one: one.at).why)
+
+    def refused_upload(self, volume: int, now: float) -> None:
+        """Note that a disk couldn't be written."""
+        self._unwritable[volume] = now
+
+    def refuses_uploads(self, volume: int, now: float) -> bool:
+        """Say whether a disk couldn't be written of late."""
+        return now - self._unwritable.get(volume, -math.inf) < self._half
 
     def _faded(self, trouble: _Trouble, now: float) -> float:
         return trouble.amount * math.exp2(-max(0.0, now - trouble.at) / self._half)

@@ -60,6 +60,8 @@ class Candidate:
     """Beats of its node that should have come since the last one."""
     trouble: Trouble | None = None
     """What others met with, of late."""
+    unwritable: bool = False
+    """It refused an upload of late: it isn't chosen for having the file."""
     slow: Slow | None = None
     """Its node was slower than others, of late."""
 
@@ -141,7 +143,7 @@ def _writer(candidate: Candidate, weights: Placement, wanted: Wanted | None) -> 
         reasons.append(Reason(-weights.preferred, "has the avoided label {}", (", ".join(sorted(shunned)),)))
     if candidate.emptied:
         reasons.append(Reason(-2 * weights.preferred, "is being emptied"))
-    if candidate.holds and not candidate.trouble:
+    if candidate.holds and not candidate.unwritable:
         reasons.append(Reason(weights.preferred, "has the file already"))
     return _score(candidate, against, reasons)
 

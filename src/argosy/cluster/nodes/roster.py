@@ -414,6 +414,7 @@ class Roster:
                 emptied=live.membership is not Membership.MEMBER,
                 missed=node.missed(now, self._beat_seconds),
                 trouble=self.conduct.troubles(node.name, live.number, now),
+                unwritable=self.conduct.refuses_uploads(live.number, now),
                 slow=self.conduct.slow(node.name, now),
             )
             for node, live in self._by_number.values()
