@@ -52,6 +52,16 @@ def scene(places: dict[int, Place], rule: Rule = TWO) -> Scene:
     return Scene(rule, places, now_ns=NOW, reserve_bytes=1_000, limits=LIMITS)
 
 
+def test_who_makes_room_sends_to_the_roomiest_that_is_reached() -> None:
+    places = nodes(4)
+    places[3] = replace(places[3], free=9_000)
+    assert scene(places, Rule(copies=1)).way_out(stock(1), 1) == 3
+    places[1] = replace(places[1], strangers=frozenset({3, 2}))
+    assert scene(places, Rule(copies=1)).way_out(stock(1), 1) == 4
+    places[1] = replace(places[1], strangers=frozenset({2, 3, 4}))
+    assert scene(places, Rule(copies=1)).way_out(stock(1), 1) == 3, "it may have been a moment's trouble"
+
+
 def away(place: Place, seconds: float) -> Place:
     return replace(place, online=False, merged=False, away_ns=NOW - int(seconds * SECOND_NS))
 

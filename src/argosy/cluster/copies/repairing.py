@@ -400,7 +400,7 @@ class Scene:
     def way_out(self, stock: Stock, source: int) -> int | None:
         """Give the volume to which a copy can go from one without room, or one whose copy is enough.
 
-        Of those that can take it, the one with the most room.
+        Of those that can take it, the one with the most room; rather one that isn't known to be out of reach.
         """
         if stock.shift or not isinstance(self.look(stock), Content):
             return None
@@ -408,12 +408,15 @@ class Scene:
         for place in good:
             if isinstance(self._shifted(stock, good, source, place.number), Drop):
                 return place.number
+        stranger = None
         for place in self._roomiest:
             if not self._has_room(place, stock.entry.size):
                 break  # nor have those behind it
             if isinstance(self._shifted(stock, good, source, place.number), Copy):
-                return place.number
-        return None
+                if place.number not in self._places[source].strangers:
+                    return place.number
+                stranger = stranger or place.number
+        return stranger
 
     def _shifted(
         self, stock: Stock, good: Sequence[Place], source: int, target: int
