@@ -24,7 +24,10 @@ def test_a_node_is_emptied_while_the_master_dies_and_clients_read(tmp_path: Path
         upload(site, FILES)
         held = on_disk(site, "n1")
         assert held
-        shown = begin(site, "drain", "n1")
+        shown, waiting = begin(site, "drain", "n1"), begin(site, "drain", "n1")
+        assert shown.stderr is not None
+        assert waiting.stderr is not None
+        assert all(" of " in at.readline() for at in (shown.stderr, waiting.stderr))
         site.wait_for("some to have gone", lambda: len(on_disk(site, "n1")) < len(held) - 2)
         shown.send_signal(signal.SIGINT)
         _, complaints = shown.communicate(timeout=30)
@@ -32,9 +35,6 @@ def test_a_node_is_emptied_while_the_master_dies_and_clients_read(tmp_path: Path
         assert "Traceback" not in complaints
         assert shown.returncode == 1
 
-        waiting = begin(site, "drain", "n1")
-        assert waiting.stderr is not None
-        assert " of " in waiting.stderr.readline()
         site.kill("master")  # it is started again, and goes on
         out, _ = waiting.communicate(timeout=120)
         assert waiting.returncode == 0

@@ -126,7 +126,7 @@ def test_what_only_a_lost_volume_has_goes_only_when_that_is_accepted(tmp_path: P
         site.wait_for("it is listed", lambda: site.status()["files"] == 1)
         store_id = volume(site, "guest")
         here = words("nodes", "strike", store_id, "--dir", str(site.directory))
-        assert (here.returncode, "stop the node first" in here.stderr) == (1, True)
+        assert (here.returncode, "is here, on guest; stop it first" in here.stderr) == (1, True)
         guest.send_signal(signal.SIGTERM)
         guest.wait(30)
         site.wait_for("the guest to be away", lambda: site.node("guest")["state"] == "away")

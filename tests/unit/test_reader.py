@@ -282,11 +282,12 @@ def test_a_slow_distant_site_is_read_by_several_heads() -> None:
     site = Site(content(64 * MIB))
     site.pause_seconds = 0.002
     with desk(site, heads=3) as at:
-        assert all(
-            at.read(offset, MIB) == site.files[b"/f"][offset : offset + MIB]
-            for offset in range(0, 64 * MIB, MIB)
-        )
-    assert site.most_sending == 3
+        most = 0
+        for offset in range(0, 64 * MIB, MIB):
+            assert at.read(offset, MIB) == site.files[b"/f"][offset : offset + MIB]
+            most = max(most, at.reader.report().heads)
+    assert most == 3
+    assert site.most_sending >= 3  # a head that gave way may not have let go of its connection yet
     assert site.sent <= 70 * MIB
 
 
