@@ -112,7 +112,8 @@ class Visitor(Talk):
             Turned: It doesn't begin.
         """
         with self._begun(line) as data:
-            data.recv(1)
+            with contextlib.suppress(OSError):  # its node may end, and what that means the replies say
+                data.recv(1)
             self.abort(telnet=False)
             with contextlib.suppress(OSError):
                 everything(data)
