@@ -28,6 +28,8 @@ TERMINAL, WATCH = f"{HOME}/terminal.py", f"{HOME}/watch.py"
 
 _UNWANTED = {"ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tkinter"}
 _USELESS = (".opt-1.pyc", ".opt-2.pyc", ".a", ".exe")
+_COMPILE_SECONDS = 600.0
+"""All of it is compiled once, for who may not write there would do so at each start."""
 _LIBRARY = re.compile(r"=> (/\S+)")
 
 
@@ -51,8 +53,9 @@ def install(guest: Guest) -> None:
             > {HOME}/bin/argosy
         chmod 755 {HOME}/bin/argosy
         ln -s {HOME}/bin/argosy /usr/local/bin/argosy
-        {HOME}/bin/python -m compileall -q {site}/argosy
-        """
+        {HOME}/bin/python -m compileall -q {site}
+        """,
+        seconds=_COMPILE_SECONDS,
     )
 
 

@@ -77,12 +77,12 @@ def mounted(guest: Guest, port: int, export: str, options: str = OPTIONS) -> Ite
 
 
 @contextmanager
-def gateway_for(directory: Path, *sites: Server) -> Iterator[Gateway]:
-    """Run a gateway that trusts the certificates of some sites."""
+def gateway_for(directory: Path, *sites: Server, **remote: object) -> Iterator[Gateway]:
+    """Run a gateway that trusts the certificates of some sites; more is for the `remote` of its config."""
     directory.mkdir()
     trusted = directory / "authorities.pem"
     trusted.write_text("".join(site.authority.read_text() for site in sites))
-    gateway = Gateway(directory, {"remote": {"trust_file": str(trusted)}})
+    gateway = Gateway(directory, {"remote": {"trust_file": str(trusted), **remote}})
     gateway.start()
     try:
         yield gateway

@@ -67,7 +67,15 @@ class Person:
             f"""
             cd {self.home}
             for at in pub more; do grep -q " {self.home}/$at nfs " /proc/mounts && umount -f -l $at; done
-            kill $(cat {STATE}/lock); sleep 0.5
+            gateways() {{
+                for at in /proc/[0-9]*; do
+                    [ "$(stat -c %U $at)" = {self.name} ] || continue
+                    tr '\\0' ' ' < $at/cmdline | grep -q 'cli\\.main nfs' && echo ${{at#/proc/}}
+                done
+            }}
+            kill $(gateways)  # it may not have its lock yet
+            for second in $(seq 30); do [ -n "$(gateways)" ] || break; sleep 1; done
+            kill -9 $(gateways)
             rm -rf {STATE} pub more .netrc word gateway.toml authority.pem
             """,
             seconds=SECONDS,
