@@ -141,8 +141,11 @@ class Scrubber:
     def _seconds_left(self) -> float:
         if not self._stand.begun_ns:
             return self._settings.first_seconds - (time.monotonic() - self._started)
+        now_ns = time.time_ns()
+        if self._stand.begun_ns > now_ns:
+            return 0.0  # the clock was wrong and has been set back: who knows when it was
         due_ns = self._stand.begun_ns + int(self._settings.days * _DAY_NS)
-        return (due_ns - time.time_ns()) / 1e9
+        return (due_ns - now_ns) / 1e9
 
     async def _wait(self) -> None:
         seconds = max(1.0, self._seconds_left()) if self._settings.days else None
