@@ -52,6 +52,9 @@ ZONES = 8
 LINK_BYTES = 12_500_000
 """A second, of each node, in each direction."""
 
+ROUND_SECONDS = 0.5
+"""A page of jobs takes so long to plan, on a slow day: so none is planned for every batch that ends."""
+
 BATCH_SECONDS, FILE_SECONDS = 0.05, 0.0005
 QUIET_SECONDS = 12 * HOUR
 """All must be as it is wanted so long after the last thing that happened, at the latest."""
@@ -81,9 +84,13 @@ class Stopwatch:
 
 
 class _Timed(repair.Repair):
-    """Repair, while somebody looks at the watch."""
+    """Repair, while somebody looks at the watch; and its rounds take as long as they do in truth."""
 
     watch: Stopwatch
+
+    async def _work(self) -> None:
+        await super()._work()
+        await asyncio.sleep(ROUND_SECONDS)
 
     def _plan(self, survey: survey.Survey, due: Callable[[], list[Job]]) -> Any:
         def taken() -> list[Job]:
