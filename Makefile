@@ -24,7 +24,7 @@ help:
 	@echo "make bench   the numbers, beside other servers (ARGS: tables, --only argosy,vsftpd, --quick, profile NAME, ...)"
 	@echo "make soak    a site under mixed load for an hour, or SECONDS: does it stay level, is every file right?"
 	@echo "make faults  ten nodes broken in every way while they are used (ARGS: --seed N, --only kill,flip, ...)"
-	@echo "make simulate 1,000 nodes, 10 million files, a bad day, in memory: do copies come back, and no more than needed?"
+	@echo "make simulate 1,000 nodes, 10 million files, a bad morning, in memory: do copies come back, and no more than needed?"
 	@echo "make clients all FTP clients against Argosy and vsftpd: writes docs/clients.md"
 	@echo "make fuzz    a million random lines, calls and cuts for each protocol: nothing may crash, nothing may be held"
 	@echo "make docs    do the documents name what the code has?"

@@ -1,4 +1,4 @@
-"""`make simulate`: a day of a site of 1,000 nodes and 10 million files, on simulated time.
+"""`make simulate`: a bad morning of a site of 1,000 nodes and 10 million files, on simulated time.
 
 Repair, the planner, rules, placement and merging are the real ones; the record is in memory, and copying only
 takes time. First all nodes join, and their lists are merged. Then nodes die and are replaced, reboot, are
@@ -572,8 +572,8 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=1_000)
     parser.add_argument("--files", type=int, default=10_000_000)
-    parser.add_argument("--hours", type=float, default=24.0, help="until nothing more happens")
-    parser.add_argument("--haste", type=float, default=0.25, help="1: as much happens as on a very bad day")
+    parser.add_argument("--hours", type=float, default=2.0, help="until nothing more happens")
+    parser.add_argument("--haste", type=float, default=1 / 30, help="1: as much happens as on a very bad day")
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args(words)
     begin = time.monotonic()
