@@ -81,6 +81,17 @@ def test_a_version_that_nobody_replaces_stays_where_it_lies(tmp_path: Path, open
     assert [path.read_bytes() for path in (tmp_path / ".argosy/unplaced").iterdir()] == [b"new"]
 
 
+def test_a_version_that_comes_twice_lies_in_its_place_once(tmp_path: Path, opened: Opener) -> None:
+    volume = opened()
+    for content in (b"the same", b"the same"):
+        bring(volume, 1, content)
+        commit(volume, 1, b"d/f")
+    assert (tmp_path / "d/f").read_bytes() == b"the same"
+    assert not list((tmp_path / ".argosy/unplaced").iterdir())
+    assert not list((tmp_path / ".argosy/staging").iterdir())
+    assert volume.journal.find(roots.unplaced_loc(1)) is None
+
+
 def test_what_nobody_knows_is_never_deleted_by_an_upload(tmp_path: Path, opened: Opener) -> None:
     volume = opened()
     bring(volume, 1, b"new")

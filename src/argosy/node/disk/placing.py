@@ -194,7 +194,9 @@ class Placing:
             return False
         try:
             if found and row and _same(row, found):
-                if not order.replaces or row.ver not in (0, order.replaces):
+                # The same once more: repair brought it while a master that came back took the part for it.
+                known = row.ver == order.upload
+                if not known and (not order.replaces or row.ver not in (0, order.replaces)):
                     return False  # the master hasn't heard yet that this one lies here: it has to stay
                 self._root.discard(loc, row.ver, keep=self._trash)
             else:
