@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import record
 from argosy import config, errors
@@ -23,10 +21,11 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import ROOT_ID, Entry, Sealed, TreePath
 from argosy.catalogue.people import Right, Rights
 from argosy.cluster.nodes.roster import Roster
-from argosy.vfs import lists
+from argosy.vfs import lists, verdicts
 from argosy.vfs.files import Files
-from argosy.vfs.lists import Completeness, Judged, Lists, Verdict, percent, words
+from argosy.vfs.lists import Lists
 from argosy.vfs.sums import Sums
+from argosy.vfs.verdicts import Completeness, Verdict, percent, words
 from argosy.vfs.vfs import Vfs
 
 ONE, TWO = b"one", b"two two"
@@ -55,7 +54,7 @@ def lists_of(catalogue: Catalogue, sums: config.Sums | None = None) -> Lists:
     return Lists(master, catalogue, Roster(master), Sums())
 
 
-def verdicts(judged: Completeness) -> dict[bytes, Verdict]:
+def verdicts_of(judged: Completeness) -> dict[bytes, Verdict]:
     return {line.name: line.verdict for line in judged.lines}
 
 
@@ -72,7 +71,7 @@ async def test_each_file_is_good_bad_arriving_missing_or_unknown(catalogue: Cata
     await kept(catalogue, (b"b.md5",), b"0" * 32 + b"  GOOD\n")
     judged = lists_of(catalogue).completeness(ROOT_ID)
     assert judged.lists == [b"a.sfv", b"b.md5"]
-    assert verdicts(judged) == {
+    assert verdicts_of(judged) == {
         b"good": Verdict.GOOD,
         b"bad": Verdict.BAD,
         b"arriving": Verdict.ARRIVING,
@@ -89,7 +88,7 @@ async def test_files_of_directories_further_down_count_too(catalogue: Catalogue)
     await put(catalogue, (b"CD1", b"a"), ONE)
     text = b"CD1\\a %08x\r\ncd1\\A %08x\r\nCD2\\b 00000000\r\n" % (zlib.crc32(ONE), zlib.crc32(TWO))
     await kept(catalogue, (b"a.sfv",), text)
-    found = verdicts(lists_of(catalogue).completeness(ROOT_ID))
+    found = verdicts_of(lists_of(catalogue).completeness(ROOT_ID))
     assert found == {b"CD1/a": Verdict.GOOD, b"cd1/A": Verdict.BAD, b"CD2/b": Verdict.MISSING}
 
 
@@ -315,7 +314,7 @@ async def test_a_list_waits_once_however_often_it_is_noticed(
 async def test_at_most_so_many_lines_are_told_but_all_are_counted(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lists, "LINES", 3)
+    monkeypatch.setattr(verdicts, "LINES", 3)
     for number in range(5):
         await put(catalogue, (b"good%d" % number,), ONE)
     names = {f"{kind}{number}": ONE for kind in ("good", "lost") for number in range(5)}
@@ -345,7 +344,7 @@ async def test_what_a_user_may_not_see_is_missing_for_it(catalogue: Catalogue) -
     ann = Files(vfs, Login(Account(name="ann", grants=grants)))
     root = Files(vfs, Login(Account(name="root", admin=True)))
     for judged in (await ann.against_lists(()), await ann.against_lists((b"a.sfv",))):
-        assert verdicts(judged) == {
+        assert verdicts_of(judged) == {
             b"open/F": Verdict.GOOD,
             b"hidden/F": Verdict.MISSING,
             b"unlisted/F": Verdict.MISSING,
@@ -359,29 +358,3 @@ async def test_what_a_user_may_not_see_is_missing_for_it(catalogue: Catalogue) -
     shut = Files(vfs, Login(Account(name="bob", grants={(): Rights({Right.READ})})))
     with pytest.raises(errors.Denied):
         await shut.against_lists((b"a.sfv",))
-
-
-JUDGED = st.builds(
-    Judged,
-    st.just(b"a.sfv"),
-    st.sampled_from([b"a", b"A", b"b", b"c"]),
-    st.just("crc32"),
-    st.just("00000000"),
-    st.sampled_from(Verdict),
-    st.integers(0, 3),
-)
-
-
-@given(st.lists(JUDGED))
-def test_a_directory_is_complete_only_if_all_is_here_and_nothing_bad(lines: list[Judged]) -> None:
-    judged = Completeness()
-    for line in lines:
-        judged.add(line)
-    worst: dict[object, Verdict] = {}
-    for line in lines:
-        key = line.file or line.name.lower()
-        worst[key] = max(worst.get(key, line.verdict), line.verdict, key=list(Verdict).index)
-    assert +judged.counts == Counter(worst.values())
-    complete = not {line.verdict for line in lines} - {Verdict.GOOD, Verdict.UNKNOWN}
-    assert (percent(judged) == 100) == complete
-    assert 0 <= percent(judged) <= 100

@@ -24,9 +24,10 @@ from argosy.cluster.nodes.roster import Node
 from argosy.vfs.ahead import Ahead, Basis
 from argosy.vfs.choosing import Choosing
 from argosy.vfs.download import Download
-from argosy.vfs.lists import Completeness, Shows
+from argosy.vfs.lists import Shows
 from argosy.vfs.moving import Storing
 from argosy.vfs.reach import Reach
+from argosy.vfs.verdicts import Completeness
 from argosy.vfs.vfs import Vfs
 from argosy.wire import link, sumlists
 

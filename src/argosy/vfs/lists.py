@@ -12,11 +12,8 @@ import logging
 import threading
 import time
 import zlib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypeVar
 
 from argosy import errors
@@ -25,6 +22,7 @@ from argosy.catalogue.model import Entry, KeptList, Kind, Replica, Standing, Sta
 from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
 from argosy.vfs.sums import Sums
+from argosy.vfs.verdicts import Completeness, Judged, Verdict, judge, remark, words, worst
 from argosy.wire import link, sumlists
 from argosy.wire.sumlists import Expected
 
@@ -44,110 +42,8 @@ WAITING = 10_000
 FEW = 100
 """Names up to which each is looked up by itself before a whole directory is gone through for them."""
 
-LINES = 10_000
-"""Lines about good files that are told at the most, and as many about others; all are counted."""
-
 Shows = Callable[[TreePath], bool]
 """Says whether who asks may know of a file and its checksum, by its path below the directory."""
-
-
-class Verdict(StrEnum):
-    """What a file is worth, held against a list. Of several lists the last in this order counts."""
-
-    UNKNOWN = "unknown"
-    """It is there; nobody knows its checksum."""
-    GOOD = "good"
-    SKIPPED = "skipped"
-    """Nobody looked: the lists name files in more folders than are looked into."""
-    ARRIVING = "arriving"
-    """Or it was cut."""
-    MISSING = "missing"
-    BAD = "bad"
-
-
-_ORDER = tuple(Verdict)
-
-TOLD: Mapping[Verdict, str] = {
-    Verdict.BAD: "bad",
-    Verdict.ARRIVING: "arriving",
-    Verdict.MISSING: "missing",
-    Verdict.SKIPPED: "skipped, as they are in too many folders",
-    Verdict.UNKNOWN: "not checked, as nobody knows their checksums",
-}
-"""How many files there are of each kind, in a person's words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One line of a list."""
-
-    list: bytes
-    """The list's name."""
-    name: bytes
-    """As the list has it."""
-    algorithm: str
-    digits: str
-    verdict: Verdict
-    file: int = 0
-    """Its FileId, if it is there."""
-    found: str = ""
-    """The checksum that the file has."""
-
-
-@dataclass(slots=True)
-class Completeness:
-    """A directory, held against its lists."""
-
-    lines: list[Judged] = field(default_factory=list)
-    """The first of them: see `LINES`."""
-    left_off: Counter[Verdict] = field(default_factory=Counter)
-    """How many lines more there are."""
-    counts: Counter[Verdict] = field(default_factory=Counter)
-    """How many files there are of each kind: each counts once, however many lists name it."""
-    lists: list[bytes] = field(default_factory=list)
-    """Names of those that were read."""
-    unread: list[Entry] = field(default_factory=list)
-    """Those that weren't."""
-    troubles: dict[bytes, str] = field(default_factory=dict)
-    """Why not, by name."""
-    _worst: dict[int | bytes, Verdict] = field(default_factory=dict)
-    _kept: Counter[bool] = field(default_factory=Counter)
-
-    def add(self, line: Judged) -> None:
-        """Take in what came of a line."""
-        key = line.file or line.name.lower()
-        before = self._worst.get(key)
-        if before is None or _ORDER.index(line.verdict) > _ORDER.index(before):
-            self._worst[key] = line.verdict
-            self.counts[line.verdict] += 1
-            if before is not None:
-                self.counts[before] -= 1
-        good = line.verdict is Verdict.GOOD
-        if self._kept[good] < LINES:
-            self._kept[good] += 1
-            self.lines.append(line)
-        else:
-            self.left_off[line.verdict] += 1
-
-
-def words(completeness: Completeness) -> str:
-    """Say how complete a directory is."""
-    counts = completeness.counts
-    if not counts.total():
-        return "the lists name no files"
-    told = [f"{_here(counts)} of {counts.total()} files are here"]
-    told += [f"{counts[verdict]} {word}" for verdict, word in TOLD.items() if counts[verdict]]
-    return ", ".join(told)
-
-
-def percent(completeness: Completeness) -> int:
-    """Say how much of a directory is here, and not known to be bad; 100 only if all is."""
-    counts = completeness.counts
-    return 100 * _here(counts) // counts.total() if counts.total() else 100
-
-
-def _here(counts: Mapping[Verdict, int]) -> int:
-    return counts.get(Verdict.GOOD, 0) + counts.get(Verdict.UNKNOWN, 0)
 
 
 class Patience:
@@ -379,13 +275,13 @@ class Lists:
         for one, expected in said:
             patience.check()
             judged.lists.append(one.name)
-            for name, (algorithm, digits) in expected.items():
+            for name, wanted in expected.items():
                 if name in skipped:
-                    judged.add(Judged(one.name, name, algorithm, digits, Verdict.SKIPPED))
+                    judged.add(Judged(one.name, name, *wanted, Verdict.SKIPPED))
                     continue
                 path, entry = meant.get(name, ((), None))
                 shown = entry if entry and shows(path) else None
-                judged.add(self._judged(one.name, name, algorithm, digits, shown))
+                judged.add(self._judged(one.name, name, wanted, shown))
         return judged
 
     def check(self, entry: Entry, *, shows: Shows = _all, patience: Patience | None = None) -> Judged | None:
@@ -409,8 +305,8 @@ class Lists:
                 lower = entry.name.lower()
                 said = next((what for name, what in expected.items() if name.lower() == lower), None)
             if said is not None:
-                found.append(self._judged(one.name, entry.name, *said, entry))
-        return max(found, key=lambda judged: _ORDER.index(judged.verdict), default=None)
+                found.append(self._judged(one.name, entry.name, said, entry))
+        return worst(found)
 
     async def remark(self, entry: Entry, *, shows: Shows = _all) -> str:
         """Say to who has just stored a file how it agrees with the lists beside it; empty: nothing is known.
@@ -441,23 +337,11 @@ class Lists:
         judged = await self._aside(
             lambda patience: self.check(entry, shows=shows, patience=patience), self._answer_seconds
         )
-        if judged is None or judged.verdict is Verdict.UNKNOWN:
-            return ""
-        said = f"{judged.list.decode(errors='backslashreplace')} says"
-        if judged.verdict is Verdict.GOOD:
-            return f"as {said}"
-        return f"but its {judged.algorithm} is {judged.found}, and {said} {judged.digits}"
+        return remark(judged)
 
-    def _judged(self, of: bytes, name: bytes, algorithm: str, digits: str, entry: Entry | None) -> Judged:
-        if entry is None or entry.kind is not Kind.FILE:
-            return Judged(of, name, algorithm, digits, Verdict.MISSING)
-        if entry.state in (State.UPLOADING, State.PARTIAL):
-            return Judged(of, name, algorithm, digits, Verdict.ARRIVING, entry.id)
-        found = self._sums.of(entry, algorithm)
-        if found is None:
-            return Judged(of, name, algorithm, digits, Verdict.UNKNOWN, entry.id)
-        verdict = Verdict.GOOD if found == digits else Verdict.BAD
-        return Judged(of, name, algorithm, digits, verdict, entry.id, found)
+    def _judged(self, of: bytes, name: bytes, wanted: tuple[str, str], entry: Entry | None) -> Judged:
+        found = self._sums.of(entry, wanted[0]) if entry and entry.kind is Kind.FILE else None
+        return judge(of, name, wanted, entry, found)
 
     def _considered(self, directory: int, only: bytes, shows: Shows) -> tuple[list[KeptList], list[KeptList]]:
         """Give the lists that count, and those that don't, for the ones before them are long enough."""

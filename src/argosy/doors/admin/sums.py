@@ -5,9 +5,9 @@ from __future__ import annotations
 from argosy.accounts.login import Login
 from argosy.accounts.rules import Account
 from argosy.doors.admin.office import Document, Office, as_text, asked_path, text
-from argosy.vfs import lists
+from argosy.vfs import verdicts
 from argosy.vfs.files import Files
-from argosy.vfs.lists import Judged, Verdict
+from argosy.vfs.verdicts import Judged, Verdict
 from argosy.wire import link
 
 
@@ -24,8 +24,8 @@ async def against_lists(office: Office, question: link.AskSums) -> Document:
         "unread": [{"list": as_text(name), "why": why} for name, why in judged.troubles.items()],
         "files": counts.total(),
         **{str(verdict): counts[verdict] for verdict in Verdict},
-        "percent": lists.percent(judged),
-        "words": lists.words(judged),
+        "percent": verdicts.percent(judged),
+        "words": verdicts.words(judged),
         "lines": [_line(line) for line in told],
         "left_off": left_off.total() - (0 if question.every else left_off[Verdict.GOOD]),
     }

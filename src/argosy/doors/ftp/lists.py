@@ -12,7 +12,7 @@ from argosy import __version__, errors
 from argosy.catalogue.model import Entry, Kind, TreePath
 from argosy.catalogue.people import Right, Rights
 from argosy.doors.ftp.client import Client, Replies
-from argosy.vfs import lists
+from argosy.vfs import verdicts
 from argosy.vfs.files import Files, Listed
 from argosy.wire.ftp import arguments, listing, replies
 from argosy.wire.ftp.commands import Command
@@ -187,7 +187,7 @@ def _marked(client: Client, directory: Entry, pages: Iterator[list[Line]]) -> It
 
     def marked() -> Iterator[list[Line]]:
         if judged := files.completeness(directory):
-            name = f"[ {lists.percent(judged)}% complete - {lists.words(judged)} ]".encode()
+            name = f"[ {verdicts.percent(judged)}% complete - {verdicts.words(judged)} ]".encode()
             when = directory.mtime_ns, directory.created_ns
             yield [Line(name, True, 0, *when, 0o555, directory.owner, directory.group, 0, "")]
         yield from pages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy.doors.ftp.client import Client, Replies
-from argosy.vfs.lists import Judged, Verdict, words
+from argosy.vfs.verdicts import Judged, Verdict, words
 from argosy.wire.ftp.commands import Command
 from argosy.wire.ftp.replies import Reply
 
