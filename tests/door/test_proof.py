@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -294,15 +296,13 @@ async def test_what_is_in_the_quarantine_goes_in_time_while_there_is_a_good_copy
 async def test_a_client_never_gets_the_whole_of_a_bad_copy(tmp_path: Path, size: int, *, tls: bool) -> None:
     async with cluster(tmp_path, **TWO, **QUICK) as site:
         for name in ("n1", "n2"):
-            await site.join(name)
+            await site.join(name, scrub={"sent_seconds": 0.0})
         content = os.urandom(size)
         await site.upload("n1", "/f", content)
         await two_copies(site, "/f")
         await site.lies("n1", "f", content)
         assert await site.fetch("n1", "/f", tls=tls) == (content, "")  # the good one
         flip(site.machines["n1"], "f", at=size // 2)
-        if size > 1_000_000 and not tls:
-            return  # the kernel sends it by itself: the scrub's business
         got, refusal = await site.fetch("n1", "/f", tls=tls)
         assert refusal == "Failed"
         assert len(got) < size
@@ -310,3 +310,23 @@ async def test_a_client_never_gets_the_whole_of_a_bad_copy(tmp_path: Path, size:
         await site.until(lambda: "n1" in site.holders("/f"))
         await site.lies("n1", "f", content)
         assert await site.fetch("n1", "/f", tls=tls) == (content, "")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_large_file_that_was_right_is_compared_again_after_some_time(
+    tmp_path: Path, *, tls: bool
+) -> None:
+    async with cluster(tmp_path, **QUICK) as site:
+        content = os.urandom(3_000_000)
+        await site.join("n1", scrub={"sent_seconds": 1.5})
+        await site.upload("n1", "/f", content)
+        await site.lies("n1", "f", content)
+        assert await site.fetch("n1", "/f", tls=tls) == (content, "")
+        right = time.monotonic()
+        wrong = flip(site.machines["n1"], "f", at=1_500_000)
+        got, _ = await site.fetch("n1", "/f", tls=tls)
+        assert got == wrong or time.monotonic() - right > 1.5
+        await asyncio.sleep(1.5)
+        got, refusal = await site.fetch("n1", "/f", tls=tls)
+        assert refusal == "Failed"
+        assert len(got) < len(content)

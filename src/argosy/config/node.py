@@ -23,6 +23,8 @@ class Scrub(Table, frozen=True, kw_only=True):
     """While transfers run, the share of the time in which it is read at all."""
     retry_seconds: float = 60.0
     """Pause after a disk couldn't be read at all."""
+    sent_seconds: float = 3_600.0
+    """A large file that is sent whole is compared, too, unless it was in the time before; 0: each time."""
 
 
 class Node(Table, frozen=True, kw_only=True):
@@ -107,9 +109,10 @@ def load_node(path: Path) -> Node:
     if node.floor_bytes < 0:
         raise ConfigError(f"floor_bytes: want 0 or more, got {node.floor_bytes}")
     scrub = node.scrub
-    if min(scrub.days, scrub.first_seconds, scrub.bytes_per_second) < 0 or scrub.retry_seconds <= 0:
+    least = min(scrub.days, scrub.first_seconds, scrub.bytes_per_second, scrub.sent_seconds)
+    if least < 0 or scrub.retry_seconds <= 0:
         raise ConfigError(
-            "scrub: retry_seconds wants more than 0, days, first_seconds and the pace 0 or more"
+            "scrub: retry_seconds wants more than 0, days, first_seconds, sent_seconds and the pace 0 or more"
         )
     if not 0 < scrub.busy_share <= 1:
         raise ConfigError(f"scrub.busy_share: want more than 0, at most 1, got {scrub.busy_share}")

@@ -25,7 +25,11 @@ def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Re
             held = {one.digest for one in known.possible if one is not None}
             if held & here and not held & elsewhere and not known.lost:
                 known.lost = "new-disk"
-                if acknowledged(path) > 1 and not held & record.flipped and _long_ago(record.destroyed):
+                if (
+                    acknowledged(path) > 1
+                    and not held & record.flipped.keys()
+                    and _long_ago(record.destroyed)
+                ):
                     record.find(f"{path} was acknowledged with several copies, and has this one alone")
                 record.lost[ruled_by(path)] += 1
                 record.say(f"{path} lay on the disk of {name} alone")
@@ -44,7 +48,7 @@ def flip(disks: Mapping[str, Disk], fault: Fault, trees: Sequence[Tree], record:
             content = disks[name].look(loc)
             if content in wanted and any(disks[other].look(loc) == content for other in others):
                 disks[name].flip(loc, chance.getrandbits(40))
-                record.flipped.add(content)
+                record.flipped[content] = time.monotonic()
                 record.say(f"#{fault.number}: a bit turned over in {loc} on {name}")
                 return True
     record.say(f"#{fault.number}: nothing to flip")

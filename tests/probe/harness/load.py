@@ -241,11 +241,16 @@ class Worker:
         path = self._some()
         if path and (before := self.tree.files[path].certain) and not self.tree.files[path].cut:
             more = Content.some(self._chance, self._chance.randrange(1, 200_000))
-            self._send(path, f"APPE {path}", before.then(more), more)
+            whole = before.then(more)
+            self._send(path, f"APPE {path}", whole, more)
+            if before.digest in self._record.flipped:
+                self._record.flipped[whole.digest] = time.monotonic()
 
     def _send(self, path: str, line: str, whole: Content, coming: Content, offset: int = 0) -> None:
         """Send the rest of a content; any other answer than 226 leaves open what is there."""
         self._uploading = path
+        if offset or whole is not coming:
+            self._record.unsummed.add(whole.digest)
         try:
             self._here.send(line, coming.content[offset:], offset=offset)
         except (Turned, *_GONE):
@@ -366,13 +371,21 @@ class Worker:
         return len(content)
 
     def _rotten(self, known: Known) -> bool:
-        """Whether a bit of one of its copies turned over: until that is found, it may be read so."""
+        """Whether a bit of one of its copies turned over."""
         return any(one and one.digest in self._record.flipped for one in known.possible)
+
+    def _unseen(self, known: Known) -> bool:
+        """Whether a bit turned over that nobody could see: no checksum is known yet, or it was just now."""
+        flipped, unsummed = self._record.flipped, self._record.unsummed
+        return any(
+            one and one.digest in flipped and (one.digest in unsummed or flipped[one.digest] > self._began)
+            for one in known.possible
+        )
 
     def _wrong(self, path: str, known: Known, content: bytes) -> None:
         came = digest(content)
-        if self._rotten(known):
-            self._record.excuse("download", "226, but a bit is wrong", "flip")
+        if self._unseen(known):
+            self._record.excuse("download", "226, but a bit is wrong, and nobody could know", "flip")
             return
         what = f"{len(content)} bytes ({came[:12]})"
         if came in self.tree.former:

@@ -38,8 +38,12 @@ class Record:
     """Files of which a new disk took all copies away, by the directory of their rule."""
     destroyed: float = -math.inf
     """When a disk was taken away for good last, by the monotonic clock."""
-    flipped: set[str] = field(default_factory=set)
-    """SHA-256 of files of which a copy got a bit turned over."""
+    flipped: dict[str, float] = field(default_factory=dict)
+    """SHA-256 of files of which a copy got a bit turned over, and when that was last, by the
+    monotonic clock."""
+    unsummed: set[str] = field(default_factory=set)
+    """SHA-256 of files that came in more than one upload: until the scrub has read them nobody knows
+    their checksum."""
     back: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Seconds from a fault's end until its machine was ready, by kind."""
     whole: list[float] = field(default_factory=list)

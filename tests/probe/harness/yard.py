@@ -55,7 +55,12 @@ NODE_SETTINGS: Mapping[str, object] = {
     "trash_seconds": 5.0,
 }
 
-SCRUB: Mapping[str, object] = {"days": 15 / 86_400, "first_seconds": 5.0, "busy_share": 0.5}
+SCRUB: Mapping[str, object] = {
+    "days": 15 / 86_400,
+    "first_seconds": 5.0,
+    "busy_share": 0.5,
+    "sent_seconds": 0.0,  # bits turn over all the time here
+}
 
 _CLOCK = Path(__file__).with_name("clock")
 """On a node's way of modules: its clock can be set."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from argosy import errors
 from argosy.node.data import transfer
 from argosy.node.data.arrival import Following, within
+from argosy.node.data.compared import Compared
 from argosy.node.data.ticket import Ticket
 from argosy.node.disk.checksums import Expected
 from argosy.node.disk.journal import Row
@@ -19,16 +20,20 @@ from argosy.wire import link
 class Carrying:
     """Carries out transfers, each in a thread of its own, and gives their outcomes."""
 
-    def __init__(self, volumes: Mapping[str, Volume], *, block_bytes: int, stall_seconds: float) -> None:
+    def __init__(
+        self, volumes: Mapping[str, Volume], *, block_bytes: int, stall_seconds: float, sent_seconds: float
+    ) -> None:
         """Take what all transfers need.
 
         Args:
             volumes: By store id.
             block_bytes: What the kernel doesn't move is copied in blocks of this size.
             stall_seconds: How long a file that is sent while it arrives may stand still.
+            sent_seconds: For how long a large file that was compared while it was sent isn't compared again.
         """
         self._volumes = volumes
         self._block_bytes = block_bytes
+        self._compared = Compared(sent_seconds)
         self.stall_seconds = stall_seconds
         """The master says it anew in each welcome."""
 
@@ -41,7 +46,7 @@ class Carrying:
         connection = ticket.connection
         assert connection is not None
         row = self._known(order)
-        whole = row is not None and order.offset == 0
+        expected = self._expected(order, row)
         try:
             descriptor, extent = self._opened(ticket, order)
             if order.size != link.ARRIVING:
@@ -55,7 +60,7 @@ class Carrying:
                     as_text=order.ascii,
                     block_bytes=self._block_bytes,
                     progress=ticket.progress,
-                    expected=Expected(row.digest) if whole and row and row.digest else None,
+                    expected=expected,
                 )
             finally:
                 os.close(descriptor)
@@ -64,8 +69,19 @@ class Carrying:
             if row and isinstance(error, errors.Failed):
                 self._volumes[order.store_id].doubted(row.loc)
             raise
+        if expected:
+            self._compared.note((order.store_id, order.loc, order.ver))
         connection.close()
         return link.Done(ticket.number, ticket.progress.moved, "", "")
+
+    def _expected(self, order: link.Send, row: Row | None) -> Expected | None:
+        """Say what a file sent whole must add up to; None: nobody knows, or it was compared of late."""
+        if row is None or row.digest is None or order.offset:
+            return None
+        known = row.size > self._block_bytes and self._compared.of_late(
+            (order.store_id, order.loc, order.ver)
+        )
+        return None if known else Expected(row.digest)
 
     def _known(self, order: link.Send) -> Row | None:
         """Say what the journal has of a file that is whole."""

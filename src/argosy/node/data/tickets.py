@@ -67,7 +67,10 @@ class Tickets:
         self._settings = settings
         self._volumes = volumes
         self._carrying = Carrying(
-            volumes, block_bytes=settings.block_bytes, stall_seconds=settings.request_seconds
+            volumes,
+            block_bytes=settings.block_bytes,
+            stall_seconds=settings.request_seconds,
+            sent_seconds=settings.scrub.sent_seconds,
         )
         self._listeners = listeners
         self._relay_host = relay_host

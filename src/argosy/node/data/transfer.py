@@ -1,7 +1,8 @@
 """The bytes of one transfer, moved by a thread between a data connection and a file.
 
 A plain file leaves by `sendfile`, and what arrives is spliced once it proves to be large: both ways the bytes
-stay in the kernel. Everything else is copied in blocks. What arrives is summed.
+stay in the kernel. Everything else is copied in blocks. What arrives is summed, and so is what leaves where
+somebody says what it must add up to.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from argosy.node.disk.pace import Pace
 
 _SENDFILE_BYTES = 4 << 20
 """Asked of one `sendfile`: between two we count, and the kernel keeps the socket full by itself."""
+
+_SUMMED_BYTES = 1 << 20
+"""Likewise of a file that is summed: what was just read is still in a cache, and little can befall it."""
 
 _LARGE_BYTES = 4 << 20
 """An upload that has brought so much is worth a pipe, and a thread that follows it."""
@@ -148,8 +152,7 @@ def send(
         as_text: Turn LF into CRLF.
         block_bytes: Read this much at once where the kernel can't send by itself.
         progress: Counted up.
-        expected: What a whole file must add up to. What the kernel sends by itself, a large file on a plain
-            connection, passes nobody who could add it up.
+        expected: What a whole file must add up to; None: it is taken as it is.
 
     Raises:
         TransferCut: The client went, or stood still for too long, or the file's own upload was cut.
@@ -169,7 +172,8 @@ def send(
             expected=expected,
         )
     else:
-        _send_file(made, descriptor, offset, extent, progress)
+        summed = _Summed(descriptor, expected, _buffer(block_bytes)) if expected else None
+        _send_file(made, descriptor, offset, extent, progress, summed=summed)
 
 
 def send_now(made: socket.socket, content: memoryview) -> int:
@@ -318,12 +322,45 @@ def _empty(reader: int, descriptor: int, count: int) -> bool:
     return True
 
 
-def _send_file(made: socket.socket, descriptor: int, offset: int, extent: Extent, progress: Progress) -> None:
+class _Summed:
+    """A file that is summed just before the kernel sends it: by then it lies in memory."""
+
+    def __init__(self, descriptor: int, expected: Expected, view: memoryview) -> None:
+        self._descriptor = descriptor
+        self._expected = expected
+        self._view = view
+        self._done = 0
+
+    def reach(self, end: int, size: int) -> None:
+        """Add up what comes before `end`, of `size` bytes in all.
+
+        Raises:
+            Damaged: The file became shorter.
+            Failed: The disk can't read it; or that was all, and it isn't what is expected.
+        """
+        while self._done < end:
+            count = _read(self._descriptor, self._view[: end - self._done], self._done)
+            self._done += count
+            self._expected.add(self._view[:count], last=self._done == size)
+
+
+def _send_file(
+    made: socket.socket,
+    descriptor: int,
+    offset: int,
+    extent: Extent,
+    progress: Progress,
+    *,
+    summed: _Summed | None,
+) -> None:
     target = made.fileno()
     while (size := extent.beyond(offset)) > offset:
+        most = progress.pace.portion(_SUMMED_BYTES if summed else _SENDFILE_BYTES)
+        most = min(most, size - offset)
+        if summed:
+            summed.reach(offset + most, size)
         try:
-            most = progress.pace.portion(_SENDFILE_BYTES)
-            count = os.sendfile(target, descriptor, offset, min(most, size - offset))
+            count = os.sendfile(target, descriptor, offset, most)
         except OSError as error:
             if error.errno == errno.EIO:
                 raise Failed(os.strerror(error.errno)) from error
