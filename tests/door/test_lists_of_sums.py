@@ -23,7 +23,7 @@ ONE, TWO, THREE = (os.urandom(size) for size in (70_000, 50_000, 1_000))
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    settings = {"sums": {"show_completeness": True, "list_bytes": 600_000}}
+    settings = {"sums": {"show_completeness": True, "list_bytes": 600_000, "kept_bytes": 1_500_000}}
     site = Site(tmp_path_factory.mktemp("sums") / "site", "--nodes", "2", settings=settings)
     site.start()
     try:
@@ -212,3 +212,18 @@ def test_curl_hears_that_its_file_is_not_the_one(site: Site, ftp: ftplib.FTP, tm
         timeout=60,
     )
     assert b", but its crc32 is " in done.stderr
+
+
+def test_lists_beyond_the_sites_room_are_not_read_until_others_go(site: Site, ftp: ftplib.FTP) -> None:
+    long = b"".join(b"%064d 00000000\r\n" % number for number in range(7_000))
+    names = [f"{number}.sfv" for number in range(3)]
+    replies = [put(ftp, name, long) for name in names]
+    full = "not read, as the site's lists of checksums have no more room"
+    assert replies[0].endswith("0 of 7000 files are here, 7000 missing")
+    assert replies[2].endswith(full)
+    assert "2.sfv: can't be read now: No room for this" in ftp.sendcmd("SITE SFV")
+    assert checked(site, ftp.pwd())[1]["unread"][-1]["list"] == "2.sfv"
+    for name in names[:2]:
+        ftp.delete(name)
+    site.wait_for("it read", lambda: checked(site, ftp.pwd())[1]["lists"] == ["2.sfv"])
+    ftp.delete("2.sfv")

@@ -300,6 +300,8 @@ class Sums(Table, frozen=True, kw_only=True):
     """A list of more bytes isn't read; 0: none is."""
     directory_bytes: int = 2_097_152
     """Of a directory's lists, in order of name, so many bytes count, and the first in any case."""
+    kept_bytes: int = 268_435_456
+    """All lists of the site may have so many bytes in the record: others aren't read."""
     folders: int = 1_000
     """Folders that are looked into for files that one directory's lists name further down."""
     seconds: float = 60.0
@@ -428,10 +430,10 @@ def load_master(path: Path) -> Master:
 def _check_sums(sums: Sums) -> None:
     if not 0 <= sums.list_bytes <= MOST_LIST_BYTES:
         raise ConfigError(f"sums.list_bytes: want 0 to {MOST_LIST_BYTES}, got {sums.list_bytes}")
-    if sums.directory_bytes < 0 or sums.folders < 0 or sums.seconds <= 0 or sums.at_once < 1:
-        raise ConfigError(
-            "sums: directory_bytes and folders want at least 0, at_once at least 1, seconds more than 0"
-        )
+    if min(sums.directory_bytes, sums.kept_bytes, sums.folders) < 0:
+        raise ConfigError("sums: directory_bytes, kept_bytes and folders want at least 0")
+    if sums.seconds <= 0 or sums.at_once < 1:
+        raise ConfigError("sums: at_once wants at least 1, seconds more than 0")
 
 
 def _check_findings(findings: Findings) -> None:

@@ -21,6 +21,7 @@ from argosy.catalogue.catalogue import Catalogue
 from argosy.catalogue.model import Entry, KeptList, Kind, Replica, Standing, State, TreePath
 from argosy.cluster.nodes.roster import Roster
 from argosy.config import Master
+from argosy.vfs.shelf import Shelf
 from argosy.vfs.sums import Sums
 from argosy.vfs.verdicts import Completeness, Judged, Verdict, judge, remark, words, worst
 from argosy.wire import link, sumlists
@@ -91,6 +92,7 @@ class Lists:
         self._seconds = config.link.request_seconds
         self._answer_seconds = config.link.answer_seconds
         self._catalogue = catalogue
+        self._shelf = Shelf(config.sums.kept_bytes, catalogue)
         self._roster = roster
         self._sums = sums
         self._threads = ThreadPoolExecutor(config.sums.at_once, thread_name_prefix="lists")
@@ -157,13 +159,17 @@ class Lists:
         """Read a list, and keep what it says; of what can't be read as a list nothing is kept but that.
 
         Raises:
+            NoSpace: The site's lists have no more room.
             Refused: No node can give it now.
         """
         # It may only have got another place, or another name, by which it is a list that can be read.
-        data = self._catalogue.list_content(entry.id, entry.ver) or await self._content(entry)
+        data = self._catalogue.list_content(entry.id, entry.ver)
+        if not data:
+            await self._shelf.check(entry, entry.size)
+            data = await self._content(entry)
         algorithm = sumlists.algorithm_of(entry.name) or ""
         says = await self._aside(lambda _: bool(sumlists.parse(data, algorithm)), self._seconds)
-        await self._catalogue.keep_list(entry, data if says else b"")
+        await self._shelf.keep(entry, data if says else b"")
 
     async def _content(self, entry: Entry) -> bytes:
         trouble: errors.Refused = errors.Unavailable(entry.name)
@@ -328,7 +334,10 @@ class Lists:
         if _is_list(entry):
             if entry.size > self._limit:
                 return "too long for a list of checksums that is read"
-            await self.read(entry)
+            try:
+                await self.read(entry)
+            except errors.NoSpace:
+                return "not read, as the site's lists of checksums have no more room"
             until = time.monotonic() + self._answer_seconds
             held = await self._held(entry.parent, entry.name, shows, until)
             return words(held) if held.counts.total() else ""
