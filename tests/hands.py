@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ftplib
 import io
-import subprocess
 
-from running import ARGOSY, PASSWORD, USER, Site
+from running import PASSWORD, USER, Site
 
 
 def client(site: Site) -> ftplib.FTP:
     ftp = ftplib.FTP()
-    ftp.connect(site.host, site.port, timeout=30)
-    ftp.login(USER, PASSWORD)
+    try:
+        ftp.connect(site.host, site.port, timeout=30)
+        ftp.login(USER, PASSWORD)
+    except BaseException:
+        ftp.close()
+        raise
     return ftp
 
 
@@ -32,9 +35,3 @@ def read(site: Site, name: str) -> bytes:
 def on_disk(site: Site, node: str) -> set[str]:
     """Name the files that lie on a node's disk, but for its trash."""
     return {path.name for path in (site.directory / "nodes" / node).iterdir() if path.is_file()}
-
-
-def begin(site: Site, *words: str) -> subprocess.Popen[str]:
-    """Begin a word as somebody at a terminal would."""
-    command = [*ARGOSY, *words, "--dir", str(site.directory)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -113,7 +113,7 @@ class Site:
         self.output = ""
         self.host, self.port = "127.0.0.1", 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._guests: list[subprocess.Popen[bytes]] = []
+        self._guests: list[subprocess.Popen[Any]] = []
         if settings:
             write_master(directory, settings)
 
@@ -140,8 +140,8 @@ class Site:
     def stop(self) -> int:
         """Stop it as Ctrl-C would, and give its exit status."""
         for guest in self._guests:
-            guest.kill()
-            guest.wait()
+            with guest:
+                guest.kill()
         return end(self._process, signal.SIGINT) if self._process else 0
 
     def logs(self) -> str:
@@ -162,6 +162,13 @@ class Site:
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Begin a word as somebody at a terminal would; `stop` ends what still runs."""
+        command = [*self.prefix, *ARGOSY, *words, "--dir", str(self.directory)]
+        begun = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._guests.append(begun)
+        return begun
 
     def add_user(self, name: str, *options: str) -> None:
         """Add an account with the password that all have here."""

@@ -39,9 +39,13 @@ class Talk:
         self.socket: socket.socket = socket.create_connection((site.host, site.port), SECONDS)
         self._host = site.host
         self._read = b""
-        self.greeting = self.hear()
-        if login:
-            self.log_in(user)
+        try:
+            self.greeting = self.hear()
+            if login:
+                self.log_in(user)
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

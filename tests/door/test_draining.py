@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hands import begin, client, on_disk, read, upload
+from hands import client, on_disk, read, upload
 from running import Site
 
 FILES = {f"f{number:03}": os.urandom(20_000 + number) for number in range(60)}
@@ -24,7 +24,7 @@ def test_a_node_is_emptied_while_the_master_dies_and_clients_read(tmp_path: Path
         upload(site, FILES)
         held = on_disk(site, "n1")
         assert held
-        shown, waiting = begin(site, "drain", "n1"), begin(site, "drain", "n1")
+        shown, waiting = site.begin("drain", "n1"), site.begin("drain", "n1")
         assert shown.stderr is not None
         assert waiting.stderr is not None
         assert all(" of " in at.readline() for at in (shown.stderr, waiting.stderr))
@@ -59,7 +59,7 @@ def test_what_can_not_go_is_told_and_a_drain_is_taken_back(tmp_path: Path) -> No
     try:
         site.start()
         upload(site, {"f": b"x" * 1000})
-        done = begin(site, "drain", "n1")
+        done = site.begin("drain", "n1")
         out, _ = done.communicate(timeout=60)
         assert done.returncode == 1
         assert "1 file, 1000 B: 1 copy is wanted, 0 volumes are there" in out
@@ -73,7 +73,7 @@ def test_what_can_not_go_is_told_and_a_drain_is_taken_back(tmp_path: Path) -> No
         assert (document["volumes"][0]["state"], document["left"]["files"]) == ("member", 1)
         upload(site, {"g": b"x"})
         site.wait_for("both to lie there", lambda: on_disk(site, "n1") == {"f", "g"})
-        refused = begin(site, "drain", "n7")
+        refused = site.begin("drain", "n7")
         assert "no node is called n7" in refused.communicate(timeout=60)[1]
         assert refused.returncode == 1
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from argosy.catalogue.keeping import Wish
 from cluster import Cluster, cluster, path
-from hands import begin, on_disk, upload
+from hands import on_disk, upload
 from running import Site
 
 QUICK = {"repair": {"retry_first_seconds": 0.2, "retry_most_seconds": 1.0}}
@@ -20,7 +20,7 @@ def test_a_directory_goes_to_a_node_and_what_comes_later_too(tmp_path: Path) -> 
         site.argosy("rule", "set", "/", "--copies", "1")
         upload(site, {f"f{number}": b"x" * 1000 for number in range(12)})
         assert on_disk(site, "n3") != {f"f{number}" for number in range(12)}
-        moved = begin(site, "move", "/", "--to", "n3")
+        moved = site.begin("move", "/", "--to", "n3")
         out, complaints = moved.communicate(timeout=60)
         assert (out, moved.returncode) == ("all files below / are on n3\n", 0), complaints
         site.wait_for("all on n3", lambda: len(on_disk(site, "n3")) == 12)
@@ -33,11 +33,11 @@ def test_a_directory_goes_to_a_node_and_what_comes_later_too(tmp_path: Path) -> 
             (("/new", "--to", "n2"), "Not a directory"),
             (("/none", "--to", "n2"), "No such file"),
         ):
-            refused = begin(site, "move", *words)
+            refused = site.begin("move", *words)
             assert about in refused.communicate(timeout=60)[1]
             assert refused.returncode == 1
         site.argosy("rule", "unset", "/", "only")
-        refused = begin(site, "move", "/")
+        refused = site.begin("move", "/")
         assert "nobody said where" in refused.communicate(timeout=60)[1]
     finally:
         site.stop()
@@ -97,7 +97,7 @@ def test_after_a_node_was_added_the_disks_are_filled_alike(tmp_path: Path) -> No
         site.wait_for("two copies", lambda: on_disk(site, "n1") == on_disk(site, "n2") == set(files))
         site.join("n3", tmp_path / "third")
         assert site.argosy("rebalance")["done"]  # to five percent of such disks nothing has to move
-        done = begin(site, "rebalance", "--spare", "0")
+        done = site.begin("rebalance", "--spare", "0")
         out, complaints = done.communicate(timeout=120)
         assert done.returncode == 0, complaints
         assert out.splitlines()[1].split() == ["node", "volume", "bytes", "filled"]
@@ -125,7 +125,7 @@ def test_a_rebalance_goes_on_when_the_master_has_died(tmp_path: Path) -> None:
         site.kill("master")
         site.wait_for("the master", lambda: site.status()["nodes"]["ready"] == 2)
         assert site.argosy("rebalance", "--no-wait")["spare"] == 0
-        waiting = begin(site, "rebalance")
+        waiting = site.begin("rebalance")
         out, complaints = waiting.communicate(timeout=120)
         assert (waiting.returncode, out.splitlines()[0]) == (0, "filled alike"), complaints
         told = [site.argosy("why", name)["replicas"] for name in sorted(files)[::6]]

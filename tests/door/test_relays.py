@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ftplib
 import io
 import os
@@ -18,9 +19,13 @@ SIZES = (0, 1, 300_000, 3_000_001)
 def connected(site: Site) -> ftplib.FTP_TLS:
     context = ssl.create_default_context(cafile=str(site.directory / "keys" / "authority.pem"))
     client = ftplib.FTP_TLS(context=context, timeout=30)
-    client.connect(site.host, site.port)
-    client.login(USER, PASSWORD)
-    client.prot_p()
+    try:
+        client.connect(site.host, site.port)
+        client.login(USER, PASSWORD)
+        client.prot_p()
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
@@ -30,11 +35,10 @@ async def test_ten_downloads_in_a_row_are_whole(site: Site, size: int) -> None:
 
     def ten_times() -> None:
         for _ in range(10):  # the ends' goodbyes raced: one download alone could be lucky
-            client = connected(site)
-            client.storbinary(f"STOR relayed-{size}", io.BytesIO(content))
             got = io.BytesIO()
-            reply = client.retrbinary(f"RETR relayed-{size}", got.write)
-            client.close()
+            with contextlib.closing(connected(site)) as client:
+                client.storbinary(f"STOR relayed-{size}", io.BytesIO(content))
+                reply = client.retrbinary(f"RETR relayed-{size}", got.write)
             assert (reply[:3], got.getvalue() == content) == ("226", True)
 
     await asyncio.to_thread(ten_times)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hands import client
 from running import PASSWORD, USER, Site, missing, needs
 
 FIRST, SECOND = os.urandom(70_000), os.urandom(50_000)
@@ -27,13 +28,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
     finally:
         site.stop()
-
-
-def client(site: Site) -> ftplib.FTP:
-    ftp = ftplib.FTP()
-    ftp.connect(site.host, site.port, timeout=30)
-    ftp.login(USER, PASSWORD)
-    return ftp
 
 
 def read(ftp: ftplib.FTP, path: str) -> bytes:

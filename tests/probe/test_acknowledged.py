@@ -86,20 +86,21 @@ class Upload:
 
     def __init__(self, site: Processes, command: str = "STOR f", *, offset: int = 0) -> None:
         self.site = site
-        self.talk = Talk(site)
-        self.data = self.talk.data()
-        if offset:
-            assert self.talk.ask(f"REST {offset}").code == 350
-        answer = self.talk.ask(command)
-        assert answer.code == 150, answer
-        self.first = answer.text.decode().split(" to ")[1].strip()
+        with contextlib.ExitStack() as opened:
+            self.talk = opened.enter_context(Talk(site))
+            self.data = opened.enter_context(self.talk.data())
+            if offset:
+                assert self.talk.ask(f"REST {offset}").code == 350
+            answer = self.talk.ask(command)
+            assert answer.code == 150, answer
+            self.first = answer.text.decode().split(" to ")[1].strip()
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.data.close()
-        self.talk.socket.close()
+        self._opened.close()
 
     def send(self, content: bytes) -> None:
         self.data.sendall(content)

@@ -47,12 +47,19 @@ class Visitor(Talk):
         self.way = way
         self._context = context
         self._at = site.host
-        if context:
+        try:
+            self._enter()
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def _enter(self) -> None:
+        if self._context:
             self.want("AUTH TLS", 234)
-            self.encrypt(context)
+            self.encrypt(self._context)
         self.want(f"USER {USER}", 331)
         self.want(f"PASS {PASSWORD}", 230)
-        if context:
+        if self._context:
             self.want("PBSZ 0", 200)
             self.want("PROT P", 200)
         self.want("TYPE I", 200)
