@@ -220,6 +220,28 @@ async def test_files_in_too_many_folders_are_skipped_and_the_directory_is_not_co
     assert percent(judged) == 60
 
 
+async def test_whether_a_hidden_folder_is_there_makes_no_difference_to_who_may_not_see_it(
+    catalogue: Catalogue,
+) -> None:
+    hidden, seen = (b"a", b"b", b"c"), (b"x", b"y")
+    names = [f"{folder.decode()}/F" for folder in (*hidden, *seen)] + ["a/below/F"]
+    await kept(catalogue, (b"a.sfv",), sfv(**dict.fromkeys(names, ONE)))
+    for folder in seen:
+        await catalogue.make_directory((folder,), owner="ann")
+        await put(catalogue, (folder, b"f"), ONE)
+    master = config.Master(sums=config.Sums(folders=2))
+    vfs = Vfs(master, catalogue, Roster(master), owed=lambda: None)
+    ann = Files(vfs, Login(Account(name="ann", grants={(folder,): Rights() for folder in hidden})))
+    root = Files(vfs, Login(Account(name="root", admin=True)))
+    before = await ann.against_lists(())
+    assert before.counts == {Verdict.MISSING: 4, Verdict.GOOD: 2}
+    for folder in hidden:
+        await catalogue.make_directory((folder,), owner="root")
+        await put(catalogue, (folder, b"f"), ONE)
+    assert await ann.against_lists(()) == before
+    assert (await root.against_lists(())).counts[Verdict.SKIPPED] == 3
+
+
 async def test_who_has_given_up_keeps_no_thread(catalogue: Catalogue) -> None:
     entry = await kept(catalogue, (b"a.sfv",), sfv(f=ONE))
     await put(catalogue, (b"f",), ONE)

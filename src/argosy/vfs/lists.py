@@ -261,7 +261,7 @@ class Lists:
         for one in rest:
             judged.troubles[one.name] = f"the lists before it have sums.directory_bytes, {self._together}"
         said = [(one, expected) for one in kept if (expected := self._expected(one, patience)) is not None]
-        names = {name for _, expected in said for name in expected}
+        names = dict.fromkeys(name for _, expected in said for name in expected)
         first = {name.partition(b"/")[0] for name in names}
         read = {one.file for one in (*kept, *rest)}
 
@@ -277,7 +277,7 @@ class Lists:
             top = self._named(directory, first, patience)
         else:
             top = _among(first, noted(self._children(directory, patience)))
-        meant, skipped = self._meant(names, top, patience)
+        meant, skipped = self._meant(names, top, shows, patience)
         for one, expected in said:
             patience.check()
             judged.lists.append(one.name)
@@ -391,13 +391,15 @@ class Lists:
         return expected
 
     def _meant(
-        self, names: Iterable[bytes], top: Mapping[bytes, Entry], patience: Patience
+        self, names: Iterable[bytes], top: Mapping[bytes, Entry], shows: Shows, patience: Patience
     ) -> tuple[dict[bytes, tuple[TreePath, Entry]], set[bytes]]:
         """Find what lists name, level by level: so each directory is looked into once, however it is written.
 
         Args:
             names: Paths below the directory.
             top: What their first parts mean there.
+            shows: Folders in which nothing is shown of what is named aren't looked into, and don't count:
+                else others that are skipped, or they, would tell that they are there.
             patience: Of who waits.
 
         Returns:
@@ -411,9 +413,13 @@ class Lists:
         level = {0: ((), [(name, name.split(b"/")) for name in names])}
         while level:
             below: dict[int, tuple[TreePath, list[tuple[bytes, list[bytes]]]]] = {}
-            for number, (path, wanted) in level.items():
+            for number, (path, named) in level.items():
                 patience.check()
+                wanted = named
                 if depth:
+                    wanted = [(name, parts) for name, parts in named if shows((*path, *parts[depth:]))]
+                    if not wanted:
+                        continue
                     looked += 1
                     if looked > self._folders:
                         skipped.update(name for name, _ in wanted)
