@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,23 +11,45 @@ from pathlib import Path
 import aims
 from table import Table
 
-_DOCUMENTS = Path(__file__).resolve().parent.parent / "docs"
+_TREE = Path(__file__).resolve().parent.parent
+_DOCUMENTS = _TREE / "docs"
 DOCUMENT = _DOCUMENTS / "benchmarks.md"
 MISSES = _DOCUMENTS / "benchmarks-misses.md"
 """Written by hand: where an aim is missed, why, and what was tried."""
 
 
-def write(facts: Sequence[str], tables: Sequence[Table], verdicts: Sequence[aims.Verdict]) -> None:
-    """Write the document anew."""
-    DOCUMENT.write_text(text(facts, tables, verdicts, time.strftime("%Y-%m-%d", time.gmtime())))
+def commit(tree: Path = _TREE) -> str:
+    """Name the commit that a tree has, and say whether files differ from it. To be asked before measuring."""
+    git = shutil.which("git")
+    if git is None:
+        return "an unknown commit (there is no git)"
+    words = ["describe", "--always", "--abbrev=12", "--dirty= with changes that it hasn't"]
+    told = subprocess.run([git, "-C", str(tree), *words], capture_output=True, text=True, check=False)
+    return f"commit {told.stdout.strip()}" if told.returncode == 0 else "no commit"
 
 
-def text(facts: Sequence[str], tables: Sequence[Table], verdicts: Sequence[aims.Verdict], day: str) -> str:
+def write(
+    facts: Sequence[str], tables: Sequence[Table], verdicts: Sequence[aims.Verdict], made: str, seconds: float
+) -> None:
+    """Write the document anew.
+
+    Args:
+        facts: About the machine and who took part.
+        tables: What was measured.
+        verdicts: Of the aims.
+        made: What `commit` gave.
+        seconds: How long all of it took.
+    """
+    when = f"{time.strftime('%Y-%m-%d', time.gmtime())}, of {made}, in {seconds / 60:.0f} min"
+    DOCUMENT.write_text(text(facts, tables, verdicts, when))
+
+
+def text(facts: Sequence[str], tables: Sequence[Table], verdicts: Sequence[aims.Verdict], when: str) -> str:
     """Give the document's text."""
     head = f"""\
 # Benchmarks
 
-Measured on {day} by `make bench`, on:
+Measured on {when}, by `make bench`, on:
 
 {chr(10).join(f"- {fact}" for fact in facts)}
 

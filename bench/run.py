@@ -59,7 +59,7 @@ def main(words: Sequence[str]) -> int:
     loopback.enter(__file__, words)
     # A TERM shall stop the servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    begin = time.monotonic()
+    begin, made = time.monotonic(), document.commit()
     directory = Path(tempfile.mkdtemp(prefix="argosy-bench-", dir=_TMPFS if _TMPFS.is_dir() else None))
     directory.chmod(0o755)  # the peers' users must get through
     try:
@@ -71,10 +71,10 @@ def main(words: Sequence[str]) -> int:
         shutil.rmtree(directory, ignore_errors=True)
     verdicts = aims.verdicts(tables)
     print(f"\n{aims.text(verdicts)}" if verdicts else "")
-    facts = [*_facts(), *named]
-    print("\n" + "\n".join([*facts, f"{time.monotonic() - begin:.0f} s in all"]))
+    facts, seconds = [*_facts(), *named], time.monotonic() - begin
+    print("\n" + "\n".join([*facts, made, f"{seconds:.0f} s in all"]))
     if wanted.write:
-        document.write(facts, list(tables.values()), verdicts)
+        document.write(facts, list(tables.values()), verdicts, made, seconds)
     return 0
 
 

@@ -1,5 +1,8 @@
 """The benchmark's own reckoning: medians, factors, and what counts as an aim that is met."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 import aims
@@ -60,3 +63,21 @@ def test_the_document_shows_what_is_missed_and_leads_to_why() -> None:
     assert "| RETR, 1 stream, direct, GiB/s | at least 5.00, vsftpd's | 4.00 (0.80) | **missed** |" in text
     assert f"]({document.MISSES.name})" in text
     assert document.MISSES.exists()
+
+
+def test_the_commit_is_named_and_whether_anything_differs_from_it(tmp_path: Path) -> None:
+    assert document.commit(tmp_path) == "no commit"
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=ann", "-c", "user.email=ann@example.org")
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "f").write_text("1")
+    git("add", "f")
+    git("commit", "-q", "-m", "first")
+    named = f"commit {git('rev-parse', '--short=12', 'HEAD')}"
+    assert document.commit(tmp_path) == named
+    (tmp_path / "f").write_text("2")
+    assert document.commit(tmp_path) == f"{named} with changes that it hasn't"
