@@ -1,16 +1,22 @@
 """The fault harness: a site of ten nodes, broken in every way while it is used, loses nothing."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from probe.harness import damage
+from probe.harness.disks import Disk
+from probe.harness.model import Content, Piece, Tree
 from probe.harness.plan import AT_ONCE, KINDS, MASTER, rounds
+from probe.harness.report import Record
 from running import needs, run
 
 SECONDS = 110
@@ -91,3 +97,48 @@ def test_never_are_too_many_machines_hit_at_once_and_all_are_over_at_the_end() -
             assert len({one.target for one in beside}) == len(beside)
             assert fault.at + fault.seconds <= 60
             assert (fault.target == MASTER) is KINDS[fault.kind].master
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[dict[str, Disk]]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for mounts")
+    made = {name: Disk(tmp_path / name, 2) for name in ("n1", "n2")}
+    yield made
+    for disk in made.values():
+        disk.close()
+
+
+@pytest.mark.parametrize(
+    ("loc", "path", "lost"),
+    [
+        ("both/f", "/both/f", ""),  # it lies in its place there
+        (".argosy/staging/00c0ffee", "/both/f", ""),  # sealed, and its order to go there is on its way
+        (".argosy/staging/00c0ffee", "/three/f", "new-disk"),  # repair's, and perhaps not sealed
+    ],
+)
+def test_a_copy_on_a_disk_that_is_not_mounted_counts_also_while_it_waits_for_its_place(
+    disks: dict[str, Disk], loc: str, path: str, lost: str
+) -> None:
+    tree, record = stored(path, disks["n1"].inside / path[1:], disks["n2"].inside / loc)
+    disks["n2"].unmount()
+    damage.take(disks, "n1", [tree], record)
+    assert record.findings == []
+    assert tree.files[path].lost == lost
+
+
+def test_an_acknowledged_copy_that_is_nowhere_else_is_missed(disks: dict[str, Disk]) -> None:
+    tree, record = stored("/both/f", disks["n1"].inside / "both/f")
+    damage.take(disks, "n1", [tree], record)
+    assert "this one alone" in record.findings[0]
+
+
+def stored(path: str, *places: Path) -> tuple[Tree, Record]:
+    """Have a client be told that its file is stored, and disks have it."""
+    content = Content((Piece(b"0123456789abcdef", 0, 500),))
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content.content)
+    tree = Tree()
+    tree.stored(path, content)
+    return tree, Record(SEED, io.StringIO())

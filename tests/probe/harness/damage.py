@@ -17,12 +17,19 @@ REPAIRED_SECONDS = 60.0
 
 
 def take(disks: Mapping[str, Disk], name: str, trees: Sequence[Tree], record: Record) -> None:
-    """A disk is about to go for good: note the files of which no other disk has a good copy."""
+    """A disk is about to go for good: note the files of which no other disk has a good copy.
+
+    An acknowledged copy counts, too, that waits for its place: its node, or the master, was hit between 226
+    and the order. Another part may never have been sealed, and is dropped when its node is started again.
+    """
     elsewhere = set(_good(disks, but=name))
+    waiting = {content for other, disk in disks.items() if other != name for content in disk.arriving()}
     here = {*_good(disks, only=name), *disks[name].arriving()}
     for tree in trees:
         for path, known in tree.known():
             held = {one.digest for one in known.possible if one is not None}
+            if acknowledged(path) > 1 and known.certain and held & waiting:
+                continue
             if held & here and not held & elsewhere and not known.lost:
                 known.lost = "new-disk"
                 if (
