@@ -7,10 +7,12 @@ import logging
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +21,7 @@ import pytest
 from probe.ledger import Part, look, put
 from probe.processes import MASTER, Processes, Tracer
 from running import PASSWORD, USER, Settings, needs
-from talking import Talk, everything
+from talking import Talk, address, everything, reset
 
 log = logging.getLogger(__name__)
 
@@ -418,6 +420,25 @@ def test_what_a_killed_master_leaves_is_forgotten_everywhere_with_its_name(place
         with Talk(site) as talk:
             assert talk.ask("DELE f").code == 250
         site.wait_for("no parts", lambda: not any(parts(site, name) for name in site.names))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_comes_to_an_end_when_the_next_master_knows_nothing_of_it_leaves_no_part(
+    place: Place, whole: bool
+) -> None:
+    patient = {**MASTER, "ftp": {"connect_seconds": 120.0, "stall_seconds": 120.0}}
+    with place(1, patient) as site, Talk(site) as talk:
+        assert talk.ask("PRET STOR f").code == 200
+        meet = address(talk.ask("EPSV"), site.host)
+        assert talk.ask("STOR f").code == 150  # and the client hasn't connected yet
+        time.sleep(0.5)  # the node has its order by now
+        site.kill("master")
+        site.bring_back("master")
+        data = socket.create_connection(meet, timeout=20)
+        data.sendall(KILO * 1000)
+        site.wait_for("the part", lambda: any(parts(site, "n1").values()))
+        (data.close if whole else partial(reset, data))()
+        site.wait_for("no parts", lambda: not parts(site, "n1"))
 
 
 def test_all_die_at_once_after_226_and_both_copies_are_there(place: Place) -> None:

@@ -301,6 +301,31 @@ async def uploaded(files: Files, path: TreePath, size: int, *, offset: int = 0, 
     return storing.number
 
 
+@pytest.mark.parametrize("known", ["committed", "cut", "not at all"])
+async def test_an_outcome_for_another_master_has_the_part_settled_by_what_is_known_of_it(
+    house: House, known: str
+) -> None:
+    store_id = "a" * 32
+    node = FarNode(house, "n1", volumes=(store_id,))
+    async with node.joined():
+        files = Files(house.vfs, Login(Account(name="ann", admin=True)))
+        await eventually(lambda: house.roster.node("n1").merged)
+        upload = 77
+        if known != "not at all":
+            upload = await uploaded(files, (b"f",), 5, cut=known == "cut")
+        node.told.clear()
+        done = link.Done(7, 5, "", "", size=5, mtime_ns=1, crc32=1, digest=b"d", store_id=store_id)
+        assert node.peer
+        await node.peer.ask(msgspec.structs.replace(done, upload=upload))
+        settled = {
+            (type(order), order.uploads[0] if isinstance(order, link.Forget) else order.parts[0].upload)
+            for order in node.told
+            if isinstance(order, link.Forget | link.Commit)
+        }
+        wanted = {"committed": {(link.Commit, upload)}, "not at all": {(link.Forget, upload)}}
+        assert settled == wanted.get(known, set())  # whoever sent it may go on with what was cut
+
+
 async def test_a_stranger_is_not_listened_to_for_long(house: House) -> None:
     peer = await house.dial(tls.enrol_client())
     life = asyncio.create_task(peer.run(_nothing))

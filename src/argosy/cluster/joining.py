@@ -199,7 +199,7 @@ class Guest:
     ) -> link.Body | Coroutine[None, None, link.Body | None] | None:
         match message:
             case link.Done():
-                node.ended(message)
+                return self._end(node, message)
             case link.Gathered():
                 return self._take_in(node, message)
             case link.Changes():
@@ -218,6 +218,17 @@ class Guest:
                 return self._certificate(node.name, message.request)
             case _:
                 raise errors.Unsupported(type(message).__name__)
+        return None
+
+    def _end(self, node: Node, done: link.Done) -> Coroutine[None, None, None] | None:
+        """Take a transfer's outcome; what became of an upload that nobody waits for is settled as at a join.
+
+        Its part may have come after that: the client may have connected when its master was no more.
+        """
+        live = node.volumes.get(done.store_id)
+        if live and done.ticket not in node.transfers and (done.size > 0 or not done.refusal):
+            return self._settle_parts(node, live, [(done.upload, done.size, not done.refusal)])
+        node.ended(done)
         return None
 
     def _hold(self, node: Node, held: link.Held) -> None:
@@ -404,7 +415,13 @@ class Guest:
             await self._catalogue.remembered(live.number, live.generation)
         await self._catalogue.retry_tombs(live.number)
         await burying.bury(self._catalogue, node, live)
-        verdict = await self._catalogue.verdict(live.number, _parts(state))
+        await self._settle_parts(node, live, _parts(state))
+
+    async def _settle_parts(
+        self, node: Node, live: LiveVolume, parts: Sequence[tuple[int, int, bool]]
+    ) -> None:
+        """Have parts put in place that the catalogue has, and those removed that it doesn't know."""
+        verdict = await self._catalogue.verdict(live.number, parts)
         for start in range(0, len(verdict.commit), VERDICTS):
             commits = [link.CommitPart(*part) for part in verdict.commit[start : start + VERDICTS]]
             await node.ask(link.Commit(live.store_id, commits))

@@ -187,6 +187,8 @@ class Carrying:
             mtime_ns=part.mtime_ns,
             crc32=part.crc32,
             digest=part.digest,
+            store_id=order.store_id,
+            upload=order.upload,
         )
 
     def _volume(self, store_id: str) -> Volume:
@@ -203,5 +205,5 @@ def refused(ticket: Ticket, refusal: errors.Refused) -> link.Done:
     done = link.Done(ticket.number, ticket.progress.moved, type(refusal).__name__, text)
     if ticket.part:
         volume, upload = ticket.part
-        done.size = volume.keep(upload)
+        done.size, done.store_id, done.upload = volume.keep(upload), volume.store_id, upload
     return done

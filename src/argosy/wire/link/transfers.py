@@ -129,6 +129,10 @@ class Done(Message, tag="done"):
     """How long the bytes took; 0: it isn't said."""
     held: float = 0.0
     """For how much of that the node waited for its own disk."""
+    store_id: str = ""
+    """For `Receive`: the volume."""
+    upload: int = 0
+    """For `Receive`: which upload it was, for a master that doesn't know the ticket; 0: it isn't said."""
 
 
 Body = Ports | Expect | Dial | Send | Receive | Pace | Cancel | HowFar | Done
