@@ -14,7 +14,7 @@ from types import ModuleType
 from argosy import errors
 from argosy.sites import address
 from argosy.sites.session import refusals
-from argosy.wire import link
+from argosy.wire import link, sumlists
 from argosy.wire.ftp import (
     addresses,
     answers,
@@ -332,6 +332,54 @@ def mount_addresses(chance: random.Random) -> int:
     return 1
 
 
+_LIST_NAMES = (b"a.sfv", b"B.SFV", b"a.md5", b"MD5SUMS", b"x.sha1", b"sha256sums.txt", b"y.SHA512SUM")
+_LISTED_NAMES = (
+    b"a",
+    b"movie part 1.rar",
+    b"./CD1/a",
+    b"CD2\\b",
+    b"../a",
+    b"/a",
+    b"a//b",
+    b"(b) = c",
+    b"\xe9",
+)
+_LINE_ENDS = (b"\n", b"\n", b"\r\n", b"\r", b"\x1a", b"")
+
+
+def lists_of_sums(chance: random.Random) -> int:
+    """Whatever lies beside files as a list of checksums: names below it, each with a checksum of its kind."""
+    algorithm = sumlists.algorithm_of(chance.choice(_LIST_NAMES))
+    assert algorithm
+    page = [_sum_line(chance, algorithm) for _ in range(chance.randrange(8))]
+    data = b"".join(line + chance.choice(_LINE_ENDS) for line in page)
+    if chance.random() < 0.7:
+        data = making.damaged(chance, data)
+    found = sumlists.parse(data, algorithm)
+    assert len(found) <= data.count(b"\n") + data.count(b"\r") + 1, found
+    for name, (kind, digits) in found.items():
+        assert all(part not in (b"", b".", b"..") for part in name.split(b"/")), name
+        assert not set(name) & set(b"\r\n\0"), name
+        assert re.fullmatch(rf"[0-9a-f]{{{sumlists.DIGITS[kind]}}}", digits), digits
+    plain = b"".join(b"%b %b\n" % (name, b"%08x" % number) for number, name in enumerate((b"a b", b"c/d")))
+    assert sumlists.parse(data + b"\n" + plain, "crc32").items() >= sumlists.parse(plain, "crc32").items()
+    return len(page) + 1
+
+
+def _sum_line(chance: random.Random, algorithm: str) -> bytes:
+    kind = algorithm if chance.random() < 0.8 else chance.choice(tuple(sumlists.DIGITS))
+    name, digits = chance.choice(_LISTED_NAMES), chance.randbytes(sumlists.DIGITS[kind] // 2).hex().encode()
+    forms = (
+        b"%b %b" % (name, digits.upper()),
+        b"%b  %b" % (digits, name),
+        b"%b *%b" % (digits, name),
+        b"\\%b  %b\\n\\\\" % (digits, name),
+        b"%b (%b) = %b" % (kind.upper().encode(), name, digits),
+        b"; %b" % name,
+    )
+    return chance.choice(forms)
+
+
 TARGETS: Mapping[str, Callable[[random.Random], int]] = {
     "command lines": command_lines,
     "arguments": argument_parsers,
@@ -343,6 +391,7 @@ TARGETS: Mapping[str, Callable[[random.Random], int]] = {
     "answers of sites": site_answers,
     "listings of sites": site_listings,
     "addresses of mounts": mount_addresses,
+    "lists of checksums": lists_of_sums,
     "NFS calls": nfs.calls,
 }
 """Everything that parses or formats, by name."""
