@@ -217,6 +217,27 @@ def test_what_is_replaced_appended_to_and_resumed_is_the_same_on_both(place: Pla
         held(site, "f", content[:5_000_000] + KILO)
 
 
+def test_bytes_that_had_rotted_before_a_file_grew_are_found_and_never_taken_for_right(place: Place) -> None:
+    with place() as site:
+        with Upload(site, "STOR f") as upload:
+            upload.send(LARGE)
+            assert upload.end()[0] == 226
+        held(site, "f", LARGE)
+        file = site.root(min(holders(site, "/f"))) / "f"
+        times, rotten = file.stat(), bytearray(LARGE)
+        rotten[1_000_000] ^= 1
+        file.write_bytes(rotten)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        with Upload(site, "APPE f") as upload:  # goes on from this copy, and from the good one
+            upload.send(KILO)
+            code, text = upload.end()
+            assert code == 226, text
+        with pytest.raises(AssertionError):  # it ends with 1: there is a bad one
+            site.argosy("verify", "/f")
+        site.wait_for("the bad copy to be found", lambda: site.argosy("findings")["findings"])
+        held(site, "f", LARGE + KILO)
+
+
 def test_a_file_with_one_copy_that_is_appended_to_has_two_then(place: Place) -> None:
     with place(2, {**rules(), "sections.all": {"path": "/two", "copies": 2, "acknowledged": 2}}) as site:
         with Talk(site) as talk:

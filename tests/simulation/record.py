@@ -330,7 +330,7 @@ class Page:
         if number >= self._record.files or not self._record.holds(number, self.volume):
             return None
         ver, size = self._record.version(number), size_of(number, self._record.generation[number])
-        return steps.Known(loc, FILES_FROM + number, ver, Standing.GOOD, size, 1, listed=True, summed=True)
+        return steps.Known(loc, FILES_FROM + number, ver, Standing.GOOD, size, 1, listed=True, crc32=0)
 
     def child(self, parent: int, name: bytes) -> steps.Holder | None:
         if parent == ROOT_ID or parent in TOPS:

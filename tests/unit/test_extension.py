@@ -339,3 +339,12 @@ def test_a_file_changed_by_hand_is_not_extended(tmp_path: Path, opened: Opener) 
     append(volume, b" and new")
     assert volume.journal.extensions() == []
     assert (tmp_path / "d/log").read_bytes() == b"OLD"
+
+
+def test_a_file_that_grew_bears_no_checksum_of_what_it_was(opened: Opener, tmp_path: Path) -> None:
+    volume = opened()
+    append(volume, b" and new")
+    commit(volume, 2)
+    path = os.fsencode(tmp_path / "d/log")
+    mark = marks.read(path, 11, NEW)
+    assert mark is None or (mark.ver, mark.crc32, mark.digest) == (2, None, None)

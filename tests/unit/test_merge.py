@@ -57,9 +57,8 @@ class Shelf:
         for (file, volume), at in self.lying.items():
             if volume == self.volume and at.loc == loc:
                 entry = self.entries[file]
-                summed = entry.crc32 is not None or entry.digest is not None
                 told = (loc, file, at.ver, at.standing, at.size, at.mtime_ns)
-                return Known(*told, listed=True, summed=summed, digest=entry.digest)
+                return Known(*told, listed=True, crc32=entry.crc32, digest=entry.digest)
         return None
 
     def child(self, parent: int, name: bytes) -> Holder | None:

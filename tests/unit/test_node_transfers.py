@@ -64,7 +64,11 @@ async def test_a_cut_upload_goes_on_where_it_stopped(tmp_path: Path) -> None:
         again = await store(far, volume.store_id, 7, b"b" * 10, offset=900)
         assert (again.refusal, again.size, again.crc32) == ("", 910, None)
         await far.ask(link.Commit(volume.store_id, [link.CommitPart(7, b"f", OLD * 10**9)]))
-        assert (tmp_path / "root/f").read_bytes() == b"a" * 900 + b"b" * 10
+        content = b"a" * 900 + b"b" * 10
+        assert (tmp_path / "root/f").read_bytes() == content
+        while (row := volume.journal.find(b"f")) is None or row.crc32 is None:
+            await asyncio.sleep(0.05)  # it is read for them by itself
+        assert (row.crc32, row.digest) == (zlib.crc32(content), xxhash.xxh3_128(content).digest())
         refused = await store(far, volume.store_id, 8, b"", offset=5)
         assert refused.refusal == "BadArgument"
 
@@ -79,6 +83,22 @@ async def test_an_upload_may_begin_with_the_live_file(tmp_path: Path) -> None:
         part = link.CommitPart(9, b"f", OLD * 10**9, replaces=1)
         await far.ask(link.Commit(volume.store_id, [part]))
         assert (tmp_path / "root/f").read_bytes() == b"0123XY"
+
+
+@pytest.mark.parametrize("added", [b"", b"89", os.urandom(9_000_000)], ids=["nothing", "little", "much"])
+async def test_a_file_that_is_appended_to_keeps_its_crc32(tmp_path: Path, added: bytes) -> None:
+    before = os.urandom(100_001)
+    async with master(tmp_path) as far, node(tmp_path, far) as volume:
+        await store(far, volume.store_id, 1, before)
+        await far.ask(link.Commit(volume.store_id, [link.CommitPart(1, b"f", OLD * 10**9)]))
+        base = link.Base(b"f", 1, len(before))
+        done = await store(far, volume.store_id, 2, added, offset=len(before), base=base)
+        assert (done.refusal, done.size, done.digest) == ("", len(before + added), None)
+        assert done.crc32 == zlib.crc32(before + added)
+        await far.ask(link.Commit(volume.store_id, [link.CommitPart(2, b"f", OLD * 10**9, replaces=1)]))
+        row = volume.journal.find(b"f")
+        assert row is not None
+        assert (row.crc32, row.digest) == (zlib.crc32(before + added), None)
 
 
 async def test_fewer_bytes_than_announced_are_no_upload(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ class _Merging:
             ):
                 yield Add(owner.id, Standing.GOOD, found) if here is None else Move(owner.id, found)
                 if here is None or here.standing is Standing.GOOD:
-                    yield from _mistrust(owner.id, owner.digest, found)
+                    yield from _mistrust(owner.id, (owner.crc32, owner.digest), found)
                 yield from _learn(owner, found)
                 yield from self._call(owner.id, found)
                 return
@@ -282,8 +282,9 @@ class _Merging:
             yield Refresh(known.file, found)
         if known.standing is Standing.BAD:
             return
-        yield from _mistrust(known.file, known.digest, found)
-        if not known.summed and (found.crc32 is not None or found.digest is not None):
+        yield from _mistrust(known.file, (known.crc32, known.digest), found)
+        lacking = found.digest is not None or (known.crc32 is None and found.crc32 is not None)
+        if known.digest is None and lacking:
             yield from _learn(self._tree.entry(known.file), found)
 
     def _weigh(self, entry: Holder, found: Found, known: Known) -> Iterator[Step]:
@@ -470,15 +471,17 @@ def _alike(entry: Holder, found: Found) -> bool | None:
 
 
 def _learn(entry: Holder, found: Found) -> Iterator[Step]:
-    """Take the checksums that a list brings, where we have none."""
-    news = found.crc32 is not None or found.digest is not None
-    if news and entry.crc32 is None and entry.digest is None:
+    """Take the checksums that a list brings, as far as we have none, and those that we have fit."""
+    if entry.digest is not None or entry.crc32 not in (None, found.crc32):
+        return
+    if found.digest is not None or (entry.crc32 is None and found.crc32 is not None):
         yield Learn(entry.id, found)
 
 
-def _mistrust(file: int, digest: bytes | None, found: Found) -> Iterator[Step]:
+def _mistrust(file: int, wanted: tuple[int | None, bytes | None], found: Found) -> Iterator[Step]:
     """Believe a copy no longer that has the file's version and another checksum."""
-    if digest is not None and found.digest is not None and digest != found.digest:
+    pairs = zip(wanted, (found.crc32, found.digest), strict=True)
+    if any(None not in pair and pair[0] != pair[1] for pair in pairs):
         yield Mistrust(file)
         yield Compare(file)
 

@@ -24,10 +24,10 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     listed: bool
     """Whether this volume's list has shown it here. Until it has, a list that was read before can't say
     that it is gone."""
-    summed: bool
-    """Whether its file's checksums are known."""
+    crc32: int | None
+    """Its file's checksums, as far as they are known."""
     digest: bytes | None = None
-    """The one of them by which contents are told apart."""
+    """Likewise; by this one contents are told apart."""
 
 
 class Holder(msgspec.Struct, frozen=True, gc=False):

@@ -242,6 +242,8 @@ class Worker:
         if path and (before := self.tree.files[path].certain) and not self.tree.files[path].cut:
             more = Content.some(self._chance, self._chance.randrange(1, 200_000))
             whole = before.then(more)
+            if before.digest in self._record.unsummed:
+                self._record.unsummed.add(whole.digest)
             self._send(path, f"APPE {path}", whole, more)
             if before.digest in self._record.flipped:
                 self._record.flipped[whole.digest] = time.monotonic()
@@ -249,7 +251,7 @@ class Worker:
     def _send(self, path: str, line: str, whole: Content, coming: Content, offset: int = 0) -> None:
         """Send the rest of a content; any other answer than 226 leaves open what is there."""
         self._uploading = path
-        if offset or whole is not coming:
+        if offset:
             self._record.unsummed.add(whole.digest)
         try:
             self._here.send(line, coming.content[offset:], offset=offset)

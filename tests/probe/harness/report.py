@@ -42,8 +42,7 @@ class Record:
     """SHA-256 of files of which a copy got a bit turned over, and when that was last, by the
     monotonic clock."""
     unsummed: set[str] = field(default_factory=set)
-    """SHA-256 of files that came in more than one upload: until the scrub has read them nobody knows
-    their checksum."""
+    """SHA-256 of files whose upload was cut and gone on with: for a moment nobody knows their checksum."""
     back: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Seconds from a fault's end until its machine was ready, by kind."""
     whole: list[float] = field(default_factory=list)

@@ -100,8 +100,11 @@ def _judge_one(
         return Verdict.BAD
     if alike is None and (known != [None, None] or seen.digest is None):
         return Verdict.STALE
-    if known == [None, None]:
-        db.execute("UPDATE ent SET crc32 = ?, digest = ? WHERE id = ?", (seen.crc32, seen.digest, file))
+    if None in known:
+        db.execute(
+            "UPDATE ent SET crc32 = coalesce(crc32, ?), digest = coalesce(digest, ?) WHERE id = ?",
+            (seen.crc32, seen.digest, file),
+        )
     if standing != replicas.GOOD:
         _stand(db, file, seen.volume, replicas.GOOD)
         _close(db, file, seen.volume, HEALED, now_ns)

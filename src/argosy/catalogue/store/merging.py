@@ -37,8 +37,7 @@ _ENTRY = f"{tree.COLUMNS}, named_ns"
 
 _HOLDERS = "SELECT e.id, e.parent, e.name, e.kind, e.state, e.ver, e.size, e.crc32, e.digest FROM ent e WHERE"
 _KNOWN = (
-    "SELECT r.loc, r.file, r.ver, r.standing, r.size, r.mtime_ns, r.listed,"
-    " e.crc32 IS NOT NULL OR e.digest IS NOT NULL, e.digest"
+    "SELECT r.loc, r.file, r.ver, r.standing, r.size, r.mtime_ns, r.listed, e.crc32, e.digest"
     " FROM replica r JOIN ent e ON e.id = r.file WHERE r.volume = ?"
 )
 
@@ -54,8 +53,8 @@ def _is(held: Any, file: int) -> bool:
 
 
 def _to_known(row: Any) -> Known:
-    loc, file, ver, standing, size, mtime_ns, listed, summed, digest = row
-    return Known(loc, file, ver, STANDINGS[standing], size, mtime_ns, bool(listed), bool(summed), digest)
+    loc, file, ver, standing, size, mtime_ns, listed, crc32, digest = row
+    return Known(loc, file, ver, STANDINGS[standing], size, mtime_ns, bool(listed), crc32, digest)
 
 
 def merge(
@@ -437,7 +436,7 @@ class Page:
         self._known[found.loc] = Known(
             *(known.loc, known.file, known.ver, known.standing, known.size, found.mtime_ns),
             listed=True,
-            summed=known.summed,
+            crc32=known.crc32,
             digest=known.digest,
         )
 

@@ -11,7 +11,7 @@ from argosy.node.data import transfer
 from argosy.node.data.arrival import Following, within
 from argosy.node.data.compared import Compared
 from argosy.node.data.ticket import Ticket
-from argosy.node.disk.checksums import Expected
+from argosy.node.disk.checksums import Expected, Sums, appended
 from argosy.node.disk.journal import Row
 from argosy.node.disk.volume import Volume
 from argosy.wire import link
@@ -76,12 +76,12 @@ class Carrying:
 
     def _expected(self, order: link.Send, row: Row | None) -> Expected | None:
         """Say what a file sent whole must add up to; None: nobody knows, or it was compared of late."""
-        if row is None or row.digest is None or order.offset:
+        if row is None or order.offset or (row.crc32 is None and row.digest is None):
             return None
         known = row.size > self._block_bytes and self._compared.of_late(
             (order.store_id, order.loc, order.ver)
         )
-        return None if known else Expected(row.digest)
+        return None if known else Expected(Sums(row.crc32, row.digest))
 
     def _known(self, order: link.Send) -> Row | None:
         """Say what the journal has of a file that is whole."""
@@ -154,6 +154,7 @@ class Carrying:
         descriptor = volume.receive(
             order.upload, order.offset, order.base, flush=order.flush, noted=content is None
         )
+        before = volume.appends_to(order.upload)
         try:
             ticket.arrival.reach(order.offset)
             if content is None:
@@ -161,7 +162,7 @@ class Carrying:
                 sums = transfer.receive(
                     made,
                     descriptor,
-                    sums=order.offset == 0,
+                    sums=order.offset == 0 or before is not None,
                     as_text=order.ascii,
                     block_bytes=self._block_bytes,
                     progress=ticket.progress,
@@ -170,10 +171,13 @@ class Carrying:
             else:
                 sums = transfer.keep(descriptor, content, ticket.progress)
                 ticket.arrival.reach(len(content))
-            came = max(os.fstat(descriptor).st_size, ticket.progress.moved)
+            size = os.fstat(descriptor).st_size
+            came = max(size, ticket.progress.moved)
             if came < order.announced:
                 raise errors.Incomplete(f"{came} of {order.announced}")
-            ticket.arrival.complete(os.fstat(descriptor).st_size, sums)
+            if order.offset:
+                sums = appended(before, sums, size - order.offset)
+            ticket.arrival.complete(size, sums)
             with ticket.progress.disk():
                 part = volume.seal(
                     order.upload, descriptor, flush=order.flush, crc32=sums.crc32, digest=sums.digest

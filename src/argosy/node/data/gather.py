@@ -22,7 +22,8 @@ from argosy.node.data.transfer import Progress, cut_by, write
 from argosy.node.disk import roots
 from argosy.node.disk.checksums import Summing, Sums
 from argosy.node.disk.journal import PartRow
-from argosy.node.disk.volume import Volume, finish
+from argosy.node.disk.sealing import finish
+from argosy.node.disk.volume import Volume
 from argosy.wire import link
 from argosy.wire.link import pieces
 from argosy.wire.link.pieces import HEAD_BYTES, PIECE_LIMIT, Mark
@@ -251,7 +252,11 @@ class _Gathering:
                 return _compared(sums, wanted.crc32, wanted.digest)
 
     def _fill_upload(self, wanted: link.Wanted, descriptor: int) -> Sums | Refused:
-        """Likewise of an upload: it is summed where it comes from its beginning on, as its first part is."""
+        """Likewise of an upload: it is summed where it comes from its beginning on, as its first part is.
+
+        An append's sums are those that its first part has: should what it goes on from have rotted here, the
+        scrub will find that.
+        """
         summing = None if wanted.offset else Summing()
         stored, kept = wanted.offset, self._is_noted(wanted)
         self._arrival.reach(stored)
@@ -275,9 +280,10 @@ class _Gathering:
             return Damaged(f"{stored} bytes came of {size}")
         sums = summing.sums() if summing else Sums(None, None)
         found = _compared(sums, crc32, digest)
-        if not isinstance(found, Refused):
-            self._arrival.complete(size, Sums(crc32, digest))
-        return found
+        if isinstance(found, Refused):
+            return found
+        self._arrival.complete(size, Sums(crc32, digest))
+        return found if summing else Sums(crc32, digest)
 
     def _add_part(self, summing: Summing, descriptor: int, size: int) -> None:
         """Sum up what the part has already."""

@@ -205,7 +205,7 @@ def receive(
     Args:
         made: The data connection.
         descriptor: The file.
-        sums: Whether the file begins with what arrives, so that its checksums can be told.
+        sums: Whether to add up what arrives.
         as_text: Turn CRLF into LF.
         block_bytes: Read this much at once.
         progress: Counted up.

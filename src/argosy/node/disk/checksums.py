@@ -51,12 +51,40 @@ class Summing:
         return Sums(self._crc32, self._digest.digest())
 
 
+def is_as(content: memoryview, wanted: Sums) -> bool:
+    """Whether some bytes are what they should be, by the better checksum that is known; without one, yes."""
+    if wanted.digest is not None:
+        return xxhash.xxh3_128_digest(content) == wanted.digest
+    return wanted.crc32 is None or isal_zlib.crc32(content) == wanted.crc32
+
+
+def appended(before: int | None, added: Sums, count: int) -> Sums:
+    """Give the sums of a file that was appended to, without reading what it was.
+
+    Args:
+        before: The CRC-32 of what it was.
+        added: The sums of what was added.
+        count: How many bytes that are.
+
+    Returns:
+        The CRC-32, if both are known: it can be put together of those of the parts; XXH3 can't.
+    """
+    if before is None or added.crc32 is None:
+        return Sums(None, None)
+    return Sums(isal_zlib.crc32_combine(before, added.crc32, count), None)
+
+
 class Expected:
     """What the bytes of a file must add up to, while they are sent."""
 
-    def __init__(self, digest: bytes) -> None:
-        self._wanted = digest
-        self._found = xxhash.xxh3_128()
+    def __init__(self, wanted: Sums) -> None:
+        """Begin with nothing.
+
+        Args:
+            wanted: The sums of all bytes; the CRC-32 counts where nobody knows the other, and one is known.
+        """
+        self._wanted = wanted.digest if wanted.digest is not None else wanted.crc32
+        self._found = xxhash.xxh3_128() if wanted.digest is not None else _Crc32()
 
     def add(self, block: memoryview, *, last: bool) -> None:
         """Add the next bytes, before they are sent: nobody gets the last ones of a file that is bad.
@@ -75,6 +103,9 @@ class _Crc32:
 
     def update(self, data: memoryview, /) -> None:
         self._value = isal_zlib.crc32(data, self._value)
+
+    def digest(self) -> int:
+        return self._value
 
     def hexdigest(self) -> str:
         return f"{self._value:08x}"

@@ -36,6 +36,11 @@ class Extensions:
     def __bool__(self) -> bool:
         return bool(self._open)
 
+    def base_crc32(self, upload: int) -> int | None:
+        """Give the CRC-32 of what an upload extends; None: it extends nothing, or nobody knows."""
+        extension = self._open.get(upload)
+        return extension.crc32 if extension else None
+
     def on(self, loc: bytes) -> Extension | None:
         """Give the extension of the file at a loc, if one is open."""
         return next((one for one in self._open.values() if one.loc == loc), None)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-import xxhash
-
+from argosy.node.disk.checksums import Sums, is_as
 from argosy.node.disk.volume import Volume
 
 
@@ -36,6 +35,6 @@ def read_now(volume: Volume, loc: bytes, ver: int, offset: int, into: memoryview
         if not volume.root.read_now(descriptor, into, offset):
             return False
         # One that is wrong is left to who refuses it.
-        return offset > 0 or known[2] is None or xxhash.xxh3_128_digest(into) == known[2]
+        return offset > 0 or is_as(into, Sums(*known[2:]))
     finally:
         os.close(descriptor)

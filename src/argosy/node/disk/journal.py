@@ -59,7 +59,7 @@ _LATER = (
 
 _COLUMNS = "loc, size, mtime_ns, ver, crc32, digest, seq, gone, file, named_ns, path"
 _SELECT = f"SELECT {_COLUMNS} FROM file "  # noqa: S608 - constant
-_GLANCE = "SELECT ver, size, mtime_ns, digest FROM file WHERE loc = ? AND gone = 0"
+_GLANCE = "SELECT ver, size, mtime_ns, crc32, digest FROM file WHERE loc = ? AND gone = 0"
 _GLANCE_VERSION = "SELECT 1 FROM file WHERE ver = ? AND ver > 0 AND gone = 0 LIMIT 1"
 _INSERT = f"INSERT OR REPLACE INTO file({_COLUMNS}) VALUES "  # noqa: S608 - constant
 _VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -206,8 +206,8 @@ class Journal:
         rows = self._rows("WHERE ver = ? AND ver > 0 AND gone = 0 LIMIT 1", ver)
         return rows[0] if rows else None
 
-    def glance(self, loc: bytes, ver: int) -> tuple[int, int, bytes | None] | None:
-        """Say which size, time and XXH3 a version has at a loc, without waiting for who is writing.
+    def glance(self, loc: bytes, ver: int) -> tuple[int, int, int | None, bytes | None] | None:
+        """Say which size, time, CRC-32 and XXH3 a version has at a loc, without waiting for who is writing.
 
         For the event loop, and for it alone. None: it isn't known there; ask `find` and `part`.
         """
@@ -217,7 +217,7 @@ class Journal:
             return None
         if row is None or (ver and row[0] != ver and (row[0] or self._has_version(ver))):
             return None
-        return row[1], row[2], row[3]
+        return row[1], row[2], row[3], row[4]
 
     def _has_version(self, ver: int) -> bool:
         """Say whether a version lies somewhere: then what was put by hand at its place isn't it."""

@@ -25,13 +25,19 @@ class Mark(NamedTuple):
 
 
 def write(descriptor: int, ver: int, crc32: int | None, digest: bytes | None) -> None:
-    """Write on a file which upload it is, where the file system has extended attributes."""
+    """Write on a file which upload it is, where the file system has extended attributes.
+
+    What isn't known is taken off: a file that was appended to has the sums of what it was.
+    """
+    values = (
+        (_CRC32, None if crc32 is None else b"%08x" % crc32),
+        (_XXH3, None if digest is None else digest.hex().encode()),
+    )
+    for name, value in values:
+        with contextlib.suppress(OSError):  # there is none, or no such thing at all
+            os.removexattr(descriptor, name) if value is None else os.setxattr(descriptor, name, value)
     with contextlib.suppress(OSError):
         os.setxattr(descriptor, _VER, b"%016x" % ver)
-        if crc32 is not None:
-            os.setxattr(descriptor, _CRC32, b"%08x" % crc32)
-        if digest is not None:
-            os.setxattr(descriptor, _XXH3, digest.hex().encode())
 
 
 def date(descriptor: int, *, file: int = 0) -> None:

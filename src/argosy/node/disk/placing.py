@@ -27,6 +27,7 @@ class Placing:
         extensions: The open ones.
         trash: Keep what is deleted for a while.
         touch: Called with each loc that changes.
+        unsummed: Called with the loc of each file whose checksums nobody knows.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Placing:
         *,
         trash: bool,
         touch: Callable[..., None],
+        unsummed: Callable[[bytes], object],
     ) -> None:
         self._root = root
         self._journal = journal
         self._extensions = extensions
         self._trash = trash
         self._touch = touch
+        self._unsummed = unsummed
         self._unflushed: dict[bytes, bytes] = {}
         """A loc in each directory into which files were moved that shall be flushed."""
         self._doomed: dict[int, link.Doomed] = {}
@@ -170,6 +173,8 @@ class Placing:
         self._journal.write([row], drop=part.upload)
         if part.upload in self._extensions:
             self._extensions.closed(part.upload)
+        if found and part.crc32 is None and part.digest is None:
+            self._unsummed(loc)
 
     def _place(self, order: link.CommitPart) -> bytes:
         """Move a part to its place, or as near as can be; say where it is."""

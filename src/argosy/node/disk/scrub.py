@@ -119,7 +119,7 @@ class Scrubber:
         self._asked.set()
 
     def look_at(self, loc: bytes) -> None:
-        """Read one file soon: somebody who read it found it wrong. For any thread."""
+        """Read one file soon: it was found wrong, or nobody knows its checksum yet. For any thread."""
         if self._stopping.is_set() or loc in self._looking:
             return
         self._looking.add(loc)
@@ -231,14 +231,12 @@ class Scrubber:
         return []
 
     def _check(self, reader: DiskReader, row: Row) -> Sums | None:
-        """Read a file; give its checksums if it had none. What is wrong with it is put down to be told."""
+        """Read a file; give its checksums if it lacked one. What is wrong with it is put down to be told."""
         first = self._read(reader, row)
         if first is None:
             return None
-        if row.crc32 is None and row.digest is None and not first.trouble:
-            return first.sums
         if not _differ(row, first):
-            return None
+            return first.sums if None in (row.crc32, row.digest) else None
         second = self._read(reader, row)
         if second is None:
             return None
@@ -289,9 +287,11 @@ class Scrubber:
     def _look_at(self, loc: bytes) -> None:
         try:
             row = self._volume.journal.find(loc)
-            if row and (row.crc32 is not None or row.digest is not None):
+            if row:
                 with DiskReader() as reader:
-                    self._check(reader, row)
+                    sums = self._check(reader, row)
+                if sums:
+                    self._volume.learn([(row, sums)])
         except InterruptedError:
             pass
         except Exception:

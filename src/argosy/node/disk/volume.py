@@ -27,6 +27,7 @@ from argosy.node.disk.extension import Extensions
 from argosy.node.disk.journal import DoubtRow, Journal, PartRow, Row
 from argosy.node.disk.placing import REFUSED_BY_DISK, Placing
 from argosy.node.disk.roots import Root, check_loc, part_loc
+from argosy.node.disk.sealing import finish
 from argosy.wire import link
 
 log = logging.getLogger("argosy.node")
@@ -53,8 +54,13 @@ class Volume:
         self._receiving: set[int] = set()
         self._touched: set[bytes] | None = None
         self.doubted: Callable[[bytes], object] = len  # until somebody looks
-        """Told the loc of a file that was read wrong. For any thread."""
-        self._placing = Placing(root, journal, self._extensions, trash=trash_seconds > 0, touch=self._touch)
+        """Told the loc of a file that was read wrong, or came without checksums. For any thread."""
+        self._placing = Placing(
+            *(root, journal, self._extensions),
+            trash=trash_seconds > 0,
+            touch=self._touch,
+            unsummed=self._look_at,
+        )
 
     @classmethod
     def open(cls, path: str | Path, *, trash_seconds: float) -> Self:
@@ -302,6 +308,14 @@ class Volume:
             syscalls.copy(source, descriptor, count)
         finally:
             os.close(source)
+
+    def appends_to(self, upload: int) -> int | None:
+        """Give the CRC-32 of the version that an upload is being appended to; None: to none, or unknown."""
+        with self.journal.lock:
+            return self._extensions.base_crc32(upload)
+
+    def _look_at(self, loc: bytes) -> None:
+        self.doubted(loc)
 
     def keep(self, upload: int) -> int:
         """Give the bytes that a cut upload leaves, journalled: a client is told that it may go on there."""
@@ -565,24 +579,6 @@ def _journal(path: bytes) -> Journal:
         return Journal(path)
     reserve.keep(path)
     return journal
-
-
-def finish(upload: int, descriptor: int, *, flush: bool, crc32: int | None, digest: bytes | None) -> PartRow:
-    """Mark a part's file with what it is, and with `flush` have it on the disk. Gives the row of its seal.
-
-    Raises:
-        Failed: It was forgotten meanwhile, or the disk failed.
-    """
-    try:
-        marks.write(descriptor, upload, crc32, digest)
-        if flush:
-            os.fsync(descriptor)  # brings the file's name along on ext4, XFS, btrfs and ZFS
-        found = os.fstat(descriptor)
-    except OSError as error:
-        raise roots.refusal(error) from error
-    if found.st_nlink == 0:
-        raise Failed(f"part {upload:x} was given up")
-    return PartRow(upload, 1, int(flush), found.st_size, found.st_mtime_ns, crc32, digest)
 
 
 def _check_reaches(descriptor: int, offset: int) -> None:

@@ -26,6 +26,7 @@ _HEAD = struct.Struct(">QIB")
 HEAD_BYTES = _HEAD.size
 
 _WHOLE = struct.Struct(">QBI16s")
+_HAS_CRC32, _HAS_DIGEST = 1, 2
 
 WHOLE_BYTES = _WHOLE.size
 """What a file of which nobody knew the size has become."""
@@ -63,15 +64,15 @@ def pack_into(buffer: bytearray | memoryview, at: int, piece: Piece) -> None:
 
 
 def whole(size: int, crc32: int | None, digest: bytes | None) -> bytes:
-    """Give the bytes that say what a file has become; its checksums are both known, or neither."""
-    known = crc32 is not None and digest is not None
-    return _WHOLE.pack(size, known, (crc32 or 0) if known else 0, digest or b"" if known else b"")
+    """Give the bytes that say what a file has become, and which of its checksums are known."""
+    known = (crc32 is not None) * _HAS_CRC32 | (digest is not None) * _HAS_DIGEST
+    return _WHOLE.pack(size, known, crc32 or 0, digest or b"")
 
 
 def said_whole(said: bytes) -> tuple[int, int | None, bytes | None]:
     """Give size and checksums out of these `WHOLE_BYTES`."""
     size, known, crc32, digest = _WHOLE.unpack(said)
-    return (size, crc32, digest) if known else (size, None, None)
+    return size, crc32 if known & _HAS_CRC32 else None, digest if known & _HAS_DIGEST else None
 
 
 def words(refusal: str, subject: str) -> bytes:
