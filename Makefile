@@ -42,7 +42,7 @@ lint: .venv/.dev
 	.venv/bin/lint-imports
 
 test: .venv/.dev client-programs
-	$(PYTEST) $(TESTS)
+	$(PYTEST) --durations 25 $(TESTS)
 
 client-programs: .venv/.dev
 	@scripts/clients
