@@ -70,7 +70,8 @@ _HOW = """\
   one node.
 - Every server runs on the same loopback with the same congestion control, its files on tmpfs. There a flush
   costs next to nothing, so `flush = false` in a section shows no more than that; on a disk it shows more.
-- Argosy sums every upload, and keeps the sums; no other server here does.
+- Argosy sums every upload, and keeps the sums; no other server here does. A large file that is downloaded it
+  compares with its sum the first time, and again after an hour: here in the first round.
 - The client costs little: what it downloads the kernel throws away unread, what it uploads leaves by
   sendfile. Time runs from the first command of a transfer to the 226; logging in isn't in it. With TLS the
   client has to decrypt and encrypt, on the same processors as the server.

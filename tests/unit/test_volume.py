@@ -387,3 +387,20 @@ def test_of_a_version_that_is_to_go_neither_the_file_nor_a_second_copy_stays(
     assert volume.discard([link.Doomed(b"f", 1, 3, WHEN)]) == []
     assert not (tmp_path / "f").exists()
     assert volume.state().parts == []
+
+
+def test_who_came_without_checksums_is_read_at_once_but_not_what_grows(tmp_path: Path) -> None:
+    with reopened(tmp_path) as opened:
+        volume = opened()
+        looked: list[bytes] = []
+        volume.doubted = looked.append
+        for upload, base, data in ((1, None, b"a"), (2, link.Base(b"f", 1, 1), b"b")):
+            offset = base.size if base else 0
+            descriptor = volume.receive(upload, offset, base, flush=True)
+            os.write(descriptor, data)
+            volume.seal(upload, descriptor, flush=True, crc32=None, digest=None)
+            os.close(descriptor)
+            volume.release(upload)
+            volume.commit([link.CommitPart(upload, b"f", 10**18, replaces=upload - 1)])
+        assert (tmp_path / "f").read_bytes() == b"ab"
+        assert looked == [b"f"]

@@ -173,8 +173,8 @@ class Placing:
         self._journal.write([row], drop=part.upload)
         if part.upload in self._extensions:
             self._extensions.closed(part.upload)
-        if found and part.crc32 is None and part.digest is None:
-            self._unsummed(loc)
+        elif found and part.crc32 is None and part.digest is None:
+            self._unsummed(loc)  # not one that grows: it may be long, and be appended to all the time
 
     def _place(self, order: link.CommitPart) -> bytes:
         """Move a part to its place, or as near as can be; say where it is."""
