@@ -69,6 +69,14 @@ def test_why_nobody_is_let_in_is_told_apart(line: str, kind: type[errors.Refused
             assert "secret" not in str(refused.value)
 
 
+def test_a_file_that_cannot_be_had_now_is_told_in_the_words_of_the_site() -> None:
+    with Stranger({"RETR": "450 All its copies are away"}, files={b"/f": BIG}) as stranger:
+        client = visit(stranger)
+        with pytest.raises(errors.Busy, match="/f: 450 All its copies are away"):
+            get(client, b"/f")
+        client.close()
+
+
 def test_a_timeout_of_the_site_ends_the_login() -> None:
     with Stranger({"NOOP": "421 Timeout."}) as stranger:
         client = visit(stranger)

@@ -122,10 +122,13 @@ class Looker:
             kind = errors.Denied  # after a login it means this verb, or this place
         if not self._control.usable or not refusals.is_unclear(answer, verb):
             return kind(path or answer.text)
+        said = kind(path)
+        if kind is errors.Busy:  # 450 says no more than "not now": the reason is in the site's own words
+            said = kind(f"{path.decode(errors='backslashreplace')}: {answer.text}")
         try:
-            return explaining.explain(self, verb, path) or kind(path)
+            return explaining.explain(self, verb, path) or said
         except errors.Refused as error:
-            return error if isinstance(error, errors.Unavailable) else kind(path)
+            return error if isinstance(error, errors.Unavailable) else said
 
     def shown(self, path: bytes, answer: Answer) -> Facts:
         """Give what MLST tells."""
