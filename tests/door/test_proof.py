@@ -330,3 +330,14 @@ async def test_a_large_file_that_was_right_is_compared_again_after_some_time(
         got, refusal = await site.fetch("n1", "/f", tls=tls)
         assert refusal == "Failed"
         assert len(got) < len(content)
+
+
+async def test_a_file_that_somebody_wrote_into_is_sent_as_it_is(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as site:
+        content = os.urandom(3_000_000)
+        await site.join("n1")
+        await site.upload("n1", "/f", content)
+        await site.lies("n1", "f", content)
+        written = b"by hand" + content[7:]
+        (site.machines["n1"].root / "f").write_bytes(written)
+        assert await site.fetch("n1", "/f") == (written, "")

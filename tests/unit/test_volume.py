@@ -393,7 +393,7 @@ def test_who_came_without_checksums_is_read_at_once_but_not_what_grows(tmp_path:
     with reopened(tmp_path) as opened:
         volume = opened()
         looked: list[bytes] = []
-        volume.doubted = looked.append
+        volume.unsummed = looked.append
         for upload, base, data in ((1, None, b"a"), (2, link.Base(b"f", 1, 1), b"b")):
             offset = base.size if base else 0
             descriptor = volume.receive(upload, offset, base, flush=True)

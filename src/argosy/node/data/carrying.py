@@ -45,9 +45,10 @@ class Carrying:
         """
         connection = ticket.connection
         assert connection is not None
-        row = self._known(order)
-        expected = self._expected(order, row)
+        row: Row | None = None
         try:
+            row = self._known(order)
+            expected = self._expected(order, row)
             descriptor, extent = self._opened(ticket, order)
             if order.size != link.ARRIVING:
                 ticket.progress.begin()
@@ -69,7 +70,7 @@ class Carrying:
             if row and isinstance(error, errors.Failed):
                 self._volumes[order.store_id].doubted(row.loc)
             raise
-        if expected:
+        if expected and order.size > self._block_bytes:
             self._compared.note((order.store_id, order.loc, order.ver))
         connection.close()
         return link.Done(ticket.number, ticket.progress.moved, "", "")
@@ -78,10 +79,11 @@ class Carrying:
         """Say what a file sent whole must add up to; None: nobody knows, or it was compared of late."""
         if row is None or order.offset or (row.crc32 is None and row.digest is None):
             return None
-        known = row.size > self._block_bytes and self._compared.of_late(
-            (order.store_id, order.loc, order.ver)
-        )
-        return None if known else Expected(Sums(row.crc32, row.digest))
+        if order.size > self._block_bytes and self._compared.of_late((order.store_id, order.loc, order.ver)):
+            return None
+        if self._volumes[order.store_id].is_rewritten(order.loc, order.ver):
+            return None  # by hand, as a scan will tell: it is another content, and no bad one
+        return Expected(Sums(row.crc32, row.digest))
 
     def _known(self, order: link.Send) -> Row | None:
         """Say what the journal has of a file that is whole."""
@@ -154,7 +156,7 @@ class Carrying:
         descriptor = volume.receive(
             order.upload, order.offset, order.base, flush=order.flush, noted=content is None
         )
-        before = volume.appends_to(order.upload)
+        before = volume.appends_to(order.upload, order.offset)
         try:
             ticket.arrival.reach(order.offset)
             if content is None:

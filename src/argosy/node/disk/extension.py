@@ -36,10 +36,10 @@ class Extensions:
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def base_crc32(self, upload: int) -> int | None:
-        """Give the CRC-32 of what an upload extends; None: it extends nothing, or nobody knows."""
+    def base_crc32(self, upload: int, offset: int) -> int | None:
+        """Give the CRC-32 of what an upload extends from its end at `offset`; None: nothing, or unknown."""
         extension = self._open.get(upload)
-        return extension.crc32 if extension else None
+        return extension.crc32 if extension and extension.size == offset else None
 
     def on(self, loc: bytes) -> Extension | None:
         """Give the extension of the file at a loc, if one is open."""

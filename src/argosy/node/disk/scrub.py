@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 from argosy import config
@@ -80,7 +81,9 @@ class Scrubber:
         self._settings = settings
         self._scanned = scanned
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scrub", initializer=give_way)
-        self._looker = ThreadPoolExecutor(1, thread_name_prefix="look", initializer=give_way)
+        self._looker, self._learner = (
+            ThreadPoolExecutor(1, thread_name_prefix=name, initializer=give_way) for name in ("look", "learn")
+        )
         self._stopping = threading.Event()
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,7 +93,7 @@ class Scrubber:
         self._ordered = False
         self._started = time.monotonic()
         self._looked_at, self._moved, self._busy = 0.0, 0, False
-        self._looking: set[bytes] = set()
+        self._looking: set[tuple[ThreadPoolExecutor, bytes]] = set()
 
     @property
     def stand(self) -> PassRow:
@@ -100,7 +103,8 @@ class Scrubber:
     async def run(self) -> None:
         """Make a pass whenever one is due, until cancelled."""
         self._loop = asyncio.get_running_loop()
-        self._volume.doubted = self.look_at
+        self._volume.doubted = partial(self.look_at, self._looker)
+        self._volume.unsummed = partial(self.look_at, self._learner)
         self.news.set()  # what was to be told when the node stopped
         try:
             while True:
@@ -118,18 +122,24 @@ class Scrubber:
         self.trouble = ""
         self._asked.set()
 
-    def look_at(self, loc: bytes) -> None:
-        """Read one file soon: it was found wrong, or nobody knows its checksum yet. For any thread."""
-        if self._stopping.is_set() or loc in self._looking:
+    def look_at(self, thread: ThreadPoolExecutor, loc: bytes) -> None:
+        """Read one file soon: it was found wrong, or nobody knows its checksums yet. For any thread.
+
+        Args:
+            thread: Reads it. Who doubts a file that is served doesn't wait for long ones that just came.
+            loc: Where it is.
+        """
+        if self._stopping.is_set() or (thread, loc) in self._looking:
             return
-        self._looking.add(loc)
-        self._looker.submit(self._look_at, loc)
+        self._looking.add((thread, loc))
+        with contextlib.suppress(RuntimeError):  # we stop this moment
+            thread.submit(self._look_at, thread, loc)
 
     def close(self) -> None:
         """End what runs, soon."""
         self._stop()
-        self._looker.shutdown(wait=False, cancel_futures=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._looker, self._learner, self._thread):
+            thread.shutdown(wait=False, cancel_futures=True)
 
     # --- when
 
@@ -284,7 +294,8 @@ class Scrubber:
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.news.set)
 
-    def _look_at(self, loc: bytes) -> None:
+    def _look_at(self, thread: ThreadPoolExecutor, loc: bytes) -> None:
+        self._looking.discard((thread, loc))  # what comes in its place while it is read is read, too
         try:
             row = self._volume.journal.find(loc)
             if row:
@@ -296,8 +307,6 @@ class Scrubber:
             pass
         except Exception:
             log.exception("%s: %r can't be looked at", self._volume.store_id, loc)
-        finally:
-            self._looking.discard(loc)
 
     # --- how fast
 

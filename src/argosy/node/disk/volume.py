@@ -54,12 +54,14 @@ class Volume:
         self._receiving: set[int] = set()
         self._touched: set[bytes] | None = None
         self.doubted: Callable[[bytes], object] = len  # until somebody looks
-        """Told the loc of a file that was read wrong, or came without checksums. For any thread."""
+        """Told the loc of a file that was read wrong. For any thread."""
+        self.unsummed: Callable[[bytes], object] = len
+        """Told the loc of a file that came without checksums. Likewise."""
         self._placing = Placing(
             *(root, journal, self._extensions),
             trash=trash_seconds > 0,
             touch=self._touch,
-            unsummed=self._look_at,
+            unsummed=self._came_unsummed,
         )
 
     @classmethod
@@ -309,13 +311,13 @@ class Volume:
         finally:
             os.close(source)
 
-    def appends_to(self, upload: int) -> int | None:
-        """Give the CRC-32 of the version that an upload is being appended to; None: to none, or unknown."""
+    def appends_to(self, upload: int, offset: int) -> int | None:
+        """Give the CRC-32 of the version that an upload extends from `offset` on; None: none, or unknown."""
         with self.journal.lock:
-            return self._extensions.base_crc32(upload)
+            return self._extensions.base_crc32(upload, offset)
 
-    def _look_at(self, loc: bytes) -> None:
-        self.doubted(loc)
+    def _came_unsummed(self, loc: bytes) -> None:
+        self.unsummed(loc)
 
     def keep(self, upload: int) -> int:
         """Give the bytes that a cut upload leaves, journalled: a client is told that it may go on there."""
