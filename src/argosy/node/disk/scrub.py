@@ -60,6 +60,13 @@ class Read(NamedTuple):
     trouble: str = ""
 
 
+class _Own(threading.local):
+    """What each thread that reads has for itself."""
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        self.pace = Pace(sleep=sleep)
+
+
 class Scrubber:
     """One volume's passes, one at a time, in a thread of their own."""
 
@@ -87,7 +94,7 @@ class Scrubber:
         self._stopping = threading.Event()
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pace = Pace()
+        self._own = _Own(self._sleep)
         self._stand = volume.journal.scrub_pass()
         self._hurry = bool(self._stand.running and self._stand.hurried)
         self._ordered = False
@@ -187,7 +194,6 @@ class Scrubber:
 
     def _stop(self) -> None:
         self._stopping.set()
-        self._pace.given_up = True
 
     def _fresh(self) -> PassRow:
         return PassRow(
@@ -318,14 +324,19 @@ class Scrubber:
         """
         if self._stopping.is_set():
             raise InterruptedError
+        pace = self._own.pace
         if self._hurry:
-            self._pace.bytes_per_second = 0
+            pace.bytes_per_second = 0
         else:
-            self._pace.bytes_per_second = int(self._settings.bytes_per_second)
+            pace.bytes_per_second = int(self._settings.bytes_per_second)
             if self._is_busy() and took:
                 pause = took * (1 / self._settings.busy_share - 1)
                 self._stopping.wait(min(pause, _MOST_PAUSE_SECONDS))
-        self._pace.spend(count)
+        pace.spend(count)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise InterruptedError
 
     def _is_busy(self) -> bool:
         now = time.monotonic()
