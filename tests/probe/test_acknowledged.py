@@ -8,8 +8,10 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -76,6 +78,14 @@ def parts(site: Processes, name: str) -> dict[str, int]:
 def holders(site: Processes, path: str) -> set[str]:
     """Name the nodes that have a copy, as the master knows it."""
     return {copy["node"] for copy in site.why(path)["replicas"]}
+
+
+def crc32_told(site: Processes, name: str, loc: str) -> int | None:
+    """Give the CRC-32 that a node's journal has of a file."""
+    journal = site.root(name) / ".argosy/journal.db"
+    with contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
+        row = db.execute("SELECT crc32 FROM file WHERE loc = ? AND gone = 0", (loc.encode(),)).fetchone()
+    return row[0] if row else None
 
 
 def stored_on(answer: bytes) -> list[str]:
@@ -232,6 +242,11 @@ def test_bytes_that_had_rotted_before_a_file_grew_are_found_and_never_taken_for_
             upload.send(KILO)
             code, text = upload.end()
             assert code == 226, text
+        right = zlib.crc32(LARGE + KILO)
+        site.wait_for(
+            "both nodes to know what it should be",
+            lambda: [crc32_told(site, name, "f") for name in holders(site, "/f")] == [right, right],
+        )
         with pytest.raises(AssertionError):  # it ends with 1: there is a bad one
             site.argosy("verify", "/f")
         site.wait_for("the bad copy to be found", lambda: site.argosy("findings")["findings"])

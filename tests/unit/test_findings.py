@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import record
 from argosy.catalogue.catalogue import Catalogue
-from argosy.catalogue.model import Discard, Sealed, Standing
+from argosy.catalogue.model import Discard, Found, Sealed, Standing
 from argosy.catalogue.proof import Became, Observed, Verdict
 
 RIGHT, WRONG = (7, b"r" * 16), (8, b"w" * 16)
@@ -178,3 +178,27 @@ async def test_nothing_is_owed_any_more_for_what_was_found_on_a_volume_that_is_s
     await catalogue.strike(2, accept_losses=False)
     assert not owed(catalogue)
     assert [(one.volume, one.became) for one in catalogue.findings(60, 9)] == [(2, Became.GONE)]
+
+
+async def grown(catalogue: Catalogue) -> int:
+    """Store a file of which the CRC-32 alone is known, as after an append; give its version."""
+    upload = await catalogue.begin(F, volume=1, node="n1", epoch=1, user="ann", resume=False)
+    await catalogue.commit(upload.id, Sealed(5, 77, RIGHT[0], None), epoch=1)
+    return upload.id
+
+
+@pytest.mark.parametrize("by", ["reading", "list"])
+@pytest.mark.parametrize("what", ["right", "wrong"])
+async def test_a_file_that_grew_learns_its_digest_from_who_has_its_crc_and_from_nobody_else(
+    catalogue: Catalogue, by: str, what: str
+) -> None:
+    ver = await grown(catalogue)
+    if by == "reading":
+        await catalogue.judge([seen(1, what)], "scrub")
+    else:
+        told = Found(b"f", 5, 77, ver, *(RIGHT if what == "right" else WRONG))
+        await catalogue.merge(1, [told], seq=1, whole=False)
+    entry = catalogue.find(F)
+    assert (entry.crc32, entry.digest) == (RIGHT if what == "right" else (RIGHT[0], None))
+    (copy,) = catalogue.replicas(entry.id)
+    assert (copy.standing is Standing.GOOD) is (what == "right")
